@@ -1,0 +1,83 @@
+"""What can go wrong, by name, and the exit code of each. Imports nothing of ours.
+
+    ReveError           anything that ends a command or a job with other than 0
+      code              one of `ErrorCode`, a closed list that scripts can match on
+      exit_code         from `EXIT_CODES`, the only place that maps one to the other
+      message           one line for people: what went wrong
+      hint              one line for people: what to do about it (for exit 75, the command that finishes the job)
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+ErrorCode = Literal[
+    "internal", "write_failed",
+    "usage", "config", "invalid_request", "key_mismatch",
+    "no_key", "invalid_key", "forbidden",
+    "insufficient_credits",
+    "job_failed", "job_cancelled",
+    "network", "server", "gateway", "rate_limited", "timed_out",
+    "output", "download", "expired",
+    "not_found",
+    "unsettled", "key_conflict", "unfinished", "unsaved", "no_image", "saved_elsewhere",
+    "interrupted",
+]  # fmt: skip
+
+EXIT_CODES: dict[ErrorCode, int] = {
+    "internal": 1, "write_failed": 1,
+    "usage": 2, "config": 2, "invalid_request": 2, "key_mismatch": 2,
+    "no_key": 3, "invalid_key": 3, "forbidden": 3,
+    "insufficient_credits": 4,
+    "job_failed": 5, "job_cancelled": 5,
+    "network": 6, "server": 6, "gateway": 6, "rate_limited": 6, "timed_out": 6,
+    "output": 7, "download": 7, "expired": 7,
+    "not_found": 8,
+    "unsettled": 75, "key_conflict": 75, "unfinished": 75, "unsaved": 75, "no_image": 75, "saved_elsewhere": 75,
+    "interrupted": 130,
+}  # fmt: skip
+
+WORST_FIRST = (75, 1, 2, 3, 4, 6, 7, 8, 5, 130, 0)
+"""Which exit code stands for several jobs: the first of these that any of them has."""
+
+
+class ReveError(Exception):
+    """Something went wrong and we know what: see the module's docstring."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        hint: str | None = None,
+        request_id: str | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+        self.hint = hint
+        self.request_id = request_id
+        self.details = details
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.code]
+
+    def document(self) -> dict[str, Any]:
+        """The error as it stands in JSON output; the order of keys is fixed."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "exitCode": self.exit_code,
+            "hint": self.hint,
+            "requestId": self.request_id,
+            "details": self.details,
+        }
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code that stands for several."""
+    return min(codes, key=WORST_FIRST.index, default=0)
+
+
+assert set(EXIT_CODES) == set(get_args(ErrorCode))  # noqa: S101 - a name without an exit code is caught on import

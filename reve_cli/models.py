@@ -1,0 +1,265 @@
+"""The data that everything else passes around, and how it looks on the API's wire.
+
+A request as it is sent, a job as it is answered, a file as it was saved, and the task that ties the three together.
+No input, no output, no clock. Imports: `errors` and the standard library.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from reve_cli.errors import ReveError
+
+DEFAULT_MODEL = "reve-create"
+ASPECT_RATIOS = ("16:9", "9:16", "3:2", "2:3", "4:3", "3:4", "1:1")
+WEBHOOK_EVENTS = ("progress", "completed", "failed")
+PROMPT_LIMIT = 2000
+"""Longest prompt, in UTF-16 code units: the server counts an emoji as two."""
+SEED_LIMIT = 2**53 - 1
+"""Largest seed either side of zero: the largest integer that a JSON reader such as jq holds exactly."""
+IDEMPOTENCY_KEY_LIMIT = 255
+KEY_PREFIX = "afk_"
+ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
+"""Terminal states. Any other status, known or not, is a job that is still running."""
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+_HEADER_TEXT = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+
+
+def utf16_units(text: str) -> int:
+    """The length of `text` as the server counts it."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def job_id(text: object) -> str | None:
+    """`text` as a job id in its canonical form, or None where it is not a UUID."""
+    return text.lower() if isinstance(text, str) and _UUID.fullmatch(text) else None
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """One image asked for: one job, one POST. Checked as it is made, so that nothing invalid is ever sent.
+
+    Raises `ReveError` (code `usage`) naming the option at fault.
+    """
+
+    prompt: str
+    model: str = DEFAULT_MODEL
+    seed: int | None = None
+    aspect_ratio: str | None = None
+    version: str | None = None
+    webhook_url: str | None = None
+    webhook_events: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for fault in self._faults():
+            raise ReveError("usage", fault)
+
+    def _faults(self) -> Iterator[str]:
+        units = utf16_units(self.prompt)
+        if not self.prompt.strip():
+            yield "the prompt is empty"
+        if units > PROMPT_LIMIT:
+            yield f"the prompt is {units} UTF-16 units long; the API takes at most {PROMPT_LIMIT}"
+        if any("\ud800" <= character <= "\udfff" for character in self.prompt + (self.version or "")):
+            yield "the prompt and the model version must be valid UTF-8 text"
+        if not _MODEL.fullmatch(self.model):
+            yield f"--model {self.model!r} is not a model name"
+        if self.seed is not None and abs(self.seed) > SEED_LIMIT:
+            yield f"--seed {self.seed} is out of range: integers from -{SEED_LIMIT} to {SEED_LIMIT}, or random"
+        if self.aspect_ratio is not None and self.aspect_ratio not in ASPECT_RATIOS:
+            yield f"--aspect-ratio {self.aspect_ratio!r} is not one of {', '.join(ASPECT_RATIOS)}"
+        if self.version is not None and not self.version.strip():
+            yield "--model-version is empty"
+        if self.webhook_url is not None and not is_web_url(self.webhook_url):
+            yield f"--webhook-url {self.webhook_url!r} is not an http or https URL"
+        if self.webhook_events and self.webhook_url is None:
+            yield "--webhook-event needs --webhook-url"
+        for event in self.webhook_events:
+            if event not in WEBHOOK_EVENTS:
+                yield f"--webhook-event {event!r} is not one of {', '.join(WEBHOOK_EVENTS)}"
+
+    def wire(self) -> dict[str, Any]:
+        """The request's body. The API's schema is strict at both levels: what was not asked for is left out."""
+        params = {"seed": self.seed, "aspect_ratio": self.aspect_ratio, "version": self.version}
+        params = {name: value for name, value in params.items() if value is not None}
+        body: dict[str, Any] = {"prompt": self.prompt, "model": self.model}
+        if params:
+            body["reveParams"] = params
+        if self.webhook_url:
+            body["webhookUrl"] = self.webhook_url
+        if self.webhook_events:
+            body["webhookEvents"] = list(self.webhook_events)
+        return body
+
+    def body(self) -> bytes:
+        """The exact bytes of the POST: the same request is always the same bytes."""
+        return json.dumps(self.wire(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def is_web_url(text: str) -> bool:
+    """Whether `text` is an absolute http or https URL of printable ASCII."""
+    try:
+        parts = urlsplit(text)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    printable = all("!" <= character <= "~" for character in text)
+    return printable and port_is_valid and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def is_header_text(text: str) -> bool:
+    """Whether `text` can stand as the value of an HTTP header."""
+    return bool(_HEADER_TEXT.fullmatch(text))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the API answered it. Fields may be absent or null on the wire; such are None here.
+
+    `progress` is in percent, `credit_cost` in credits, the times ISO 8601 as the API wrote them.
+    """
+
+    id: str
+    status: str
+    model: str | None = None
+    progress: float | None = None
+    input: dict[str, Any] | None = None
+    urls: tuple[str, ...] = ()
+    error: str | None = None
+    credit_cost: float | None = None
+    created_at: str | None = None
+    completed_at: str | None = None
+    expired: bool | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    @classmethod
+    def from_wire(cls, data: Any) -> "Job | None":
+        """Read a job defensively; None where `data` is no job at all (no id, or no status)."""
+        if not isinstance(data, dict):
+            return None
+        identity, status = job_id(data.get("id") or data.get("jobId")), data.get("status")
+        if identity is None or not isinstance(status, str) or not status:
+            return None
+        return cls(
+            id=identity,
+            status=status,
+            model=_typed(data.get("model"), str),
+            progress=_number(data.get("progress")),
+            input=_typed(data.get("input"), dict),
+            urls=tuple(dict.fromkeys(_urls(data.get("result")) or _urls({k: data.get(k) for k in _URL_FIELDS}))),
+            error=_typed(data.get("error"), str),
+            credit_cost=_number(data.get("creditCost")),
+            created_at=_typed(data.get("createdAt"), str),
+            completed_at=_typed(data.get("completedAt"), str),
+            expired=_typed(data.get("expired"), bool),
+        )
+
+    def asked(self, field_name: Literal["prompt", "seed", "aspect_ratio", "version"]) -> Any:
+        """What the job's `input` says was asked for, or None where it does not say."""
+        found = self.input or {}
+        params = found.get("reveParams")
+        kinds = {"prompt": str, "seed": int, "aspect_ratio": str, "version": str}
+        for place in (params if isinstance(params, dict) else {}, found):
+            value = _typed(place.get(field_name), kinds[field_name])
+            if value is not None:
+                return value
+        return None
+
+
+_URL_FIELDS = ("images", "image_url", "imageUrl", "url", "urls")
+
+
+def _urls(result: Any) -> list[str]:
+    """Every image URL in a `result`, which has no schema: a string, a list, or an object with a known field."""
+    if isinstance(result, str):
+        return [result] if result.strip() else []
+    if isinstance(result, list):
+        return [url for item in result if not isinstance(item, list) for url in _urls(item)]
+    if isinstance(result, dict):
+        for name in _URL_FIELDS:
+            value = result.get(name)
+            found = [] if isinstance(value, dict) else _urls(value)
+            if found:
+                return found
+    return []
+
+
+def _typed(value: Any, kind: type) -> Any:
+    return value if type(value) is kind else None
+
+
+def _number(value: Any) -> float | None:
+    return value if type(value) is int or (type(value) is float and value == value and abs(value) < 1e15) else None
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """An image on disk: where, from which URL, how many bytes, their SHA-256 in hex, and what they really are."""
+
+    path: str
+    url: str
+    bytes: int
+    sha256: str
+    media_type: str
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "url": self.url,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "mediaType": self.media_type,
+        }
+
+
+Phase = Literal["intent", "sending", "accepted", "completed", "saving", "done"]
+"""How far a task has come. `done` is as far as it goes in this run, well or not."""
+
+
+@dataclass
+class Task:
+    """One image job of this run: what was asked for, how far it has come, and what came of it."""
+
+    index: int
+    phase: Phase
+    request: ImageRequest | None = None
+    idempotency_key: str | None = None
+    job_id: str | None = None
+    job: Job | None = None
+    files: list[SavedFile] = field(default_factory=list)
+    replayed: bool | None = None
+    error: ReveError | None = None
+
+    def document(self, simulated: bool) -> dict[str, Any]:
+        """The JSON document of this job: always the full shape, in this order, null where unknown."""
+        job = self.job or Job(id=self.job_id or "", status="")
+        asked = self.request
+        return {
+            "jobId": self.job_id,
+            "status": job.status or None,
+            "progress": job.progress,
+            "model": job.model or (asked.model if asked else None),
+            "prompt": asked.prompt if asked else job.asked("prompt"),
+            "seed": asked.seed if asked else job.asked("seed"),
+            "aspectRatio": asked.aspect_ratio if asked else job.asked("aspect_ratio"),
+            "version": asked.version if asked else job.asked("version"),
+            "urls": list(job.urls),
+            "files": [saved.document() for saved in self.files],
+            "creditCost": job.credit_cost,
+            "createdAt": job.created_at,
+            "completedAt": job.completed_at,
+            "expired": job.expired,
+            "idempotencyKey": self.idempotency_key,
+            "adopted": False,
+            "replayed": self.replayed,
+            "simulated": simulated,
+            "error": self.error.document() if self.error else None,
+        }
