@@ -177,18 +177,15 @@ class Job:
 _URL_FIELDS = ("images", "image_url", "imageUrl", "url", "urls")
 
 
-def _urls(result: Any) -> list[str]:
+def _urls(result: Any, depth: int = 3) -> list[str]:
     """Every image URL in a `result`, which has no schema: a string, a list, or an object with a known field."""
     if isinstance(result, str):
         return [result] if result.strip() else []
-    if isinstance(result, list):
-        return [url for item in result if not isinstance(item, list) for url in _urls(item)]
-    if isinstance(result, dict):
-        for name in _URL_FIELDS:
-            value = result.get(name)
-            found = [] if isinstance(value, dict) else _urls(value)
-            if found:
-                return found
+    if depth and isinstance(result, list):
+        return [url for item in result for url in _urls(item, depth - 1)]
+    if depth and isinstance(result, dict):
+        found = (_urls(result.get(name), depth - 1) for name in _URL_FIELDS)
+        return next(filter(None, found), [])
     return []
 
 
