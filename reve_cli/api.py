@@ -1,0 +1,82 @@
+"""The API's endpoints: what is asked, and how the JSON that comes back becomes models. No retries, no policy.
+
+Imports `http`, `models`, `clock` and `errors`.
+"""
+
+from dataclasses import dataclass
+
+from reve_cli.clock import Deadline
+from reve_cli.http import Answer, Http, http_date
+from reve_cli.models import ImageRequest, Job, job_id
+
+PAGE = 100
+"""Most jobs in one page."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A job that was made for a request, and when, by the server's clock, it was asked for at the earliest."""
+
+    job_id: str
+    status: str
+    asked_at: float
+
+
+@dataclass(frozen=True)
+class Page:
+    jobs: list[Job]
+    cursor: str | None
+
+
+class Api:
+    """Apiframe v2, as far as image jobs go."""
+
+    def __init__(self, http: Http) -> None:
+        self.http = http
+
+    def submit(self, request: ImageRequest, idempotency_key: str, deadline: Deadline) -> Accepted:
+        """POST /v2/images/generate. Exactly these bytes and this key on every try."""
+        clock = self.http.clock
+        started = clock.monotonic()
+
+        def read(answer: Answer) -> Accepted | None:
+            data = answer.data if isinstance(answer.data, dict) else {}
+            identity, status = job_id(data.get("jobId")), data.get("status")
+            if identity is None:
+                return None
+            server_now = http_date(answer.headers.get("date", "")) or clock.now()
+            asked_at = server_now - (clock.monotonic() - started)
+            return Accepted(identity, status if isinstance(status, str) else "QUEUED", asked_at)
+
+        return self.http.send(
+            "POST",
+            "/v2/images/generate",
+            read,
+            deadline,
+            tries=self.http.limits.tries,
+            body=request.body(),
+            headers={"Idempotency-Key": idempotency_key},
+        )
+
+    def job(self, identity: str, deadline: Deadline, *, tries: float) -> Job:
+        """GET /v2/jobs/{id}. An answer about another job is no answer."""
+
+        def read(answer: Answer) -> Job | None:
+            job = Job.from_wire(answer.data)
+            return job if job is not None and job.id == identity else None
+
+        return self.http.send("GET", f"/v2/jobs/{identity}", read, deadline, tries=tries)
+
+    def page(self, cursor: str | None, deadline: Deadline, *, tries: float) -> Page:
+        """GET /v2/jobs: one page, newest first. Its jobs say nothing of what was asked for."""
+
+        def read(answer: Answer) -> Page | None:
+            data = answer.data if isinstance(answer.data, dict) else {}
+            if not isinstance(data.get("jobs"), list):
+                return None
+            jobs = [job for job in map(Job.from_wire, data["jobs"]) if job is not None]
+            following = data.get("nextCursor")
+            return Page(jobs, following if isinstance(following, str) and data.get("hasMore") is True else None)
+
+        params = {"limit": str(PAGE)} | ({"cursor": cursor} if cursor else {})
+        return self.http.send("GET", "/v2/jobs", read, deadline, tries=tries, params=params)

@@ -1,0 +1,362 @@
+"""Images from their URL to their file: fetched, verified, published, and never lost to a bad folder.
+
+`Images` is a client of its own that never saw the API's key and goes only where an image may be: `https`, public names
+and addresses, at most 5 redirects under the same rules. `Saver` writes a temporary file beside the target, checks that
+it is a whole image, and gives it its name without replacing anything that it was not told to replace.
+Imports `http`, `naming`, `formats`, `models`, `clock`, `errors`; slow to load, like `http`.
+"""
+
+import contextlib
+import errno
+import hashlib
+import ipaddress
+import os
+import secrets
+import shlex
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from reve_cli.clock import Clock, Deadline, Stop
+from reve_cli.errors import ReveError
+from reve_cli.formats import Format, image_format
+from reve_cli.http import Limits, Say, is_loopback, new_client
+from reve_cli.models import SavedFile, Task, is_web_url
+from reve_cli.naming import Naming, Values, numbered
+
+SIZE_CAP = 100 * 10**6
+"""Largest image, in bytes."""
+_REDIRECTS = 5
+_GONE = (403, 404, 410)
+_SPOOL_SECONDS = 24 * 3600
+_NOT_PUBLIC_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Unusable(Exception):
+    """An image could not be had from a URL: why, whether another try may help, and whether it is gone for good."""
+
+    def __init__(self, reason: str, *, again: bool = False, gone: bool = False) -> None:
+        super().__init__(reason)
+        self.again, self.gone = again, gone
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, whatever it is wrapped in."""
+    try:
+        ip = ipaddress.ip_address(address.split("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _NAT64:
+            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        else:
+            ip = ip.ipv4_mapped or ip.sixtofour or ip
+    return ip.is_global and not ip.is_multicast
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Which origins images may come from: public ones, this machine (where the API is there too), or both."""
+
+    public: bool
+    loopback: bool
+
+    def refuse(self, url: str) -> str | None:
+        """Why `url` may not be asked for, or None."""
+        if not is_web_url(url):
+            return "not an https URL"
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        if is_loopback(host):
+            return None if self.loopback else "on this machine"
+        if parts.scheme != "https":
+            return "not an https URL"
+        if not self.public:
+            return "not on this machine, where the sandbox is"
+        is_name = not (host.replace(".", "").isdigit() or ":" in host)
+        if is_name and ("." not in host or host.endswith(_NOT_PUBLIC_SUFFIXES)):
+            return "not a public name"
+        return None if is_name or is_public(host) else "not a public address"
+
+
+class Images:
+    """The client for images. Certificates are loaded when the first https URL needs them."""
+
+    def __init__(self, origins: Origins, *, clock: Clock, stop: Stop, limits: Limits, debug: Say | None) -> None:
+        self.clock, self.stop, self.limits = clock, stop, limits
+        self._origins, self._debug = origins, debug
+        self._clients: dict[tuple[str, bool], httpx.Client] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, url: str, sink: BinaryIO, deadline: Deadline) -> None:
+        """Stream the image at `url` into `sink`, from its start. Raises `Unusable`, and OSError where the sink fails."""
+        for _ in range(_REDIRECTS + 1):
+            refused = self._origins.refuse(url)
+            if refused:
+                raise Unusable(f"its URL is refused: {refused} ({_shown(url)})")
+            try:
+                with self._stream(url, deadline) as response:
+                    if not response.has_redirect_location:
+                        self._copy(response, sink, deadline)
+                        return
+                    url = urljoin(url, response.headers["location"])
+            except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL) as error:
+                raise Unusable(f"{type(error).__name__}: {error}", again=True) from error
+            except ValueError as error:
+                raise Unusable(f"its URL is refused: {error}") from error
+        raise Unusable(f"more than {_REDIRECTS} redirects")
+
+    @contextlib.contextmanager
+    def _stream(self, url: str, deadline: Deadline) -> Iterator[httpx.Response]:
+        left = max(deadline.left, 0.001)
+        timeout = httpx.Timeout(min(self.limits.silence, left), connect=min(self.limits.connect, left))
+        extensions = {"trace": self._guard(url)}
+        headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+        with self._client(url).stream("GET", url, timeout=timeout, headers=headers, extensions=extensions) as response:
+            if self._debug:
+                self._debug(f"GET image {_shown(url)} -> {response.status_code}")
+            yield response
+
+    def _client(self, url: str) -> httpx.Client:
+        parts = urlsplit(url)
+        kind = parts.scheme, not is_loopback(parts.hostname or "")
+        with self._lock:
+            if kind not in self._clients:
+                self._clients[kind] = new_client(kind[0], proxies=kind[1], headers={})
+            return self._clients[kind]
+
+    def _guard(self, url: str) -> Callable[[str, Mapping[str, Any]], None]:
+        """Look at the address that a name led to, before a byte is sent. A proxy's own address may be private."""
+        host = urlsplit(url).hostname or ""
+        direct = True
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            nonlocal direct
+            if event == "connection.connect_tcp.started":
+                direct = info["host"] in (host, host.encode())
+            elif event == "connection.connect_tcp.complete" and direct and not is_loopback(host):
+                address = str(info["return_value"].get_extra_info("server_addr")[0])
+                if not is_public(address):
+                    raise ValueError(f"{host} is at {address}, which is not a public address")
+
+        return trace
+
+    def _copy(self, response: httpx.Response, sink: BinaryIO, deadline: Deadline) -> None:
+        status = response.status_code
+        if status != 200:
+            gone = status in _GONE
+            raise Unusable(f"its server answered {status}", again=gone or status == 429 or status >= 500, gone=gone)
+        sink.seek(0)
+        sink.truncate()
+        size = 0
+        for chunk in response.iter_raw():
+            size += len(chunk)
+            if size > SIZE_CAP:
+                raise Unusable(f"it is larger than {SIZE_CAP // 10**6} MB")
+            sink.write(chunk)
+            if self.stop or deadline.passed:
+                raise Unusable("stopped before it was complete")
+        if size == 0:
+            raise Unusable("it is empty", again=True)
+
+
+def _shown(url: str) -> str:
+    """A URL without its query, which may hold a signature."""
+    return url.split("?")[0][:200]
+
+
+class Saver:
+    """Saves the images of jobs, each to where `naming` says. Several threads may save at once."""
+
+    def __init__(self, images: Images, naming: Naming, state: Path, say: Say) -> None:
+        self._images, self._naming, self._say = images, naming, say
+        self._rescue, self._spool = state / "rescue", state / "spool"
+        self._temporaries: set[str] = set()
+        self._publishing = threading.Lock()
+        self._closed = False
+        if naming.to_stdout or naming.device:
+            _prune(self._spool)
+
+    def close(self) -> None:
+        """Publish nothing from now on, and leave no temporary file behind. Waits for a publication under way."""
+        with self._publishing:
+            self._closed = True
+            self.clean()
+
+    def clean(self) -> None:
+        """Remove the temporary files. Takes no lock: it also runs in the handler of a second signal."""
+        for path in tuple(self._temporaries):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def save(self, task: Task, url: str, number: int, deadline: Deadline) -> tuple[SavedFile, ReveError | None]:
+        """Save one image of `task`, the `number`th of its job, from `url`.
+
+        Returns the file, and an error (`saved_elsewhere`) where it could not go where it was meant to.
+        Raises `Unusable` where the image cannot be had, and OSError where it can be written nowhere.
+        """
+        values = Values.of(task)
+        if self._naming.to_stdout or self._naming.device:
+            return self._save_through_spool(values, url, number, deadline)
+        likely = self._naming.path(replace(values, ext="png"), number)
+        try:
+            return self._save(os.path.dirname(likely) or ".", values, url, number, deadline)
+        except OSError as error:
+            saved, _ = self._save(str(_private(self._rescue)), values, url, number, deadline, rescue=True)
+            return saved, _elsewhere(saved.path, likely, error.strerror or str(error))
+
+    def _save(
+        self, folder: str, values: Values, url: str, number: int, deadline: Deadline, *, rescue: bool = False
+    ) -> tuple[SavedFile, ReveError | None]:
+        with self._temporary(folder) as (temporary, file):
+            found, size, digest = self._fetch(url, file, deadline)
+            values = replace(values, ext=found.extension)
+            wanted = os.path.join(folder, f"{values.job}.{found.extension}") if rescue else ""
+            if rescue and number > 1:
+                wanted = numbered(wanted, number)
+            path = self._publish(temporary, wanted or self._naming.path(values, number), str(values.job))
+            wanted = wanted or self._naming.path(values, number)
+        _sync_folder(folder)
+        saved = SavedFile(path, url, size, digest, found.media_type)
+        extension = os.path.splitext(path)[1][1:]
+        if extension and not found.fits(extension):
+            self._say(f"{path} holds {found.media_type}, not what its name says")
+        return saved, None if path == wanted else _elsewhere(path, wanted, "something else appeared there meanwhile")
+
+    def _save_through_spool(
+        self, values: Values, url: str, number: int, deadline: Deadline
+    ) -> tuple[SavedFile, ReveError | None]:
+        saved, _ = self._save(str(_private(self._spool)), values, url, number, deadline, rescue=True)
+        if not self._naming.device:
+            self._say(f"kept for 24 hours: {saved.path}")
+            return saved, None
+        try:
+            with open(saved.path, "rb") as source, open(self._naming.device, "wb") as sink:
+                shutil.copyfileobj(source, sink)
+        except OSError as error:
+            return saved, _elsewhere(saved.path, self._naming.device, error.strerror or str(error), verb="cat {} > {}")
+        os.unlink(saved.path)
+        return replace(saved, path=self._naming.device), None
+
+    @contextlib.contextmanager
+    def _temporary(self, folder: str) -> Iterator[tuple[str, BinaryIO]]:
+        """A new file in `folder` that is gone at the end unless it was published."""
+        path = os.path.join(folder, f".reve-{secrets.token_hex(8)}.part")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        self._temporaries.add(path)
+        try:
+            with os.fdopen(os.open(path, flags, 0o666), "r+b") as file:
+                yield path, file
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            self._temporaries.discard(path)
+
+    def _fetch(self, url: str, file: BinaryIO, deadline: Deadline) -> tuple[Format, int, str]:
+        """Fetch until a whole image is on disk, or it is known that it cannot be had."""
+        images = self._images
+        for number in range(1, images.limits.tries + 1):
+            try:
+                images.fetch(url, file, deadline)
+                size = file.tell()
+                file.flush()
+                found = image_format(file, size)
+                if found is None:
+                    raise Unusable("what came is not a whole image", again=True)
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                os.fsync(file.fileno())
+                return found, size, digest
+            except Unusable as error:
+                delay = 0.5 * 2 ** (number - 1)
+                last = number == images.limits.tries or not error.again
+                if last or images.stop or delay >= deadline.left:
+                    raise
+            images.clock.sleep(delay, images.stop)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _publish(self, temporary: str, path: str, job: str) -> str:
+        """Give the temporary file its name, or one beside it where the name is taken. Returns the path it has."""
+        with self._publishing:
+            if self._closed:
+                raise Unusable("stopped before it was saved")
+            replaceable = self._naming.replaceable(path)
+            if replaceable is not None and _identity(path) == replaceable:
+                os.replace(temporary, path)
+                return path
+            for candidate in _beside(path, job):
+                with contextlib.suppress(FileExistsError):
+                    _link(temporary, candidate)
+                    return candidate
+        raise FileExistsError(errno.EEXIST, "the name and all names beside it are taken", path)
+
+
+def _identity(path: str) -> object:
+    from reve_cli.naming import identity
+
+    return identity(path)
+
+
+def _beside(path: str, job: str) -> Iterator[str]:
+    yield path
+    base = path if job in os.path.basename(path) else numbered(path, job)
+    yield base
+    for number in range(2, 100):
+        yield numbered(base, number)
+
+
+def _link(temporary: str, path: str) -> None:
+    """Rename without replacing. Raises FileExistsError where `path` is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links on this file system: claim the name first, then put the image over the claim
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.replace(temporary, path)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name last through a power cut, where the system can."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _private(folder: Path) -> Path:
+    """`folder`, made for its owner alone; where that cannot be, a fresh one among the system's temporary files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    except OSError:
+        pass
+    import tempfile
+
+    return Path(tempfile.mkdtemp(prefix="reve-"))
+
+
+def _prune(spool: Path) -> None:
+    """Forget spooled images whose day is over."""
+    with contextlib.suppress(OSError):
+        for path in spool.iterdir():
+            if time.time() - path.stat().st_mtime > _SPOOL_SECONDS:
+                path.unlink()
+
+
+def _elsewhere(path: str, wanted: str, why: str, verb: str = "mv {} {}") -> ReveError:
+    command = verb.format(shlex.quote(path), shlex.quote(wanted))
+    return ReveError("saved_elsewhere", f"the image is saved as {path}, not {wanted}: {why}; to finish:", hint=command)

@@ -1,0 +1,333 @@
+"""The one way to send anything to the API: one client, one table of what an answer means, one loop of tries.
+
+What matters about a failed POST is whether a job may have been made. `judge` answers that for every answer and every
+failure, and `Http.send` never lets a later refusal hide an earlier "perhaps". Imports `clock`, `errors` and httpx,
+which is slow to load: import this module only where a request is about to be made.
+
+The API client follows no redirects, so the key goes to no other origin, and it takes the key out of all that it reads.
+"""
+
+import email.utils
+import json
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from reve_cli import __version__
+from reve_cli.clock import Clock, Deadline, Stop
+from reve_cli.errors import ErrorCode, ReveError
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+USER_AGENT = f"reve-cli/{__version__}"
+"""Not the library's default: the gateway has been seen to refuse those with an HTML page."""
+BODY_CAP = 16 * 2**20
+"""Bytes of an answer that are read at most; what is longer is no answer of this API."""
+ERROR_BODY_CAP = 64 * 2**10
+_LOUD_WAIT = 2.0
+"""Waits longer than this, in seconds, are announced."""
+_CONFLICT_TRIES = 3
+_DEBUG_HEADERS = ("content-type", "content-length", "date", "location", "retry-after", "server", "x-request-id")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Patience, in seconds, but for `tries`: how often a request is sent at most where it need not succeed."""
+
+    connect: float = 10.0
+    silence: float = 30.0
+    tries: int = 5
+    grace: float = 3.0
+
+
+class Verdict(Enum):
+    """What one try of a POST came to."""
+
+    OK = auto()
+    REFUSED = auto()
+    """Final, and nothing was accepted."""
+    NOT_ACCEPTED = auto()
+    """Worth another try, and nothing was accepted."""
+    CONFLICT = auto()
+    """The idempotency key is known with another body, or its first request is still being worked on."""
+    PERHAPS = auto()
+    """Worth another try with the same key: the request may have been accepted."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the status, and the body where it was JSON. `data` is None where it was not."""
+
+    status: int
+    data: Any
+    headers: Mapping[str, str]
+
+    @property
+    def request_id(self) -> str | None:
+        return self.headers.get("x-request-id")
+
+    @property
+    def text(self) -> str:
+        """The API's own words, cut to one readable line."""
+        said = self.data.get("error") if isinstance(self.data, dict) else None
+        words = " ".join(said.split()) if isinstance(said, str) else ""
+        return words if len(words) <= 300 else words[:299] + "…"
+
+    def seconds(self, clock: Clock) -> float:
+        """How long `Retry-After` asks to wait, given in seconds or as a date; 0 where it does not."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return float(value[:9])
+        moment = http_date(value)
+        return max(0.0, moment - (http_date(self.headers.get("date", "")) or clock.now())) if moment else 0.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """No answer: why, and whether any byte of the request had left."""
+
+    reason: str
+    sent: bool
+
+
+def http_date(text: str) -> float | None:
+    """An HTTP date as seconds since the epoch, or None."""
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+_REFUSALS: dict[int, ErrorCode] = {401: "invalid_key", 403: "forbidden", 402: "insufficient_credits", 404: "not_found"}
+_HINTS: dict[ErrorCode, str] = {
+    "invalid_key": "check the key: it is read from --api-key-file, APIFRAME_API_KEY or the config file",
+    "forbidden": "the key is inactive or lacks a permission: see the Apiframe console",
+    "gateway": "this came from something in front of the API: check the base URL, the proxy and the network",
+}
+
+
+def judge(method: str, outcome: Answer | Failure, usable: bool) -> tuple[Verdict, ErrorCode]:
+    """What one try came to, and the error that the request ends with if it was the last one.
+
+    `usable`: the answer was what was asked for. A GET makes no job: for it, "perhaps accepted" is "not accepted".
+    """
+    verdict, code = _judge_post(outcome, usable)
+    if method == "POST":
+        return verdict, "invalid_request" if code == "not_found" else code
+    return {Verdict.PERHAPS: Verdict.NOT_ACCEPTED, Verdict.CONFLICT: Verdict.REFUSED}.get(verdict, verdict), code
+
+
+def _judge_post(outcome: Answer | Failure, usable: bool) -> tuple[Verdict, ErrorCode]:
+    if isinstance(outcome, Failure):
+        return (Verdict.PERHAPS if outcome.sent else Verdict.NOT_ACCEPTED), "network"
+    status, is_json = outcome.status, isinstance(outcome.data, dict)
+    if 200 <= status < 300:
+        return (Verdict.OK, "internal") if usable else (Verdict.PERHAPS, "gateway")
+    if status == 429:
+        return Verdict.NOT_ACCEPTED, "rate_limited"
+    if status == 503 and is_json:
+        return Verdict.NOT_ACCEPTED, "server"
+    if status >= 500 or status == 408:
+        return Verdict.PERHAPS, "server" if is_json else "gateway"
+    if status == 409:
+        return Verdict.CONFLICT, "key_conflict"
+    if status == 403 and not is_json:
+        return Verdict.NOT_ACCEPTED, "gateway"
+    if status in (302, 303):  # how a form answers that it has taken a POST
+        return Verdict.PERHAPS, "gateway"
+    if status < 400 or status == 407 or (status in (404, 405) and not is_json):
+        return Verdict.REFUSED, "gateway"
+    return Verdict.REFUSED, _REFUSALS.get(status, "invalid_request")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine by name or by address."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+@cache
+def tls_context() -> ssl.SSLContext:
+    """Certificates as the environment says (SSL_CERT_FILE, SSL_CERT_DIR), else certifi's. Slow: loaded once."""
+    return httpx.create_ssl_context()
+
+
+def new_client(scheme: str, *, proxies: bool, headers: Mapping[str, str]) -> httpx.Client:
+    """A client that follows no redirects. Certificates are loaded only where `scheme` needs them."""
+    return httpx.Client(
+        verify=tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        trust_env=proxies,
+        headers={"User-Agent": USER_AGENT, **headers},
+        limits=httpx.Limits(keepalive_expiry=30.0),
+    )
+
+
+class Http:
+    """The API's origin, the key and the patience of one run."""
+
+    def __init__(
+        self, base_url: str, key: str, *, clock: Clock, stop: Stop, limits: Limits, say: Say, debug: Say | None
+    ) -> None:
+        self.base_url = base_url
+        self.clock, self.stop, self.limits = clock, stop, limits
+        self.simulated = False
+        self._key, self._say, self._debug = key, say, debug
+        url = urlsplit(base_url)
+        self._loopback = is_loopback(url.hostname or "")
+        self._client = new_client(url.scheme, proxies=not self._loopback, headers={"X-API-Key": key})
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Answer], T | None],
+        deadline: Deadline,
+        *,
+        tries: float,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """Send a request until it is answered with something that `read` can use (it answers None where not).
+
+        Raises `ReveError`: after a final refusal, after `tries` tries, at the deadline, or when told to stop. For a
+        POST it is `unsettled` (exit 75) once any try may have been accepted.
+        """
+        perhaps, conflicts, number = False, 0, 0
+        error = ReveError("timed_out", f"the time limit of {deadline.seconds:g} s passed before anything was sent")
+        while True:
+            if self.stop or deadline.passed:
+                raise self._settle(error, perhaps)
+            number += 1
+            outcome = self._try(method, path, params, body, headers or {}, deadline)
+            result = read(outcome) if isinstance(outcome, Answer) else None
+            verdict, code = judge(method, outcome, result is not None)
+            if result is not None and verdict is Verdict.OK:
+                return result
+            error = self._error(code, outcome)
+            conflicts += verdict is Verdict.CONFLICT
+            perhaps |= verdict in (Verdict.PERHAPS, Verdict.CONFLICT)
+            delay = self._delay(number, verdict, outcome)
+            over = number >= tries or conflicts >= _CONFLICT_TRIES or delay >= deadline.left
+            if verdict is Verdict.REFUSED or over:
+                raise self._settle(error, perhaps)
+            if delay > _LOUD_WAIT:
+                self._say(f"{error.message}; trying again in {delay:.0f} s")
+            self.clock.sleep(delay, self.stop)
+
+    def _settle(self, error: ReveError, perhaps: bool) -> ReveError:
+        """What a request ends with: no refusal undoes an earlier try that may have been accepted."""
+        if not perhaps or error.exit_code == 75:
+            return error
+        message = f"sent, and perhaps accepted: {error.message}"
+        return ReveError("unsettled", message, request_id=error.request_id, details=error.details)
+
+    def _delay(self, number: int, verdict: Verdict, outcome: Answer | Failure) -> float:
+        """Seconds until the next try: doubling, jittered, and never less than the server asked for.
+
+        After a "perhaps" it is at least 2 s, so that a server that de-duplicates late has noted the first try.
+        """
+        first = 2.0 if verdict in (Verdict.PERHAPS, Verdict.CONFLICT) else 0.5
+        backoff = min(first * 2 ** min(number - 1, 10), 30.0)
+        asked = outcome.seconds(self.clock) if isinstance(outcome, Answer) else 0.0
+        return max(backoff * random.uniform(1, 1.25), asked)  # noqa: S311 - spreads retries, keeps no secret
+
+    def _error(self, code: ErrorCode, outcome: Answer | Failure) -> ReveError:
+        if isinstance(outcome, Failure):
+            return ReveError(code, f"cannot reach {self.base_url}: {outcome.reason}")
+        details = outcome.data.get("details") if isinstance(outcome.data, dict) else None
+        if code == "insufficient_credits":
+            details = {name: outcome.data.get(name) for name in ("creditsRequired", "creditsAvailable")}
+        message = f"the API answered {outcome.status}" + (f": {outcome.text}" if outcome.text else "")
+        if code == "gateway":
+            message = f"no answer of the API's, but status {outcome.status} with something else than its JSON"
+        if isinstance(details, dict):
+            words = (f"{name}: {_words(value)}" for name, value in list(details.items())[:5])
+            message += f" ({'; '.join(words)})"
+        return ReveError(
+            code,
+            message + (f" [request {outcome.request_id}]" if outcome.request_id else ""),
+            hint=_HINTS.get(code),
+            request_id=outcome.request_id,
+            details=details if isinstance(details, dict) else None,
+        )
+
+    def _try(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+    ) -> Answer | Failure:
+        """One exchange. Never raises for anything that the network or the server does."""
+        sent = False
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            nonlocal sent
+            if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+                sent = True
+
+        left = max(deadline.left, 0.001)
+        wait = min(self.limits.silence, left)
+        timeout = httpx.Timeout(wait, connect=min(self.limits.connect, left))
+        started = self.clock.monotonic()
+        try:
+            with self._client.stream(
+                method,
+                self.base_url + path,
+                params=params,
+                content=body,
+                headers={**headers, "Content-Type": "application/json"} if body is not None else headers,
+                timeout=timeout,
+                extensions={"trace": trace},
+            ) as response:
+                answer = self._read(response, deadline)
+        except (httpx.RequestError, httpx.StreamError) as error:
+            reason = self._clean(str(error)) or type(error).__name__
+            if isinstance(error, httpx.TimeoutException):
+                reason = "no answer in time"
+            self._trace(f"{method} {path} failed after {self.clock.monotonic() - started:.3f} s: {reason}")
+            return Failure(reason, sent)
+        shown = ", ".join(f"{name}: {answer.headers[name]}" for name in _DEBUG_HEADERS if name in answer.headers)
+        self._trace(f"{method} {path} -> {answer.status} in {self.clock.monotonic() - started:.3f} s ({shown})")
+        return answer
+
+    def _read(self, response: httpx.Response, deadline: Deadline) -> Answer:
+        """The whole answer, decoded, or as much of it as anyone could want."""
+        cap = BODY_CAP if response.is_success else ERROR_BODY_CAP
+        raw = bytearray()
+        for chunk in response.iter_bytes():
+            raw += chunk
+            if len(raw) > cap:
+                raw.clear()
+                break
+            if deadline.passed:
+                raise httpx.ReadTimeout("no complete answer in time")
+        try:
+            data = json.loads(self._clean(raw.decode()))
+        except (ValueError, RecursionError):
+            data = None
+        headers = {name: self._clean(value) for name, value in response.headers.items()}
+        self.simulated |= self._loopback and "x-reve-sandbox" in headers
+        return Answer(response.status_code, data, headers)
+
+    def _clean(self, text: str) -> str:
+        """Server text without the key, should a server repeat it."""
+        return text.replace(self._key, "afk_[hidden]")
+
+    def _trace(self, text: str) -> None:
+        if self._debug:
+            self._debug(self._clean(text))
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,203 @@
+"""Where images go and what they are called: `--out` in all its forms is one template. Imports `errors`, `models`.
+
+    (none)               the configured folder, default names
+    dir/                 that folder, default names
+    img.png              exactly that; `img-1.png`, `img-2.png` … for several jobs
+    {seed}-{slug}.{ext}  fields, see `FIELDS`; `{{` and `}}` for braces
+    -                    standard output
+    /dev/null, a FIFO    written in place
+
+Substituted values hold no separators, and the folder part holds no field that is known only after payment: so a name
+never leaves its folder, and the folder can be checked before any money is spent.
+"""
+
+import os
+import stat
+import string
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from reve_cli.errors import ReveError
+from reve_cli.models import Task
+
+FIELDS = ("index", "seed", "job", "slug", "date", "ext")
+DEFAULT_NAME = "{slug}-{job}.{ext}"
+_LATE = ("job", "ext")
+_SLUG_LENGTH = 40
+_LIKELY_EXTENSION = "png"
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+"""Names that Windows keeps for devices, whatever their extension."""
+
+Identity = tuple[int, int, int, int]
+"""Device, inode, size and time of change (ns): what tells one file from another under the same name."""
+
+
+def slug(prompt: str) -> str:
+    """The prompt as part of a file name: letters, digits and single hyphens; `image` where nothing is left."""
+    kept = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in unicodedata.normalize("NFC", prompt))
+    name = ""
+    for word in kept.lower().split():
+        if len(name) + len(word) + 1 > _SLUG_LENGTH:
+            break
+        name += f"-{word}" if name else word
+    name = name or "".join(kept.lower().split())[:_SLUG_LENGTH] or "image"
+    return f"{name}-image" if name in _RESERVED else name
+
+
+def identity(path: str) -> Identity | None:
+    """What stands at `path` now, or None where nothing does."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the fields of a template stand for, for one job. None: not known yet."""
+
+    index: int
+    seed: str | None = None
+    slug: str | None = None
+    job: str | None = None
+    ext: str | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> "Values":
+        """All that a task knows by now."""
+        prompt = seed = None
+        if task.request is not None:
+            prompt, seed = task.request.prompt, task.request.seed
+        elif task.job is not None:
+            prompt, seed = task.job.asked("prompt") or "", task.job.asked("seed")
+        known = task.request is not None or task.job is not None
+        return cls(
+            task.index,
+            seed=("none" if seed is None else str(seed)) if known else None,
+            slug=slug(prompt or "") if known else None,
+            job=task.job_id,
+        )
+
+
+class Naming:
+    """One `--out`, understood. Raises `ReveError`: `usage` for a bad template, `output` for what is on disk."""
+
+    def __init__(self, out: str | None, folder: str, *, jobs: int, force: bool, date: str) -> None:
+        self.force = force
+        self.to_stdout = out == "-"
+        self.device = out if out is not None and _is_device(out) else None
+        self._date = date
+        self._seen: dict[str, Identity | None] = {}
+        self._template = self._understand(out, folder, jobs)
+        self._parts = _parse(self._template)
+        late = {name for _, name in _parse(os.path.split(self._template)[0]) if name in _LATE}
+        if late:
+            raise ReveError("usage", f"--out: {{{min(late)}}} can only stand in the file's name, not in its folder")
+        if jobs > 1 and (self.to_stdout or self.device):
+            raise ReveError("usage", f"--out {out} takes the images of one job only")
+
+    def _understand(self, out: str | None, folder: str, jobs: int) -> str:
+        if out == "":
+            raise ReveError("usage", "--out is empty")
+        if out is None:
+            return os.path.join(_escape(folder), DEFAULT_NAME) if folder not in ("", ".") else DEFAULT_NAME
+        if out.endswith(("/", os.sep)):
+            return out + DEFAULT_NAME
+        if self.to_stdout or self.device:
+            return DEFAULT_NAME
+        if "{" not in out and "}" not in out and jobs > 1:
+            stem, extension = os.path.splitext(out)
+            return f"{stem}-{{index}}{extension}"
+        return out
+
+    def check(self, tasks: Iterable[Task]) -> None:
+        """Refuse, before any money is spent, what is known to end badly; note what stands there now."""
+        if self.to_stdout or self.device:
+            return
+        taken: set[str] = set()
+        for values in map(Values.of, tasks):
+            self._check(values)
+            path = self.path(replace(values, job=values.job or f"job{values.index}", ext=_LIKELY_EXTENSION))
+            if path in taken and values.slug is not None:
+                raise ReveError("usage", "--out: several images would have one name; put {index} or {job} into it")
+            taken.add(path)
+
+    def _check(self, values: Values) -> None:
+        path = self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or "job"))
+        folder = os.path.dirname(path) or "."
+        try:
+            if not os.path.isdir(folder):
+                raise ReveError("output", f"the folder {folder} does not exist", hint=f"mkdir -p {folder}")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise ReveError("output", f"the folder {folder} is not writable")
+            if os.path.isdir(path):
+                raise ReveError("output", f"{path} is a folder", hint=f"to save into it: --out {path}/")
+            if values.job is None and any(name == "job" for _, name in self._parts):
+                return
+            self._seen[path] = identity(path)
+        except OSError as error:
+            raise ReveError("output", f"cannot write {path}: {error.strerror}") from error
+        if self._seen[path] and not self.force:
+            raise ReveError("output", f"{path} exists", hint="--force replaces it")
+
+    def replaceable(self, path: str) -> Identity | None:
+        """The file at `path` that may be replaced: the one seen at the start, and only with `--force`."""
+        if not self.force:
+            return None
+        return self._seen[path] if path in self._seen else identity(path)
+
+    def path(self, values: Values, number: int = 1) -> str:
+        """The path of a job's image, `number` counting the images of that job from 1."""
+        filled = "".join(text + (self._value(values, name) or "" if name else "") for text, name in self._parts)
+        return filled if number == 1 else numbered(filled, number)
+
+    def as_option(self, values: Values) -> str:
+        """An `--out` that means the same for this job alone: what is known by now is filled in."""
+        if self.to_stdout:
+            return "-"
+        if self.device:
+            return self.device
+        filled = ""
+        for text, name in self._parts:
+            value = self._value(values, name) if name else ""
+            filled += _escape(text) + (f"{{{name}}}" if value is None else _escape(value))
+        return filled
+
+    def _value(self, values: Values, name: str) -> str | None:
+        if name == "date":
+            return self._date
+        value = getattr(values, name)
+        return None if value is None else str(value)
+
+
+def numbered(path: str, number: int | str) -> str:
+    """`img.png` as `img-2.png`."""
+    stem, extension = os.path.splitext(path)
+    return f"{stem}-{number}{extension}"
+
+
+def _is_device(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _escape(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _parse(template: str) -> list[tuple[str, str]]:
+    """The template as pairs of literal text and the field after it ("" for none)."""
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ReveError("usage", f"--out {template!r}: {error}", hint="{{ and }} stand for braces") from error
+    for _, name, spec, conversion in parts:
+        if name is not None and (name not in FIELDS or spec or conversion):
+            known = ", ".join(f"{{{field}}}" for field in FIELDS)
+            raise ReveError("usage", f"--out: {{{name}}} is not a field; there are {known}, and {{{{ for a brace")
+    return [(text, name or "") for text, name, _, _ in parts]

@@ -1,0 +1,295 @@
+"""The sandbox's jobs on disk: an SQLite file that several processes may use at once.
+
+A row holds facts that are fixed when the job is made. Status and progress are derived from those and the time of asking,
+so nothing has to run for a job to go on, and jobs outlive the process that made them.
+
+Safe against concurrent use and against being killed; not against power failure, which a simulation may forget.
+Imports `outcomes` and the standard library.
+"""
+
+import json
+import math
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reve_cli.sandbox.outcomes import OUTCOMES, Outcome
+
+PRICE = 4
+"""Credits for a job that COMPLETED. Simulated: the real price is not published."""
+DAY = 86400.0
+_VERSION = 1
+_BUSY_SECONDS = 30.0
+_QUEUED_PART = 0.1
+_FILE = "sandbox.db"
+
+_SCHEMA = """
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    key TEXT,
+    key_known_at REAL NOT NULL,
+    body TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    queued_until REAL NOT NULL,
+    ends_at REAL NOT NULL,
+    duration REAL NOT NULL,
+    ending TEXT,
+    running TEXT,
+    outcome TEXT NOT NULL,
+    images INTEGER NOT NULL,
+    polls INTEGER NOT NULL DEFAULT 0,
+    seen_at REAL
+) WITHOUT ROWID;
+CREATE INDEX jobs_by_age ON jobs (created_at, id);
+CREATE INDEX jobs_by_key ON jobs (key) WHERE key IS NOT NULL;
+"""
+_STATUS = """CASE WHEN ends_at <= :now THEN ending WHEN running IS NOT NULL THEN running
+    WHEN queued_until > :now THEN 'QUEUED' ELSE 'PROCESSING' END"""
+_COLUMNS = f"id, key, body, created_at, ends_at, duration, outcome, images, polls, seen_at, :now, {_STATUS} AS status"
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as it stood at `read_at`. Times are in epoch seconds; `ends_at` is infinite for a job that never ends.
+
+    polls: how many GETs were answered about it, by id or in a page.
+    seen_at: when a GET first reported it in its terminal state.
+    """
+
+    id: str
+    key: str | None
+    body: dict[str, Any]
+    created_at: float
+    ends_at: float
+    duration: float
+    outcome: str
+    images: int
+    polls: int
+    seen_at: float | None
+    read_at: float
+    status: str
+
+    @property
+    def ended(self) -> bool:
+        return self.read_at >= self.ends_at
+
+    @property
+    def way(self) -> Outcome:
+        return OUTCOMES[self.outcome]
+
+    @property
+    def charged(self) -> int:
+        return PRICE if self.status == "COMPLETED" else 0
+
+    @property
+    def expired(self) -> bool:
+        return self.status == "COMPLETED" and (self.way.expired or self.read_at >= self.ends_at + DAY)
+
+    @property
+    def progress(self) -> int | None:
+        """Percent: 100 only when COMPLETED."""
+        if not self.way.has_progress:
+            return None
+        if self.ended:
+            return 100 if self.status == "COMPLETED" else None
+        queued = self.duration * _QUEUED_PART
+        part = (self.read_at - self.created_at - queued) / (self.duration - queued) if self.duration else 1.0
+        return max(0, min(99, int(part * 100)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to become of a job that is being made."""
+
+    duration: float
+    outcome: str = ""
+    images: int = 1
+
+
+class KeyConflictError(Exception):
+    """The idempotency key is already that of a job with another body."""
+
+
+class Store:
+    """The jobs in `folder`. Every method may be called from any thread, and also after `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._database: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        with self._lock:
+            self._database = self._database or self._connect()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def create(
+        self, body: dict[str, Any], key: str | None, key_delay: float, now: float, plan: Callable[[], Plan]
+    ) -> JobRecord:
+        """The job that already has `key`, or a new one: atomic among all users of the folder.
+
+        `plan` is asked only where a job is made. A key counts from `key_delay` seconds after its job was made, for a
+        day. Raises KeyConflictError.
+        """
+        text = json.dumps(body)
+        with self._use() as database:
+            if key is not None:
+                found = self._select(
+                    database,
+                    "WHERE key = :key AND key_known_at <= :now AND created_at > :since ORDER BY created_at, id LIMIT 1",
+                    now,
+                    {"key": key, "since": now - DAY},
+                )
+                if found:
+                    if found[0].body != body:
+                        raise KeyConflictError
+                    return found[0]
+            planned = plan()
+            way = OUTCOMES[planned.outcome]
+            created_at = math.floor(now * 1000) / 1000
+            row = {
+                "id": str(uuid.uuid4()),
+                "key": key,
+                "key_known_at": now + key_delay,
+                "body": text,
+                "created_at": created_at,
+                "queued_until": created_at + planned.duration * _QUEUED_PART,
+                "ends_at": created_at + planned.duration if way.ending else math.inf,
+                "duration": planned.duration,
+                "ending": way.ending,
+                "running": way.running,
+                "outcome": planned.outcome,
+                "images": planned.images,
+            }
+            database.execute(
+                f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join(':' + name for name in row)})",  # noqa: S608
+                row,
+            )
+            return self._select(database, "WHERE id = :id", now, {"id": row["id"]})[0]
+
+    def get(self, identity: str, now: float) -> JobRecord | None:
+        with self._use(write=False) as database:
+            found = self._select(database, "WHERE id = :id", now, {"id": identity})
+        return found[0] if found else None
+
+    def page(
+        self,
+        now: float,
+        limit: int,
+        after: tuple[float, str] | None = None,
+        status: str | None = None,
+        model: str | None = None,
+        identity: str | None = None,
+    ) -> list[JobRecord]:
+        """At most `limit` jobs, newest first, `after` a (created_at, id), with this status, model and id."""
+        conditions = {
+            "(created_at, id) < (:made, :last)": after,
+            "status = :status": status,
+            "json_extract(body, '$.model') = :model": model,
+            "id = :id": identity,
+        }
+        where = " AND ".join(text for text, value in conditions.items() if value is not None) or "1"
+        made, last = after or (None, None)
+        values = {"made": made, "last": last, "status": status, "model": model, "id": identity, "limit": limit}
+        with self._use(write=False) as database:
+            return self._select(database, f"WHERE {where} ORDER BY created_at DESC, id DESC LIMIT :limit", now, values)
+
+    def all(self, now: float) -> list[JobRecord]:
+        """Every job, oldest first."""
+        with self._use(write=False) as database:
+            return self._select(database, "ORDER BY created_at, id", now, {})
+
+    def models(self) -> list[str]:
+        with self._use(write=False) as database:
+            return [name for (name,) in database.execute("SELECT DISTINCT json_extract(body, '$.model') FROM jobs")]
+
+    def charged(self, now: float) -> int:
+        """Credits charged for all jobs."""
+        with self._use(write=False) as database:
+            query = "SELECT count(*) FROM jobs WHERE ending = 'COMPLETED' AND ends_at <= ?"
+            return PRICE * int(database.execute(query, (now,)).fetchone()[0])
+
+    def note_answered(self, identities: Sequence[str], now: float) -> None:
+        """Count one GET answered about each of these jobs."""
+        query = """UPDATE jobs SET polls = polls + 1,
+            seen_at = CASE WHEN seen_at IS NULL AND ends_at <= :now THEN :now ELSE seen_at END WHERE id = :id"""
+        with self._use() as database:
+            database.executemany(query, [{"id": identity, "now": now} for identity in identities])
+
+    def clear(self) -> None:
+        with self._use() as database:
+            database.execute("DELETE FROM jobs")
+
+    @staticmethod
+    def _select(database: sqlite3.Connection, rest: str, now: float, values: dict[str, Any]) -> list[JobRecord]:
+        rows = database.execute(f"SELECT {_COLUMNS} FROM jobs {rest}", {**values, "now": now})  # noqa: S608
+        return [JobRecord(row[0], row[1], json.loads(row[2]), *row[3:]) for row in rows]
+
+    @contextmanager
+    def _use(self, write: bool = True) -> Iterator[sqlite3.Connection]:
+        """The database; where `write`, in a transaction. Threads take turns here: SQLite would have them sleep and poll."""
+        with self._lock:
+            database = self._database or self._connect()
+            try:
+                database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                try:
+                    yield database
+                except BaseException:
+                    database.execute("ROLLBACK")
+                    raise
+                database.execute("COMMIT")
+            finally:
+                if database is not self._database:
+                    database.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / _FILE
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = PERSIST")
+            database.execute("PRAGMA synchronous = OFF")
+            if _version(database) != _VERSION:
+                _create_schema(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+
+def reset(folder: Path) -> None:
+    """Delete the stored jobs of a folder; sandboxes that use it meanwhile go on, without them."""
+    if not (folder / _FILE).exists():
+        return
+    try:
+        Store(folder).clear()
+    except sqlite3.DatabaseError:
+        for path in (folder / _FILE, folder / f"{_FILE}-journal"):
+            path.unlink(missing_ok=True)
+
+
+def _version(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _create_schema(database: sqlite3.Connection) -> None:
+    """Make the table. One of another version is dropped: simulated jobs are not worth a migration."""
+    database.execute("BEGIN IMMEDIATE")
+    if _version(database) != _VERSION:
+        database.execute("DROP TABLE IF EXISTS jobs")
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {_VERSION}")
+    database.execute("COMMIT")
