@@ -1,7 +1,7 @@
 """The Apiframe API, simulated on this machine: a real HTTP server on loopback, strict to the API's contract.
 
-People use it to try things without an account; the tests use it as their one fake of the API. Jobs live in a folder, so that
-they survive from one command to the next and several processes can share them. It can be told to fail: see `faults`.
+People use it to try things without an account; the tests use it as their one fake of the API. Jobs live in a folder:
+they outlive the command that made them, and several processes can share them. It can be told to fail: see `faults`.
 
 Imports `reve_cli.models` and the standard library only, and is itself imported late: nobody else pays for it.
 """

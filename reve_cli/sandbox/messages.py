@@ -98,7 +98,9 @@ _WORDING = {
 }
 
 
-def error_answer(status: int, text: str | None = None, extra: Mapping[str, Any] | None = None, **headers: str) -> Answer:
+def error_answer(
+    status: int, text: str | None = None, extra: Mapping[str, Any] | None = None, **headers: str
+) -> Answer:
     """The API's error envelope; `extra` are the fields that some statuses add to it."""
     wording = text or _WORDING.get(status) or _reason(status) or f"Error {status}"
     return json_answer(status, {"error": wording, **(extra or {})}, **headers)

@@ -9,7 +9,7 @@ from typing import Any
 
 UGLY = (
     "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b]8;;http://example.com\x07link\x1b]8;;\x07 \x9b31m C1 \x9d0;t\x9c"
-    " \u202egnp.exe\u202c \u2066isolate\u2069 [red]markup[/red] [link=http://example.com]x[/link] [/] \r\n\tline \x00 end"
+    " \u202egnp.exe\u202c \u2066isolate\u2069 [red]markup[/red] [link=http://example.com]x[/] \r\n\tline \x00 end"
 )
 """Text that must never reach a terminal as it is: escape sequences, C0, C1, bidi controls, rich markup."""
 

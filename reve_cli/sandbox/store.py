@@ -1,7 +1,7 @@
 """The sandbox's jobs on disk: an SQLite file that several processes may use at once.
 
-A row holds facts that are fixed when the job is made. Status and progress are derived from those and the time of asking,
-so nothing has to run for a job to go on, and jobs outlive the process that made them.
+A row holds facts that are fixed when the job is made. Status and progress are derived from those and the time of
+asking, so nothing has to run for a job to go on, and jobs outlive the process that made them.
 
 Safe against concurrent use and against being killed; not against power failure, which a simulation may forget.
 Imports `outcomes` and the standard library.
@@ -238,7 +238,7 @@ class Store:
 
     @contextmanager
     def _use(self, write: bool = True) -> Iterator[sqlite3.Connection]:
-        """The database; where `write`, in a transaction. Threads take turns here: SQLite would have them sleep and poll."""
+        """The database, in a transaction. Threads take turns here: SQLite would have them sleep and poll."""
         with self._lock:
             database = self._database or self._connect()
             try:
@@ -275,7 +275,9 @@ def reset(folder: Path) -> None:
         return
     try:
         Store(folder).clear()
-    except sqlite3.DatabaseError:
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # not a database, or a damaged one
         for path in (folder / _FILE, folder / f"{_FILE}-journal"):
             path.unlink(missing_ok=True)
 

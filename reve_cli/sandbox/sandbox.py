@@ -1,0 +1,172 @@
+"""The sandbox as its users see it: two servers (API and CDN), the store they share, the faults around them.
+
+Imports the rest of this package and the standard library.
+"""
+
+import math
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from reve_cli.sandbox import api
+from reve_cli.sandbox.faults import Fault, take
+from reve_cli.sandbox.messages import Answer, Request, Side, error_answer
+from reve_cli.sandbox.server import HOST, Listener, Message
+from reve_cli.sandbox.store import JobRecord, Plan, Store
+
+_WINDOW = 60.0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A request that was received. `path` includes the query; header names are in lower case."""
+
+    side: Side
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+
+class Sandbox:
+    """The API, simulated on 127.0.0.1. Start it with `start`, or as a context manager.
+
+    folder: where its jobs are kept.
+    key: the API key it wants; a random one where None.
+    port: of the API; any free one where 0.
+    faults: what it does wrong. `self.faults` may be changed meanwhile; faults with a number of times are counted down.
+    job_seconds: how long each job takes.
+    requests_per_minute: over which the API answers 429; 0 for no limit.
+    clock: the time, in epoch seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        key: str | None = None,
+        port: int = 0,
+        faults: Iterable[Fault] = (),
+        job_seconds: float | Callable[[], float] = 2.0,
+        requests_per_minute: int = 500,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.key = key if key is not None else f"afk_sandbox_{secrets.token_hex(16)}"
+        self.faults = list(faults)
+        self.requests: list[Recorded] = []
+        self.url = ""
+        self.cdn_url = ""
+        self._port = port
+        self._job_seconds = job_seconds
+        self._requests_per_minute = requests_per_minute
+        self._clock = clock
+        self._store = Store(folder)
+        self._service = api.Service(self._store, self.key, self._plan)
+        self._recent: deque[float] = deque()
+        self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+
+    def start(self) -> "Sandbox":
+        """Listen. Raises OSError where the port is taken or the folder cannot be used."""
+        self._store.open()
+        try:
+            self._listeners.append(Listener("api", self._port, partial(self._answer, "api"), self._defaults))
+            self._listeners.append(Listener("cdn", 0, partial(self._answer, "cdn"), self._defaults))
+        except OSError:
+            self.stop()
+            raise
+        self.url, self.cdn_url = (f"http://{HOST}:{listener.port}" for listener in self._listeners)
+        for listener in self._listeners:
+            listener.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection, hung ones included, and end every thread. May be called again."""
+        while self._listeners:
+            self._listeners.pop().stop()
+        self._store.close()
+
+    def __enter__(self) -> "Sandbox":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def jobs(self) -> list[JobRecord]:
+        """Every job in the folder as it stands now, oldest first."""
+        return self._store.all(self._clock())
+
+    @property
+    def charged(self) -> int:
+        """Credits charged for all jobs in the folder."""
+        return self._store.charged(self._clock())
+
+    def _answer(self, side: Side, message: Message) -> Answer:
+        now = self._clock()
+        with self._lock:
+            self.requests.append(Recorded(side, message.method, message.target, message.headers, message.body, now))
+        origin = self.url if side == "api" else self.cdn_url
+        request = Request(
+            side, message.method, message.target, message.headers, message.body, now, origin, self.cdn_url
+        )
+        refusal = self._refusal(request)
+        if refusal:
+            return refusal
+        route = api.find(request)
+        if isinstance(route, Answer):
+            return route
+        fault = take(self.faults, route.place, self._lock)
+        if fault:
+            answer = fault.effect()(request, lambda given: api.process(self._service, route, given), fault.argument)
+        else:
+            answer = api.process(self._service, route, request)
+        if answer.about:
+            self._store.note_answered(answer.about, now)
+        return answer
+
+    def _refusal(self, request: Request) -> Answer | None:
+        """Why the request is not even looked at. Host and Origin are how a web page would get in."""
+        port = request.origin.rpartition(":")[2]
+        if request.headers.get("host", "").lower() not in (f"{HOST}:{port}", f"localhost:{port}"):
+            return error_answer(403, "The sandbox answers only to its own address")
+        if "origin" in request.headers:
+            return error_answer(403, "The sandbox does not answer web pages")
+        wait = self._wait(request.now) if request.side == "api" else 0
+        return error_answer(429, Retry_After=str(wait)) if wait else None
+
+    def _wait(self, now: float) -> int:
+        """Whole seconds until another API request is allowed; 0 admits this one."""
+        if not self._requests_per_minute:
+            return 0
+        with self._lock:
+            while self._recent and self._recent[0] <= now - _WINDOW:
+                self._recent.popleft()
+            if len(self._recent) >= self._requests_per_minute:
+                return max(1, math.ceil(self._recent[0] + _WINDOW - now))
+            self._recent.append(now)
+            return 0
+
+    def _plan(self) -> Plan:
+        """What is to become of the next job."""
+        fault = take(self.faults, "outcome", self._lock)
+        duration = self._job_seconds if isinstance(self._job_seconds, int | float) else self._job_seconds()
+        if fault is None:
+            return Plan(duration)
+        return Plan(duration, fault.what, int(fault.argument or 3) if fault.what == "images" else 1)
+
+    def _defaults(self) -> dict[str, str]:
+        return {
+            "Date": formatdate(self._clock(), usegmt=True),
+            "x-request-id": f"req_{secrets.token_hex(8)}",
+            "X-Reve-Sandbox": "1",
+        }
