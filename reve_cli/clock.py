@@ -7,6 +7,7 @@ waits with `Clock.receive` and is the only one that calls `Stop.now`.
 import queue
 import threading
 import time
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -75,3 +76,13 @@ class Deadline:
     @property
     def passed(self) -> bool:
         return self.left <= 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Patience, in seconds; and `tries`: how often a request is sent at most where it need not succeed."""
+
+    connect: float = 10.0
+    silence: float = 30.0
+    tries: int = 5
+    grace: float = 3.0

@@ -24,12 +24,12 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from reve_cli.clock import Clock, Deadline, Stop
+from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ReveError
 from reve_cli.formats import Format, image_format
-from reve_cli.http import Limits, Say, is_loopback, new_client
-from reve_cli.models import SavedFile, Task, is_web_url
-from reve_cli.naming import Naming, Values, numbered
+from reve_cli.http import Say, new_client
+from reve_cli.models import SavedFile, Task, is_loopback, is_web_url
+from reve_cli.naming import Naming, Values, identity, numbered
 
 SIZE_CAP = 100 * 10**6
 """Largest image, in bytes."""
@@ -55,10 +55,8 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        else:
-            ip = ip.ipv4_mapped or ip.sixtofour or ip
+        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
+        ip = inner or ip
     return ip.is_global and not ip.is_multicast
 
 
@@ -97,7 +95,7 @@ class Images:
         self._lock = threading.Lock()
 
     def fetch(self, url: str, sink: BinaryIO, deadline: Deadline) -> None:
-        """Stream the image at `url` into `sink`, from its start. Raises `Unusable`, and OSError where the sink fails."""
+        """Stream the image at `url` into `sink`. Raises `Unusable`, and OSError where the sink fails."""
         for _ in range(_REDIRECTS + 1):
             refused = self._origins.refuse(url)
             if refused:
@@ -185,6 +183,10 @@ class Saver:
         if naming.to_stdout or naming.device:
             _prune(self._spool)
 
+    def check(self, task: Task) -> None:
+        """Refuse, before a byte is fetched, a target that is taken. Raises `ReveError`, code `output`."""
+        self._naming.check([task])
+
     def close(self) -> None:
         """Publish nothing from now on, and leave no temporary file behind. Waits for a publication under way."""
         with self._publishing:
@@ -218,6 +220,7 @@ class Saver:
     ) -> tuple[SavedFile, ReveError | None]:
         with self._temporary(folder) as (temporary, file):
             found, size, digest = self._fetch(url, file, deadline)
+            file.close()  # Windows renames no open file
             values = replace(values, ext=found.extension)
             wanted = os.path.join(folder, f"{values.job}.{found.extension}") if rescue else ""
             if rescue and number > 1:
@@ -272,9 +275,9 @@ class Saver:
                 if found is None:
                     raise Unusable("what came is not a whole image", again=True)
                 file.seek(0)
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # it has readinto
                 os.fsync(file.fileno())
-                return found, size, digest
+                return found, size, digest.hexdigest()
             except Unusable as error:
                 delay = 0.5 * 2 ** (number - 1)
                 last = number == images.limits.tries or not error.again
@@ -289,7 +292,7 @@ class Saver:
             if self._closed:
                 raise Unusable("stopped before it was saved")
             replaceable = self._naming.replaceable(path)
-            if replaceable is not None and _identity(path) == replaceable:
+            if replaceable is not None and identity(path) == replaceable:
                 os.replace(temporary, path)
                 return path
             for candidate in _beside(path, job):
@@ -297,12 +300,6 @@ class Saver:
                     _link(temporary, candidate)
                     return candidate
         raise FileExistsError(errno.EEXIST, "the name and all names beside it are taken", path)
-
-
-def _identity(path: str) -> object:
-    from reve_cli.naming import identity
-
-    return identity(path)
 
 
 def _beside(path: str, job: str) -> Iterator[str]:

@@ -1,10 +1,10 @@
 """What can go wrong, by name, and the exit code of each. Imports nothing of ours.
 
-    ReveError           anything that ends a command or a job with other than 0
-      code              one of `ErrorCode`, a closed list that scripts can match on
-      exit_code         from `EXIT_CODES`, the only place that maps one to the other
-      message           one line for people: what went wrong
-      hint              one line for people: what to do about it (for exit 75, the command that finishes the job)
+ReveError           anything that ends a command or a job with other than 0
+  code              one of `ErrorCode`, a closed list that scripts can match on
+  exit_code         from `EXIT_CODES`, the only place that maps one to the other
+  message           one line for people: what went wrong
+  hint              one line for people: what to do about it (for exit 75, the command that finishes the job)
 """
 
 from collections.abc import Iterable
@@ -80,4 +80,4 @@ def worst(codes: Iterable[int]) -> int:
     return min(codes, key=WORST_FIRST.index, default=0)
 
 
-assert set(EXIT_CODES) == set(get_args(ErrorCode))  # noqa: S101 - a name without an exit code is caught on import
+assert set(EXIT_CODES) == set(get_args(ErrorCode))  # a name without an exit code is caught on import

@@ -3,7 +3,6 @@
 A connection that was cut may leave a file that begins well: each format is followed to its own end mark.
 """
 
-import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -37,7 +36,7 @@ def image_format(file: BinaryIO, size: int) -> Format | None:
         file.seek(max(0, size - _TAIL))
         return JPEG if b"\xff\xd9" in file.read(_TAIL) else None
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return WEBP if struct.unpack("<I", head[4:8])[0] + 8 <= size else None
+        return WEBP if int.from_bytes(head[4:8], "little") + 8 <= size else None
     if head[4:12] in (b"ftypavif", b"ftypavis"):
         return AVIF if _boxes_are_whole(file, size) else None
     return None
@@ -47,9 +46,9 @@ def _png_is_whole(file: BinaryIO, size: int) -> bool:
     position = 8
     while position + 12 <= size:
         file.seek(position)
-        length, kind = struct.unpack(">I4s", file.read(8))
-        position += 12 + length
-        if kind == b"IEND":
+        head = file.read(8)
+        position += 12 + int.from_bytes(head[:4])
+        if head[4:] == b"IEND":
             return position <= size
     return False
 
@@ -59,9 +58,9 @@ def _boxes_are_whole(file: BinaryIO, size: int) -> bool:
     while position + 8 <= size:
         file.seek(position)
         head = file.read(16)
-        length = struct.unpack(">I", head[:4])[0]
+        length = int.from_bytes(head[:4])
         if length == 1 and len(head) == 16:
-            length = struct.unpack(">Q", head[8:])[0]
+            length = int.from_bytes(head[8:])
         if length < 8:
             return False
         position += length

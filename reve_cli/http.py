@@ -1,8 +1,8 @@
 """The one way to send anything to the API: one client, one table of what an answer means, one loop of tries.
 
 What matters about a failed POST is whether a job may have been made. `judge` answers that for every answer and every
-failure, and `Http.send` never lets a later refusal hide an earlier "perhaps". Imports `clock`, `errors` and httpx,
-which is slow to load: import this module only where a request is about to be made.
+failure, and `Http.send` never lets a later refusal hide an earlier "perhaps". Imports `clock`, `errors`,
+`models` and httpx, which is slow to load: import this module only where a request is about to be made.
 
 The API client follows no redirects, so the key goes to no other origin, and it takes the key out of all that it reads.
 """
@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from reve_cli import __version__
-from reve_cli.clock import Clock, Deadline, Stop
+from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ErrorCode, ReveError
+from reve_cli.models import is_loopback
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -36,16 +37,6 @@ _LOUD_WAIT = 2.0
 """Waits longer than this, in seconds, are announced."""
 _CONFLICT_TRIES = 3
 _DEBUG_HEADERS = ("content-type", "content-length", "date", "location", "retry-after", "server", "x-request-id")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Patience, in seconds, but for `tries`: how often a request is sent at most where it need not succeed."""
-
-    connect: float = 10.0
-    silence: float = 30.0
-    tries: int = 5
-    grace: float = 3.0
 
 
 class Verdict(Enum):
@@ -148,11 +139,6 @@ def _judge_post(outcome: Answer | Failure, usable: bool) -> tuple[Verdict, Error
     return Verdict.REFUSED, _REFUSALS.get(status, "invalid_request")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine by name or by address."""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
 @cache
 def tls_context() -> ssl.SSLContext:
     """Certificates as the environment says (SSL_CERT_FILE, SSL_CERT_DIR), else certifi's. Slow: loaded once."""
@@ -180,8 +166,8 @@ class Http:
         self.simulated = False
         self._key, self._say, self._debug = key, say, debug
         url = urlsplit(base_url)
-        self._loopback = is_loopback(url.hostname or "")
-        self._client = new_client(url.scheme, proxies=not self._loopback, headers={"X-API-Key": key})
+        self.loopback = is_loopback(url.hostname or "")
+        self._client = new_client(url.scheme, proxies=not self.loopback, headers={"X-API-Key": key})
 
     def send(
         self,
@@ -235,7 +221,7 @@ class Http:
         After a "perhaps" it is at least 2 s, so that a server that de-duplicates late has noted the first try.
         """
         first = 2.0 if verdict in (Verdict.PERHAPS, Verdict.CONFLICT) else 0.5
-        backoff = min(first * 2 ** min(number - 1, 10), 30.0)
+        backoff = min(first * 2.0 ** min(number - 1, 10), 30.0)
         asked = outcome.seconds(self.clock) if isinstance(outcome, Answer) else 0.0
         return max(backoff * random.uniform(1, 1.25), asked)  # noqa: S311 - spreads retries, keeps no secret
 
@@ -317,7 +303,7 @@ class Http:
         except (ValueError, RecursionError):
             data = None
         headers = {name: self._clean(value) for name, value in response.headers.items()}
-        self.simulated |= self._loopback and "x-reve-sandbox" in headers
+        self.simulated |= self.loopback and "x-reve-sandbox" in headers
         return Answer(response.status_code, data, headers)
 
     def _clean(self, text: str) -> str:

@@ -6,6 +6,7 @@ No input, no output, no clock. Imports: `errors` and the standard library.
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -96,6 +97,15 @@ class ImageRequest:
             body["webhookEvents"] = list(self.webhook_events)
         return body
 
+    def matches(self, job: "Job") -> bool:
+        """Whether `job` can have come from this request, as far as its `input` says what was asked for."""
+        asked = {"prompt": self.prompt, "seed": self.seed, "aspect_ratio": self.aspect_ratio, "version": self.version}
+        if job.input is None:
+            return True
+        answered = {name: job.asked(name) for name in _ASKED}
+        differs = (answered[name] is not None and _folded(answered[name]) != _folded(asked[name]) for name in asked)
+        return not any(differs)
+
     def body(self) -> bytes:
         """The exact bytes of the POST: the same request is always the same bytes."""
         return json.dumps(self.wire(), ensure_ascii=False, separators=(",", ":")).encode()
@@ -110,6 +120,11 @@ def is_web_url(text: str) -> bool:
         return False
     printable = all("!" <= character <= "~" for character in text)
     return printable and port_is_valid and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine, by name or by address."""
+    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 def is_header_text(text: str) -> bool:
@@ -140,6 +155,12 @@ class Job:
     def ended(self) -> bool:
         return self.status in ENDED
 
+    def row(self) -> list[str]:
+        """The job in one line: id, status, progress, credits, time of creation, prompt; empty where unknown."""
+        progress = "" if self.progress is None else f"{self.progress:g} %"
+        cost = "" if self.credit_cost is None else f"{self.credit_cost:g}"
+        return [self.id, self.status, progress, cost, self.created_at or "", self.asked("prompt") or ""]
+
     @classmethod
     def from_wire(cls, data: Any) -> "Job | None":
         """Read a job defensively; None where `data` is no job at all (no id, or no status)."""
@@ -162,18 +183,19 @@ class Job:
             expired=_typed(data.get("expired"), bool),
         )
 
-    def asked(self, field_name: Literal["prompt", "seed", "aspect_ratio", "version"]) -> Any:
-        """What the job's `input` says was asked for, or None where it does not say."""
+    def asked(self, name: str) -> Any:
+        """What the job's `input` says was asked for under one of `_ASKED`, or None where it does not say."""
         found = self.input or {}
         params = found.get("reveParams")
-        kinds = {"prompt": str, "seed": int, "aspect_ratio": str, "version": str}
         for place in (params if isinstance(params, dict) else {}, found):
-            value = _typed(place.get(field_name), kinds[field_name])
+            value = _typed(place.get(name), _ASKED[name])
             if value is not None:
                 return value
         return None
 
 
+_ASKED: dict[str, type] = {"prompt": str, "seed": int, "aspect_ratio": str, "version": str}
+"""What `input` may say of a request, at its top level or in `reveParams`."""
 _URL_FIELDS = ("images", "image_url", "imageUrl", "url", "urls")
 
 
@@ -187,6 +209,11 @@ def _urls(result: Any, depth: int = 3) -> list[str]:
         found = (_urls(result.get(name), depth - 1) for name in _URL_FIELDS)
         return next(filter(None, found), [])
     return []
+
+
+def _folded(value: Any) -> Any:
+    """Text as a server may have tidied it."""
+    return unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else value
 
 
 def _typed(value: Any, kind: type) -> Any:
@@ -229,6 +256,8 @@ class Task:
     phase: Phase
     request: ImageRequest | None = None
     idempotency_key: str | None = None
+    key_is_given: bool = False
+    """The idempotency key is the user's: its job may be of an earlier command, or of another request."""
     job_id: str | None = None
     job: Job | None = None
     files: list[SavedFile] = field(default_factory=list)

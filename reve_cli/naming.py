@@ -17,6 +17,7 @@ import string
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from shlex import quote
 
 from reve_cli.errors import ReveError
 from reve_cli.models import Task
@@ -92,9 +93,10 @@ class Naming:
         self._seen: dict[str, Identity | None] = {}
         self._template = self._understand(out, folder, jobs)
         self._parts = _parse(self._template)
-        late = {name for _, name in _parse(os.path.split(self._template)[0]) if name in _LATE}
+        self._folder_fields = {name for _, name in _parse(os.path.split(self._template)[0])}
+        late = sorted(self._folder_fields.intersection(_LATE))
         if late:
-            raise ReveError("usage", f"--out: {{{min(late)}}} can only stand in the file's name, not in its folder")
+            raise ReveError("usage", f"--out: {{{late[0]}}} can only stand in the file's name, not in its folder")
         if jobs > 1 and (self.to_stdout or self.device):
             raise ReveError("usage", f"--out {out} takes the images of one job only")
 
@@ -125,17 +127,19 @@ class Naming:
             taken.add(path)
 
     def _check(self, values: Values) -> None:
-        path = self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or "job"))
+        path = self.path(replace(values, ext=_LIKELY_EXTENSION))
         folder = os.path.dirname(path) or "."
+        unknown = {name for _, name in self._parts if name and name != "ext" and self._value(values, name) is None}
         try:
-            if not os.path.isdir(folder):
-                raise ReveError("output", f"the folder {folder} does not exist", hint=f"mkdir -p {folder}")
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise ReveError("output", f"the folder {folder} is not writable")
-            if os.path.isdir(path):
-                raise ReveError("output", f"{path} is a folder", hint=f"to save into it: --out {path}/")
-            if values.job is None and any(name == "job" for _, name in self._parts):
+            if not unknown & self._folder_fields:
+                if not os.path.isdir(folder):
+                    raise ReveError("output", f"the folder {folder} does not exist", hint=f"mkdir -p {quote(folder)}")
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise ReveError("output", f"the folder {folder} is not writable")
+            if unknown:
                 return
+            if os.path.isdir(path):
+                raise ReveError("output", f"{path} is a folder", hint=f"to save into it: --out {quote(path)}/")
             self._seen[path] = identity(path)
         except OSError as error:
             raise ReveError("output", f"cannot write {path}: {error.strerror}") from error

@@ -49,35 +49,21 @@ def _instead(answer: Answer) -> Effect:
     return lambda request, process, argument: answer
 
 
-def _after(**changes: Any) -> Effect:
-    """The request is processed, the answer changed."""
-    return lambda request, process, argument: process(request).spoilt(**changes)
-
-
-def _sent(delivery: Delivery, **headers: str | None) -> Effect:
-    """The request is processed, the answer sent in another way."""
+def _spoilt(
+    change: Callable[[bytes], bytes] = bytes, delivery: Delivery = messages.whole, **headers: str | None
+) -> Effect:
+    """The request is processed; the answer's body is changed, or its headers, or how it is sent."""
 
     def effect(request: Request, process: Process, argument: str | None) -> Answer:
         answer = process(request)
         fields = {**answer.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return answer.spoilt(delivery=delivery, headers=fields)
-
-    return effect
-
-
-def _body(change: Callable[[bytes], bytes], **headers: str) -> Effect:
-    """The request is processed, the answer's body changed."""
-
-    def effect(request: Request, process: Process, argument: str | None) -> Answer:
-        answer = process(request)
-        fields = {**answer.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return answer.spoilt(body=change(answer.body), headers=fields)
+        return answer.spoilt(body=change(answer.body), headers=fields, delivery=delivery)
 
     return effect
 
 
 def _json(value: Any) -> Effect:
-    return _body(lambda body: json.dumps(value).encode(), Content_Type="application/json")
+    return _spoilt(lambda body: json.dumps(value).encode(), Content_Type="application/json")
 
 
 def _jobs(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Effect:
@@ -141,13 +127,13 @@ ANYWHERE: dict[str, Effect] = {
     "redirect": _redirect,
     "redirect-loop": _redirect_loop,
     "drop-before": _instead(replace(_NOTHING, delivery=messages.reset_connection)),
-    "drop-after": _sent(messages.reset_connection),
+    "drop-after": _spoilt(delivery=messages.reset_connection),
     "hang-before": _instead(replace(_NOTHING, delivery=messages.hang)),
-    "hang-after": _sent(messages.hang),
-    "cut": _sent(messages.half),
-    "drip": _sent(messages.drip),
-    "empty": _after(body=b""),
-    "not-json": _body(lambda body: body[: len(body) // 2]),
+    "hang-after": _spoilt(delivery=messages.hang),
+    "cut": _spoilt(delivery=messages.half),
+    "drip": _spoilt(delivery=messages.drip),
+    "empty": _spoilt(lambda body: b""),
+    "not-json": _spoilt(lambda body: body[: len(body) // 2]),
     "null": _json(None),
     "list": _json([]),
     "huge": lambda request, process, argument: error_answer(500, "x" * 5_000_000),
@@ -178,14 +164,14 @@ JOB: dict[str, Effect] = {
 }
 JOBS: dict[str, Effect] = {"missing": _without_jobs}
 IMAGE: dict[str, Effect] = {
-    "cut-silent": _sent(messages.half, Content_Length=None, Connection="close"),
+    "cut-silent": _spoilt(delivery=messages.half, Content_Length=None, Connection="close"),
     "oversize": _instead(messages.oversize("image/png")),
     "jpeg": _sample(picture.jpeg, "image/jpeg"),
     "webp": _sample(picture.webp, "image/webp"),
-    "gzip": _body(_gzip, Content_Encoding="gzip"),
+    "gzip": _spoilt(_gzip, Content_Encoding="gzip"),
     "redirect-private": _instead(_moved(302, "http://10.0.0.1/x.png")),
     "redirect-file": _instead(_moved(302, "file:///etc/passwd")),
     "redirect-http": _instead(_moved(302, "http://example.com/x.png")),
-    "garbage": _body(_scramble, Content_Type="image/png"),
-    "trailing": _body(lambda body: body + b"trailing bytes"),
+    "garbage": _spoilt(_scramble, Content_Type="image/png"),
+    "trailing": _spoilt(lambda body: body + b"trailing bytes"),
 }

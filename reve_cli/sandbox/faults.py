@@ -27,7 +27,7 @@ _OUTCOME_NAMES = tuple(name for name in OUTCOMES if name)
 PLACES = (*_EFFECTS, "outcome")
 
 _STATUS = re.compile(r"[45]\d\d")
-_PAGE = re.compile(r"html-([2345]\d\d)")
+_PAGE = re.compile(r"html-(200|[45]\d\d)")
 _ITEM = re.compile(r"(?P<place>[^:]*):(?P<what>[^/*]*)(?:/(?P<argument>[^*]*))?(?:\*(?P<times>.*))?")
 _TIMES = re.compile(r"[1-9]\d{0,5}")
 _ARGUMENTS = {
@@ -95,7 +95,7 @@ def _parse(item: str) -> Fault:
         if what not in _OUTCOME_NAMES:
             raise _refusal(item, f"{what!r} is not an outcome", _OUTCOME_NAMES)
     elif not (_STATUS.fullmatch(what) or _PAGE.fullmatch(what) or what in _EFFECTS[place]):
-        allowed = ("400 to 599", "html-200 to html-599", *_EFFECTS[place])
+        allowed = ("400 to 599", "html-200", "html-400 to html-599", *_EFFECTS[place])
         raise _refusal(item, f"{what!r} is not a fault of {place}", allowed)
     if argument is not None:
         pattern, meaning = _RETRY_AFTER if _STATUS.fullmatch(what) else _ARGUMENTS.get(what, (None, "no argument"))

@@ -81,7 +81,7 @@ def jpeg() -> bytes:
 @cache
 def webp() -> bytes:
     """The smallest lossless WebP: one transparent pixel."""
-    image = bytes.fromhex("2f000000100711118888fe0700")
+    image = bytes.fromhex("2f00000010071011118888fe07")
     body = b"WEBPVP8L" + struct.pack("<I", len(image)) + image + bytes(len(image) % 2)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 

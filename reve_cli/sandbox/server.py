@@ -125,7 +125,8 @@ class Listener:
             return False
         answer = self._answer(message)
         defaults = self._defaults() if message.keeps_alive else {**self._defaults(), "Connection": "close"}
-        return answer.delivery(connection, answer.head(defaults), answer.body) and message.keeps_alive
+        body = b"" if message.method == "HEAD" else answer.body
+        return answer.delivery(connection, answer.head(defaults), body) and message.keeps_alive
 
 
 def read_message(connection: socket.socket, reader: BinaryIO) -> Message | None:
@@ -171,10 +172,11 @@ def _body(connection: socket.socket, reader: BinaryIO, headers: dict[str, str]) 
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit() and len(length) < 16):
         raise BadRequestError(error_answer(400, "Malformed Content-Length"))
+    waits = headers.get("expect", "").lower() == "100-continue"
     if int(length) > BODY_LIMIT:
-        _drain(reader, int(length))
+        _drain(reader, 0 if waits else int(length))
         raise BadRequestError(error_answer(413, f"The body is larger than {BODY_LIMIT} bytes"))
-    if headers.get("expect", "").lower() == "100-continue":
+    if waits:
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = reader.read(int(length))
     if len(body) < int(length):

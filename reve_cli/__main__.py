@@ -1,0 +1,19 @@
+"""`reve` and `python -m reve_cli`. The signal handlers are installed before anything slow is imported."""
+
+import sys
+
+from reve_cli.signals import Signals
+
+
+def main() -> None:
+    """Run this process's command line and exit with its code."""
+    signals = Signals()
+    signals.install()
+    from reve_cli.app import run
+    from reve_cli.runtime import Process
+
+    sys.exit(run(sys.argv[1:], Process(signals=signals)))
+
+
+if __name__ == "__main__":
+    main()

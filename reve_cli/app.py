@@ -1,0 +1,93 @@
+"""The Typer app, and the one place where an error becomes an exit code. Imports everything, the slow parts late."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from reve_cli import __version__
+from reve_cli.commands import download, generate, sandbox, status, wait
+from reve_cli.errors import ReveError, worst
+from reve_cli.models import Task
+from reve_cli.output import Output
+from reve_cli.runtime import Process
+from reve_cli.signals import die, die_by_broken_pipe
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Images from the Reve model on the Apiframe API, paid for once and never lost.",
+)
+app.command()(generate.generate)
+app.command()(status.status)
+app.command()(wait.wait)
+app.command()(download.download)
+app.add_typer(sandbox.app, name="sandbox")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        Output(os.environ).line(f"reve {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Images from the Reve model on the Apiframe API, paid for once and never lost."""
+    del version
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str], process: Process) -> int:
+    """Run one command line. Returns its exit code; does not return where the process must die by a signal."""
+    code = 0
+    error: ReveError | None = None
+    try:
+        code = app(args=list(arguments), prog_name="reve", standalone_mode=False, obj=process) or 0
+        sys.stdout and sys.stdout.flush()
+    except ReveError as caught:
+        error = caught
+    except typer.TyperException as caught:
+        error = ReveError("usage", caught.format_message().replace("\n", " "), hint="reve --help")
+    except typer.Abort:
+        error = ReveError("interrupted", "interrupted")
+    except SystemExit:  # Typer's answer to a closed pipe
+        die_by_broken_pipe()
+    except OSError as caught:
+        error = ReveError("write_failed", f"{caught.filename or 'standard output'}: {caught.strerror or caught}")
+    except Exception as caught:
+        if "--debug" in arguments:
+            import traceback
+
+            traceback.print_exc()
+        error = ReveError("internal", f"{type(caught).__name__}: {caught}", hint="--debug shows where")
+    output = process.output or Output(process.environ, json="--json" in _options(arguments))
+    output.rest()
+    if error is not None:
+        output.fail(error)
+        if output.json:
+            output.document(Task(0, "done", error=error).document(simulated=False))
+        code = error.exit_code
+    if output.error is not None:
+        output.fail(output.error)
+        code = worst([code, output.error.exit_code])
+    if process.stop.signum is not None:
+        die(process.stop.signum)
+    if output.reader_left:
+        die_by_broken_pipe()
+    return code
+
+
+def _options(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments before `--`."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments

@@ -1,0 +1,125 @@
+"""Settings: flag, then environment, then the user's config file, then the default. Imports `errors`, `models`.
+
+Flags are laid over `Settings` by the commands, where they are typed. The API key is no setting: see `credentials`.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from reve_cli.errors import ReveError
+from reve_cli.models import ASPECT_RATIOS, DEFAULT_MODEL, is_loopback, is_web_url
+
+BASE_URL = "https://api.apiframe.ai"
+TIMEOUT = 600.0
+CONFIG_FILE = "config.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command works with. `timeout` in seconds, `output_folder` as a path."""
+
+    base_url: str = BASE_URL
+    model: str = DEFAULT_MODEL
+    aspect_ratio: str | None = None
+    model_version: str | None = None
+    output_folder: str = "."
+    timeout: float = TIMEOUT
+
+
+def seconds(value: object) -> float:
+    """A time limit: a number of seconds over 0, up to a day."""
+    number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
+    if not 0 < number <= 86400:
+        raise ValueError("must be a number of seconds over 0, at most 86400")
+    return number
+
+
+def base_url(value: object) -> str:
+    """The API's origin, without a trailing slash or `/v2`. https, or a loopback address."""
+    text = _text(value).rstrip("/").removesuffix("/v2").rstrip("/")
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    if not is_web_url(text) or parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be a plain URL such as https://api.apiframe.ai")
+    if parts.scheme != "https" and not is_loopback(host):
+        raise ValueError("must be https, or an address of this machine: the key would travel in the clear")
+    return text
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be text")
+    return value.strip()
+
+
+def _ratio(value: object) -> str:
+    if value not in ASPECT_RATIOS:
+        raise ValueError(f"must be one of {', '.join(ASPECT_RATIOS)}")
+    return str(value)
+
+
+_SETTINGS: dict[str, tuple[str, Callable[[object], Any]]] = {
+    "base_url": ("APIFRAME_BASE_URL", base_url),
+    "model": ("REVE_MODEL", _text),
+    "aspect_ratio": ("REVE_ASPECT_RATIO", _ratio),
+    "model_version": ("REVE_MODEL_VERSION", _text),
+    "output_folder": ("REVE_OUTPUT_FOLDER", _text),
+    "timeout": ("REVE_TIMEOUT", seconds),
+}
+"""Every setting: its name in the config file, its environment variable, and how its value is read."""
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings from everywhere but flags. Raises `ReveError` (code `config`) naming the source of a bad value."""
+    path = config_folder() / CONFIG_FILE
+    stored = read_file(path)
+    for name in stored.keys() - _SETTINGS.keys() - {"api_key"}:
+        known = ", ".join([*_SETTINGS, "api_key"])
+        raise ReveError("config", f"{path}: there is no setting {name!r}", hint=f"settings: {known}")
+    found: dict[str, Any] = {}
+    for name, (variable, read) in _SETTINGS.items():
+        value: object = environ.get(variable) or stored.get(name)
+        if value is None:
+            continue
+        try:
+            found[name] = read(value)
+        except ValueError as error:
+            source = variable if environ.get(variable) else f"{name} in {path}"
+            raise ReveError("config", f"{source} {error}") from error
+    return Settings(**found)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The user's config file; empty where there is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ReveError("config", f"{path} cannot be read: {error}") from error
+
+
+def config_folder() -> Path:
+    """Where this platform keeps a user's settings for this program."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("reve", appauthor=False))
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Where rescued images, images on their way to a pipe, and the sandbox's jobs are kept."""
+    if environ.get("REVE_STATE_DIR"):
+        return Path(os.path.abspath(environ["REVE_STATE_DIR"]))
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("reve", appauthor=False))
+
+
+def truthy(value: str | None) -> bool:
+    """Whether an environment variable switches something on."""
+    return (value or "").strip().lower() not in ("", "0", "no", "off", "false")

@@ -1,0 +1,80 @@
+"""Arguments, files and standard input, read into requests and job ids. Imports `models`, `errors`."""
+
+import random
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reve_cli.errors import ReveError
+from reve_cli.models import IDEMPOTENCY_KEY_LIMIT, PROMPT_LIMIT, SEED_LIMIT, ImageRequest, is_header_text, job_id
+
+_LONGEST = 4 * PROMPT_LIMIT + 1024
+"""Bytes of a prompt that are read at most: one more than could be valid is enough to say so."""
+_RANDOM_SEEDS = 2**31
+
+
+def read_prompt(prompt: str | None, prompt_file: str | None) -> str:
+    """The prompt, from where it was given. One newline at the end of a file or of standard input is dropped."""
+    if (prompt is None) == (prompt_file is None):
+        raise ReveError("usage", "give the prompt either as an argument or with --prompt-file")
+    if prompt_file is None and prompt != "-":
+        return str(prompt)
+    source = prompt_file if prompt_file is not None else "standard input"
+    try:
+        if prompt_file is not None:
+            with open(prompt_file, "rb") as file:
+                raw = file.read(_LONGEST)
+        else:
+            raw = _stdin(_LONGEST)
+        return raw.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise ReveError("usage", f"{source} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ReveError("usage", f"{source} is not UTF-8 text") from error
+
+
+def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageRequest]:
+    """`count` requests like `request`, with seeds from `seed` on."""
+    if seed is None:
+        return [request] * count
+    if seed == "random":
+        first = random.SystemRandom().randrange(_RANDOM_SEEDS)
+    elif re.fullmatch(r"[+-]?[0-9]{1,17}", seed):
+        first = int(seed)
+    else:
+        raise ReveError("usage", f"--seed {seed!r} is not an integer from -{SEED_LIMIT} to {SEED_LIMIT}, nor random")
+    return [replace(request, seed=first + index) for index in range(count)]
+
+
+def idempotency_key(given: str | None, count: int) -> str | None:
+    """The user's idempotency key, checked."""
+    if given is None:
+        return None
+    if count > 1:
+        raise ReveError("usage", "--idempotency-key names one job: it cannot be used with --count over 1")
+    if not is_header_text(given) or len(given) > IDEMPOTENCY_KEY_LIMIT:
+        raise ReveError("usage", f"--idempotency-key takes 1 to {IDEMPOTENCY_KEY_LIMIT} printable ASCII characters")
+    return given
+
+
+def read_job_ids(arguments: Sequence[str]) -> list[str]:
+    """The job ids, each once, in order; `-` stands for those on standard input, separated by white space."""
+    words: list[str] = []
+    for argument in arguments:
+        words += _stdin(1 << 20).decode(errors="replace").split() if argument == "-" else [argument]
+    found: dict[str, None] = {}
+    for word in words:
+        identity = job_id(word)
+        if identity is None:
+            raise ReveError("usage", f"{word!r} is not a job id, which looks like 01234567-89ab-cdef-0123-456789abcdef")
+        found[identity] = None
+    if not found:
+        raise ReveError("usage", "no job ids on standard input")
+    return list(found)
+
+
+def _stdin(limit: int) -> bytes:
+    if sys.stdin is None:
+        raise ReveError("usage", "standard input is closed")
+    return sys.stdin.buffer.read(limit)

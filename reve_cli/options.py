@@ -1,0 +1,72 @@
+"""The options that commands share, each declared once. Imports `models` and Typer."""
+
+from typing import Annotated
+
+import typer
+
+from reve_cli.models import ASPECT_RATIOS, WEBHOOK_EVENTS
+
+_COMMON = "Every command"
+
+
+def _ratios(incomplete: str) -> list[str]:
+    return [ratio for ratio in ASPECT_RATIOS if ratio.startswith(incomplete)]
+
+
+def _events(incomplete: str) -> list[str]:
+    return [event for event in WEBHOOK_EVENTS if event.startswith(incomplete)]
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.", rich_help_panel=_COMMON)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes; errors still.", rich_help_panel=_COMMON)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show each request and answer.", rich_help_panel=_COMMON)]
+Sandbox = Annotated[
+    bool, typer.Option("--sandbox", help="Simulate the API here: no key, no charge.", rich_help_panel=_COMMON)
+]
+ApiKeyFile = Annotated[
+    str | None, typer.Option("--api-key-file", metavar="PATH", help="Read the API key here.", rich_help_panel=_COMMON)
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout", metavar="SECONDS", help="Limit for the whole command (default 600).", rich_help_panel=_COMMON
+    ),
+]
+
+Out = Annotated[
+    str | None,
+    typer.Option("--out", "-o", metavar="PATH", help="A file, a folder ending in /, a template, or - for stdout."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists at the output path.")]
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids; - reads them from stdin.")]
+
+Prompt = Annotated[str | None, typer.Argument(metavar="PROMPT", help="What to draw; - reads it from stdin.")]
+PromptFile = Annotated[str | None, typer.Option("--prompt-file", metavar="PATH", help="Read the prompt from a file.")]
+Seed = Annotated[str | None, typer.Option("--seed", metavar="N|random", help="The same number, the same picture.")]
+Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100, help="Make this many images, each a job.")]
+AspectRatio = Annotated[
+    str | None,
+    typer.Option("--aspect-ratio", "--ar", metavar="W:H", help=", ".join(ASPECT_RATIOS), autocompletion=_ratios),
+]
+ModelVersion = Annotated[
+    str | None, typer.Option("--model-version", metavar="NAME", help="A version of the model, such as latest.")
+]
+Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Another model (default reve-create).")]
+WebhookUrl = Annotated[
+    str | None, typer.Option("--webhook-url", metavar="URL", help="Where the API reports what becomes of the job.")
+]
+WebhookEvent = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--webhook-event", metavar="EVENT", help=f"{', '.join(WEBHOOK_EVENTS)}; repeatable.", autocompletion=_events
+    ),
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Print the job id and leave the job running.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact request as JSON and send nothing.")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", metavar="KEY", help="The same key within 24 hours is the same job."),
+]
+ExitStatus = Annotated[
+    bool, typer.Option("--exit-status", help="Exit with 5 if a job failed, 75 if one is still running.")
+]

@@ -1,0 +1,199 @@
+"""The one printer: all that reaches stdout and stderr goes through here, and nothing else imports rich.
+
+Data goes to stdout, everything else to stderr. With `--json`, every line on stdout is one JSON document. Text from the
+user or the server is never parsed as markup, and no control character of it reaches a terminal. Imports `errors`.
+"""
+
+import errno
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+
+from reve_cli.errors import ReveError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0 and C1 controls, line separators, bidirectional controls, and halves of characters."""
+
+
+def safe(text: str) -> str:
+    """`text` as a terminal may see it: what could steer the terminal is written as an escape."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class Output:
+    """Where this run prints, and how."""
+
+    def __init__(self, environ: Mapping[str, str], *, json: bool = False, quiet: bool = False) -> None:
+        self.json, self.quiet = json, quiet
+        self.reader_left = False
+        """Standard output is a pipe that nobody reads any more: printing has stopped, work goes on."""
+        self.error: ReveError | None = None
+        """Standard output could not be written: what to exit with."""
+        self._environ = environ
+        self._live: Live | None = None
+        self._console: Console | None = None
+        self.is_live = _is_terminal(sys.stderr) and environ.get("TERM") != "dumb" and not quiet
+
+    # Standard output
+
+    def line(self, text: str) -> None:
+        """One line of data: a path, a URL, a job id. A file name's own bytes are kept where no terminal sees them."""
+        shown = safe(text) if _is_terminal(sys.stdout) else text
+        self._write(_encoded(shown) + b"\n")
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """One JSON document on one line, in ASCII: it passes through any locale and cannot steer a terminal."""
+        self._write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+
+    def image(self, path: str) -> None:
+        """The bytes of the file at `path`."""
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                self._write(chunk)
+        if self.error:
+            self.error = ReveError("saved_elsewhere", f"{self.error.message}; the image is kept", hint=f"cat {path}")
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows for people on a terminal; elsewhere tab-separated, without headers, nothing cut."""
+        if not _is_terminal(sys.stdout):
+            for row in rows:
+                self.line("\t".join(map(safe, row)))
+            return
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*headers, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for row in rows:
+            table.add_row(*(Text(safe(cell), overflow="fold") for cell in row))
+        console = Console(highlight=False, no_color=bool(self._environ.get("NO_COLOR")))
+        with console.capture() as capture:
+            console.print(table)
+        self._write(_encoded(capture.get()))
+
+    def _write(self, data: bytes) -> None:
+        if self.reader_left or self.error:
+            return
+        try:
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            stream: BinaryIO = sys.stdout.buffer
+            stream.write(data)
+            stream.flush()
+        except BrokenPipeError:
+            self.reader_left = True
+            _forget_stdout()
+        except OSError as error:
+            self.error = ReveError("write_failed", f"standard output cannot be written: {error.strerror}")
+            _forget_stdout()
+
+    # Standard error
+
+    def note(self, text: str) -> None:
+        """One line about what happens, unless `--quiet`."""
+        if not self.quiet:
+            self._say(text)
+
+    def debug(self, text: str) -> None:
+        self._say(f"debug: {text}", "dim")
+
+    def fail(self, error: ReveError) -> None:
+        """What went wrong and what to do about it. The command that finishes a paid job stands on a line of its own."""
+        self._say(f"error: {error.message}", "red")
+        if error.hint:
+            self._say(error.hint if error.exit_code == 75 else f"hint: {error.hint}")
+
+    def _say(self, text: str, style: str = "") -> None:
+        if sys.stderr is None:
+            return
+        try:
+            if style and self.is_live:
+                self._terminal().print(safe(text), style=style, markup=False, highlight=False, soft_wrap=True)
+            elif self._live is not None:
+                self._terminal().print(safe(text), markup=False, highlight=False, soft_wrap=True)
+            else:
+                _print(sys.stderr, safe(text))
+        except OSError:
+            pass  # nobody to tell
+
+    def spin(self, text: str) -> None:
+        """Show `text` beside a spinner on the last line of a terminal; nothing elsewhere."""
+        if not self.is_live:
+            return
+        try:
+            if self._live is None:
+                from rich.live import Live
+                from rich.spinner import Spinner
+
+                self._spinner = Spinner("dots")
+                self._live = Live(self._spinner, console=self._terminal(), auto_refresh=False, transient=True)
+                self._live.start()
+                self._terminal().show_cursor(True)  # a killed process must not leave it hidden
+            from rich.text import Text
+
+            width = max(8, self._terminal().width - 3)
+            line = Text(safe(text), no_wrap=True, overflow="ellipsis")
+            line.truncate(width, overflow="ellipsis")
+            self._spinner.update(text=line)
+            self._live.refresh()
+        except OSError:
+            self.is_live, self._live = False, None
+
+    def rest(self) -> None:
+        """Take the spinner away."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            try:
+                live.stop()
+            except OSError:
+                self.is_live = False
+
+    def _terminal(self) -> "Console":
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True, highlight=False, no_color=bool(self._environ.get("NO_COLOR")))
+        return self._console
+
+
+def stdout_is_terminal() -> bool:
+    return _is_terminal(sys.stdout)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def _encoded(text: str) -> bytes:
+    """As this locale writes text; a file name comes out as the bytes that it came in as."""
+    encoding = (sys.stdout and sys.stdout.encoding) or "utf-8"
+    try:
+        return text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace")
+
+
+def _print(stream: TextIO, text: str) -> None:
+    stream.write(text + "\n")
+    stream.flush()
+
+
+def _forget_stdout() -> None:
+    """Let nothing more reach the broken stream: not even what the interpreter flushes at its end."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+    except OSError:
+        pass

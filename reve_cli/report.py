@@ -1,0 +1,83 @@
+"""What a command about jobs tells its user while they run and when they end. Imports `output`, `models`, `errors`.
+
+On stdout one result for each job, in the order of the jobs; on stderr a line at acceptance, a line at the end, and on a
+terminal a spinner in between.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from reve_cli.errors import worst
+from reve_cli.models import Task
+from reve_cli.output import Output
+
+Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
+
+_FRAME = 0.1
+"""Seconds between two pictures of a spinner."""
+_SILENT = 3600.0
+
+
+class Report:
+    """Watches an engine. `shows`: what stdout has of a job that ended, where `--json` was not given."""
+
+    def __init__(self, output: Output, tasks: Sequence[Task], shows: Shows, simulated: Callable[[], bool]) -> None:
+        self._output, self._tasks, self._shows, self._simulated = output, tasks, shows, simulated
+        self._printed = 0
+        self._started = time.monotonic()
+
+    def accepted(self, task: Task) -> None:
+        which = f" ({task.index} of {len(self._tasks)})" if len(self._tasks) > 1 else ""
+        self._output.note(f"job {task.job_id} accepted{which}")
+
+    def done(self, task: Task) -> None:
+        """Say how a job ended, and print all results whose turn it is."""
+        if task.error is not None:
+            self._output.fail(task.error)
+        for saved in task.files:
+            cost = task.job.credit_cost if task.job else None
+            charge = f", {cost:g} credits" if cost is not None else ""
+            took = f" after {time.monotonic() - self._started:.1f} s" if task.request else ""
+            self._output.note(f"saved {saved.path} ({saved.bytes:,} bytes{charge}){took}")
+        while self._printed < len(self._tasks) and self._tasks[self._printed].phase == "done":
+            self._print(self._tasks[self._printed])
+            self._printed += 1
+
+    def _print(self, task: Task) -> None:
+        if self._output.json:
+            self._output.document(task.document(self._simulated()))
+        elif self._shows == "bytes":
+            for saved in task.files[:1]:
+                self._output.image(saved.path)
+        else:
+            for line in self._lines(task):
+                self._output.line(line)
+
+    def _lines(self, task: Task) -> Sequence[str]:
+        if self._shows == "paths":
+            return [saved.path for saved in task.files]
+        if self._shows == "ids":
+            return [task.job_id] if task.job_id else []
+        return task.job.urls if task.job and not task.error else []
+
+    def tick(self, tasks: Sequence[Task]) -> float:
+        """Draw the spinner. Returns the seconds until it wants to be drawn again."""
+        if not self._output.is_live:
+            return _SILENT
+        elapsed = f"{time.monotonic() - self._started:.0f} s"
+        if len(tasks) == 1:
+            job = tasks[0].job
+            state = job.status if job and job.status else "submitting" if tasks[0].phase == "sending" else "asking"
+            progress = f" {job.progress:.0f} %" if job and job.progress is not None else ""
+            saving = tasks[0].phase == "saving"
+            self._output.spin(f"{'saving' if saving else state + progress} · {elapsed}")
+        else:
+            counts = Counter(task.phase for task in tasks)
+            self._output.spin(" · ".join([*(f"{n} {phase}" for phase, n in counts.items()), elapsed]))
+        return _FRAME
+
+    def exit_code(self) -> int:
+        """The worst of what the jobs ended with."""
+        return worst(task.error.exit_code if task.error else 0 for task in self._tasks)

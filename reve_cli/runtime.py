@@ -1,0 +1,246 @@
+"""Everything one run of a command needs, built when it is first asked for. Imports all below the commands.
+
+Slow imports (httpx, and all that imports it) happen inside functions here, so that `--version`, `--help`, completion
+and a refused option never pay for them.
+"""
+
+import contextlib
+import inspect
+import os
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+import typer
+
+from reve_cli import config, options
+from reve_cli.clock import Clock, Deadline, Limits, Stop
+from reve_cli.errors import ReveError
+from reve_cli.models import Task
+from reve_cli.naming import Naming, Values
+from reve_cli.output import Output
+from reve_cli.signals import Signals
+
+if TYPE_CHECKING:
+    from reve_cli.api import Api
+    from reve_cli.download import Saver
+    from reve_cli.jobs import Goal
+    from reve_cli.report import Shows
+    from reve_cli.sandbox import Sandbox
+
+P = ParamSpec("P")
+Recover = Callable[[Task], str]
+
+
+@dataclass
+class Process:
+    """What a run takes from the process it is in; tests make up their own."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    clock: Clock = field(default_factory=Clock)
+    limits: Limits = field(default_factory=Limits)
+    signals: Signals = field(default_factory=Signals)
+    stop: Stop = field(default_factory=Stop)
+    output: Output | None = None
+
+
+class Runtime:
+    """One run of one command."""
+
+    def __init__(
+        self,
+        process: Process,
+        *,
+        json: bool,
+        quiet: bool,
+        debug: bool,
+        sandbox: bool,
+        api_key_file: str | None,
+        timeout: str | None,
+    ) -> None:
+        self.process = process
+        self.output = process.output = Output(process.environ, json=json, quiet=quiet)
+        self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
+        self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
+        self._resources = contextlib.ExitStack()
+        self.deadline = Deadline(process.clock, self.settings.timeout)
+
+    def __enter__(self) -> "Runtime":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.output.rest()
+        self._resources.close()
+
+    @cached_property
+    def settings(self) -> config.Settings:
+        """Settings with the common flags laid over them."""
+        settings = config.load(self.process.environ)
+        if self._timeout is not None:
+            try:
+                settings = replace(settings, timeout=config.seconds(self._timeout))
+            except ValueError:
+                message = f"--timeout {self._timeout!r} is not a number of seconds up to 86400"
+                raise ReveError("usage", message) from None
+        return settings
+
+    @property
+    def flags(self) -> list[str]:
+        """The common flags that a command which goes on with this one's jobs needs as well."""
+        key_file = [f"--api-key-file={self._api_key_file}"] if self._api_key_file else []
+        return ["--sandbox"] if self.sandbox else key_file
+
+    @cached_property
+    def api(self) -> "Api":
+        """The API, real or simulated. Raises `ReveError` where there is no key."""
+        from reve_cli.api import Api
+        from reve_cli.credentials import load_key
+        from reve_cli.http import Http
+
+        if self.sandbox:
+            base_url, key = self._start_sandbox()
+        else:
+            base_url, key = self.settings.base_url, load_key(self._api_key_file, self.process.environ)
+        process = self.process
+        debug = self.debug if self._debug else None
+        http = Http(
+            base_url, key, clock=process.clock, stop=process.stop, limits=process.limits, say=self.say, debug=debug
+        )
+        http.simulated = self.sandbox
+        return Api(http)
+
+    def say(self, text: str) -> None:
+        """A note from any thread."""
+        self.inbox.put(lambda: self.output.note(text))
+
+    def debug(self, text: str) -> None:
+        """A debug line from any thread."""
+        self.inbox.put(lambda: self.output.debug(text))
+
+    @property
+    def state(self) -> Path:
+        """This run's state folder: the sandbox has one of its own."""
+        folder = config.state_folder(self.process.environ)
+        return folder / "sandbox" if self.sandbox else folder
+
+    def _start_sandbox(self) -> tuple[str, str]:
+        simulation = self._resources.enter_context(simulate(self.process, self.state))
+        self.output.note("sandbox: simulated on this machine, nothing is charged")
+        return simulation.url, simulation.key
+
+    def naming(self, out: str | None, *, jobs: int, force: bool) -> Naming:
+        """Where images go, by `--out`. Standard output is refused where images cannot go there."""
+        if out == "-":
+            from reve_cli.output import stdout_is_terminal
+
+            if self.output.json:
+                raise ReveError("usage", "--out - and --json both want standard output")
+            if stdout_is_terminal():
+                raise ReveError("usage", "--out - would print an image on a terminal; redirect it, or name a file")
+        from datetime import UTC, datetime
+
+        date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
+        return Naming(out, self.settings.output_folder, jobs=jobs, force=force, date=date)
+
+    def run(
+        self, tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None, recover: Recover | None = None
+    ) -> int:
+        """Take `tasks` to `goal`, saving as `naming` says, printing what `shows` says. Returns the exit code."""
+        from reve_cli.jobs import Engine
+        from reve_cli.recovery import finish_command
+        from reve_cli.report import Report
+
+        report = Report(self.output, tasks, shows, lambda: self.api.http.simulated)
+        engine = Engine(
+            api=self.api,
+            saver=self._saver(naming) if naming else None,
+            inbox=self.inbox,
+            deadline=self.deadline,
+            signals=self.process.signals,
+            watcher=report,
+            recover=recover or (lambda task: finish_command(task, naming, self.flags)),
+        )
+        engine.run(tasks, goal)
+        self.output.rest()
+        return report.exit_code()
+
+    def show_requests(self, tasks: Sequence[Task], naming: Naming | None) -> int:
+        """Print what would be sent for each task, and where its image would go. Sends nothing, needs no key."""
+        for task in tasks:
+            assert task.request is not None
+            headers = {"Content-Type": "application/json", "X-API-Key": "afk_[hidden]"}
+            given = {"Idempotency-Key": task.idempotency_key} if task.key_is_given else {}
+            self.output.document(
+                {
+                    "method": "POST",
+                    "url": f"{self.settings.base_url}/v2/images/generate",
+                    "headers": headers | given,
+                    "body": task.request.wire(),
+                    "out": naming.as_option(Values.of(task)) if naming else None,
+                }
+            )
+        return 0
+
+    def _saver(self, naming: Naming) -> "Saver":
+        from reve_cli.download import Images, Origins, Saver
+
+        process = self.process
+        images = Images(
+            Origins(public=not self.sandbox, loopback=self.api.http.loopback),
+            clock=process.clock,
+            stop=process.stop,
+            limits=process.limits,
+            debug=self.debug if self._debug else None,
+        )
+        return Saver(images, naming, self.state, self.say)
+
+
+def simulate(process: Process, folder: Path, port: int = 0) -> "Sandbox":
+    """A simulated API that keeps its jobs in `folder`, as slow and as faulty as the environment asks for."""
+    from reve_cli.sandbox import Sandbox, parse_faults
+
+    environ = process.environ
+    try:
+        job_seconds = float(environ.get("REVE_SANDBOX_SECONDS") or 2)
+        faults = parse_faults(environ.get("REVE_SANDBOX_FAULTS") or "")
+    except ValueError as error:
+        raise ReveError("config", f"REVE_SANDBOX_SECONDS or REVE_SANDBOX_FAULTS: {error}") from error
+    return Sandbox(folder, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now)
+
+
+_COMMON = {
+    "json": options.Json,
+    "quiet": options.Quiet,
+    "debug": options.Debug,
+    "sandbox": options.Sandbox,
+    "api_key_file": options.ApiKeyFile,
+    "timeout": options.Timeout,
+}
+
+
+def api_command(command: Callable[Concatenate[Runtime, P], int]) -> Callable[..., int]:
+    """Make a function of a `Runtime` and its own options a Typer command with the common options as well."""
+
+    def with_runtime(ctx: typer.Context, **arguments: Any) -> int:
+        common = {name: arguments.pop(name) for name in _COMMON}
+        with Runtime(ctx.obj, **common) as run:
+            return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
+
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    own = list(inspect.signature(command).parameters.values())[1:]
+    common = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=kind,
+            default=None if name in ("api_key_file", "timeout") else False,
+        )
+        for name, kind in _COMMON.items()
+    ]
+    with_runtime.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]
+    with_runtime.__name__, with_runtime.__doc__ = command.__name__, command.__doc__
+    return with_runtime
