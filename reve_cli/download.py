@@ -94,6 +94,12 @@ class Images:
         self._clients: dict[tuple[str, bool], httpx.Client] = {}
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+
     def fetch(self, url: str, sink: BinaryIO, deadline: Deadline) -> None:
         """Stream the image at `url` into `sink`. Raises `Unusable`, and OSError where the sink fails."""
         for _ in range(_REDIRECTS + 1):

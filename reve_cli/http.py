@@ -169,6 +169,10 @@ class Http:
         self.loopback = is_loopback(url.hostname or "")
         self._client = new_client(url.scheme, proxies=not self.loopback, headers={"X-API-Key": key})
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def send(
         self,
         method: str,

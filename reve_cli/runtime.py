@@ -111,6 +111,7 @@ class Runtime:
             base_url, key, clock=process.clock, stop=process.stop, limits=process.limits, say=self.say, debug=debug
         )
         http.simulated = self.sandbox
+        self._resources.callback(http.close)
         return Api(http)
 
     def say(self, text: str) -> None:
@@ -196,6 +197,7 @@ class Runtime:
             limits=process.limits,
             debug=self.debug if self._debug else None,
         )
+        self._resources.callback(images.close)
         return Saver(images, naming, self.state, self.say)
 
 

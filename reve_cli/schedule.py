@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 _INTERVALS = (
-    (0.0, 0.3),  # a job that was done at once, and the key and the connection tried early
+    (0.0, 0.3),  # some jobs are done at once
     (0.25, 2.0),  # the second poll is just past 2 s, the sandbox's usual duration
     (2.0, 3.5),  # real jobs do not end here
     (5.0, 1.2),

@@ -1,0 +1,174 @@
+"""What every test gets: a home of its own, a clean environment, a made-up clock, and no network but loopback."""
+
+import io
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from reve_cli import app
+from reve_cli.clock import Clock, Limits, Stop
+from reve_cli.runtime import Process
+from reve_cli.sandbox import Sandbox
+
+T = TypeVar("T")
+KEY = "afk_test_0123456789abcdef0123456789abcdef"
+_LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+_KEPT = ("PATH", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
+
+
+def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect" and isinstance(arguments[1], tuple) and not str(arguments[1][0]).startswith(_LOOPBACK):
+        raise PermissionError(f"a test tried to connect to {arguments[1]}")
+
+
+sys.addaudithook(_refuse_the_world)
+
+
+class MadeUpClock(Clock):
+    """A clock that stands still while workers work and jumps where the program would wait."""
+
+    def __init__(self) -> None:
+        self._now = 1_800_000_000.0
+        self._lock = threading.Lock()
+
+    def advance(self, seconds: float) -> None:
+        with self._lock:
+            self._now += seconds
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float, stop: Stop) -> None:
+        self.advance(seconds)
+
+    def receive(self, inbox: "queue.SimpleQueue[T]", seconds: float, idle: bool) -> T | None:
+        try:
+            return inbox.get(block=not idle, timeout=30)
+        except queue.Empty:
+            self.advance(max(seconds, 0.001))
+            return None
+
+
+@dataclass
+class Result:
+    """What one command line came to."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def out(self) -> str:
+        return self.stdout.decode()
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        (document,) = self.documents
+        return document
+
+
+@dataclass
+class Reve:
+    """Runs command lines: in this process with the made-up clock, or for real in a child process."""
+
+    environ: dict[str, str]
+    folder: Path
+    clock: MadeUpClock = field(default_factory=MadeUpClock)
+    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=0.5, tries=3, grace=1))
+
+    def __call__(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
+        process = Process(environ={**self.environ, **(env or {})}, clock=self.clock, limits=self.limits)
+        out, err = io.BytesIO(), io.BytesIO()
+        streams = sys.stdin, sys.stdout, sys.stderr
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+        sys.stdout, sys.stderr = io.TextIOWrapper(out, "utf-8"), io.TextIOWrapper(err, "utf-8", "backslashreplace")
+        try:
+            code = app.run(arguments, process)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            sys.stdin, sys.stdout, sys.stderr = streams
+        return Result(code, out.getvalue(), err.getvalue().decode())
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of a child process."""
+        return [sys.executable, "-m", "reve_cli", *arguments]
+
+    def child(
+        self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, **more: Any
+    ) -> Result:
+        """Run in a child process, with real time and a real environment."""
+        environ = {**self.environ, **(env or {})}
+        done = subprocess.run(
+            self.command(*arguments), input=stdin, env=environ, capture_output=True, timeout=120, check=False, **more
+        )
+        return Result(done.returncode, done.stdout, done.stderr.decode())
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home, a working folder and an environment that hold nothing of the machine's user."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name in list(os.environ):
+        if not name.startswith(_KEPT):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return folder
+
+
+@pytest.fixture
+def reve(home: Path) -> Reve:
+    """reve without an API: no key, no sandbox."""
+    return Reve(dict(os.environ), Path.cwd())
+
+
+@pytest.fixture
+def simulate(tmp_path: Path, reve: Reve) -> Iterator[Callable[..., Sandbox]]:
+    """Start a sandbox on `reve`'s clock and point `reve` at it. Keywords are the sandbox's."""
+    started: list[Sandbox] = []
+
+    def start(**keywords: Any) -> Sandbox:
+        keywords = {"key": KEY, "clock": reve.clock.now, "requests_per_minute": 0} | keywords
+        sandbox = Sandbox(tmp_path / f"sandbox-{len(started)}", **keywords).start()
+        started.append(sandbox)
+        reve.environ |= {"APIFRAME_BASE_URL": sandbox.url, "APIFRAME_API_KEY": sandbox.key}
+        return sandbox
+
+    yield start
+    for sandbox in started:
+        sandbox.stop()
+
+
+@pytest.fixture
+def sandbox(simulate: Callable[..., Sandbox]) -> Sandbox:
+    """A sandbox without faults, on the made-up clock."""
+    return simulate()
+
+
+@pytest.fixture
+def live(simulate: Callable[..., Sandbox]) -> Sandbox:
+    """A sandbox on the real clock, with short jobs, for child processes."""
+    import time
+
+    return simulate(clock=time.time, job_seconds=0.2)
