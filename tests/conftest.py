@@ -96,12 +96,12 @@ class Reve:
         process = Process(environ={**self.environ, **(env or {})}, clock=self.clock, limits=self.limits)
         out, err = io.BytesIO(), io.BytesIO()
         streams = sys.stdin, sys.stdout, sys.stderr
-        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
-        sys.stdout, sys.stderr = io.TextIOWrapper(out, "utf-8"), io.TextIOWrapper(err, "utf-8", "backslashreplace")
+        stdout, stderr = io.TextIOWrapper(out, "utf-8"), io.TextIOWrapper(err, "utf-8", "backslashreplace")
+        sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO(stdin)), stdout, stderr
         try:
             code = app.run(arguments, process)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            stdout.flush()
+            stderr.flush()
         finally:
             sys.stdin, sys.stdout, sys.stderr = streams
         return Result(code, out.getvalue(), err.getvalue().decode())
