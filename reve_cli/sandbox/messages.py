@@ -19,6 +19,7 @@ Side = Literal["api", "cdn"]
 Delivery = Callable[[socket.socket, bytes, bytes], bool]
 """Sends a head and a body; answers whether the connection can serve another request."""
 
+_REASONS = {int(status): status.phrase for status in HTTPStatus}
 _OVERSIZE = 200_000_000
 _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
@@ -157,7 +158,7 @@ def oversize(media_type: str) -> Answer:
 
 
 def _reason(status: int) -> str:
-    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    return _REASONS.get(status, "")
 
 
 def _one_line(value: str) -> str:

@@ -44,7 +44,7 @@ class Sandbox:
     port: of the API; any free one where 0.
     faults: what it does wrong. `self.faults` may be changed meanwhile; faults with a number of times are counted down.
     job_seconds: how long each job takes.
-    requests_per_minute: over which the API answers 429; 0 for no limit.
+    requests_per_minute: over which the API answers 429, before any fault is looked at; 0 for no limit.
     clock: the time, in epoch seconds.
     """
 

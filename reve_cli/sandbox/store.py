@@ -98,6 +98,8 @@ class JobRecord:
             return None
         if self.ended:
             return 100 if self.status == "COMPLETED" else None
+        if self.status == "QUEUED":
+            return 0
         queued = self.duration * _QUEUED_PART
         part = (self.read_at - self.created_at - queued) / (self.duration - queued) if self.duration else 1.0
         return max(0, min(99, int(part * 100)))
@@ -139,8 +141,7 @@ class Store:
     ) -> JobRecord:
         """The job that already has `key`, or a new one: atomic among all users of the folder.
 
-        `plan` is asked only where a job is made. A key counts from `key_delay` seconds after its job was made, for a
-        day. Raises KeyConflictError.
+        `plan` is asked only where a job is made. A key counts for a day. Raises KeyConflictError.
         """
         text = json.dumps(body)
         with self._use() as database:
@@ -161,7 +162,8 @@ class Store:
             row = {
                 "id": str(uuid.uuid4()),
                 "key": key,
-                "key_known_at": now + key_delay,
+                # Without a delay not even `now`: whoever waits for the lock has read the clock before.
+                "key_known_at": now + key_delay if key_delay else 0.0,
                 "body": text,
                 "created_at": created_at,
                 "queued_until": created_at + planned.duration * _QUEUED_PART,
