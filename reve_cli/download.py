@@ -160,16 +160,15 @@ class Images:
             raise Unusable(f"its server answered {status}", again=gone or status == 429 or status >= 500, gone=gone)
         sink.seek(0)
         sink.truncate()
-        size = 0
+        announced = response.headers.get("content-length", "")
+        size = int(announced) if announced.isdigit() and len(announced) < 16 else 0
         for chunk in response.iter_raw():
-            size += len(chunk)
+            size = max(size, sink.tell() + len(chunk))
             if size > SIZE_CAP:
                 raise Unusable(f"it is larger than {SIZE_CAP // 10**6} MB")
             sink.write(chunk)
             if self.stop or deadline.passed:
                 raise Unusable("stopped before it was complete")
-        if size == 0:
-            raise Unusable("it is empty", again=True)
 
 
 def _shown(url: str) -> str:

@@ -113,7 +113,9 @@ def judge(method: str, outcome: Answer | Failure, usable: bool) -> tuple[Verdict
     verdict, code = _judge_post(outcome, usable)
     if method == "POST":
         return verdict, "invalid_request" if code == "not_found" else code
-    return {Verdict.PERHAPS: Verdict.NOT_ACCEPTED, Verdict.CONFLICT: Verdict.REFUSED}.get(verdict, verdict), code
+    if verdict is Verdict.CONFLICT:
+        return Verdict.REFUSED, "invalid_request"
+    return (Verdict.NOT_ACCEPTED if verdict is Verdict.PERHAPS else verdict), code
 
 
 def _judge_post(outcome: Answer | Failure, usable: bool) -> tuple[Verdict, ErrorCode]:

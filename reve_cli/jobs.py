@@ -7,6 +7,7 @@ the saving of one job's images. Imports `api`, `download`, `schedule`, `http`, `
     intent → sending → accepted → completed → saving → done
 """
 
+import contextlib
 import datetime
 import queue
 import random
@@ -185,14 +186,7 @@ class Engine:
             job = self._job(tasks[0], FOREVER)
             return lambda: self._take_job(tasks[0], job)
         wanted = {task.job_id: task for task in tasks}
-        found: dict[str, Job] = {}
-        cursor: str | None = None
-        for _ in range(len(tasks) // PAGE + 1):
-            page = self.api.page(cursor, self.deadline, tries=FOREVER)
-            found |= {job.id: job for job in page.jobs if job.id in wanted}
-            cursor = page.cursor
-            if cursor is None or len(found) == len(wanted):
-                break
+        found = {job.id: job for job in self._pages(len(tasks)) if job.id in wanted}
         lost: list[Then] = []
         for task in [task for task in tasks if task.job_id not in found][:_MISSING_AT_ONCE]:
             try:
@@ -208,6 +202,22 @@ class Engine:
                 self._take_job(wanted[identity], job)
 
         return take
+
+    def _pages(self, count: int) -> list[Job]:
+        """The newest jobs, at least `count` of them if there are so many; only those whose page tells enough.
+
+        What a page leaves out, and pages that are not to be had, prove nothing: such jobs are asked for by id.
+        """
+        jobs: list[Job] = []
+        cursor: str | None = None
+        with contextlib.suppress(ReveError):
+            for _ in range(count // PAGE + 1):
+                page = self.api.page(cursor, self.deadline, tries=self._limits.tries)
+                jobs += (job for job in page.jobs if job.urls or job.status != "COMPLETED")
+                cursor = page.cursor
+                if cursor is None:
+                    break
+        return jobs
 
     def _save(self, task: Task) -> Then:
         """Save all images of a job."""

@@ -1,14 +1,14 @@
-"""What a command about jobs tells its user while they run and when they end. Imports `output`, `models`, `errors`.
+"""What a command about jobs tells its user while they run and when they end. Imports `output`, `models`, `clock`, `errors`.
 
 On stdout one result for each job, in the order of the jobs; on stderr a line at acceptance, a line at the end, and on a
 terminal a spinner in between.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from reve_cli.clock import Clock
 from reve_cli.errors import worst
 from reve_cli.models import Task
 from reve_cli.output import Output
@@ -23,10 +23,11 @@ _SILENT = 3600.0
 class Report:
     """Watches an engine. `shows`: what stdout has of a job that ended, where `--json` was not given."""
 
-    def __init__(self, output: Output, tasks: Sequence[Task], shows: Shows, simulated: Callable[[], bool]) -> None:
+    def __init__(
+        self, output: Output, clock: Clock, tasks: Sequence[Task], shows: Shows, simulated: Callable[[], bool]
+    ) -> None:
         self._output, self._tasks, self._shows, self._simulated = output, tasks, shows, simulated
-        self._printed = 0
-        self._started = time.monotonic()
+        self._printed, self._clock, self._started = 0, clock, clock.monotonic()
 
     def accepted(self, task: Task) -> None:
         which = f" ({task.index} of {len(self._tasks)})" if len(self._tasks) > 1 else ""
@@ -39,7 +40,7 @@ class Report:
         for saved in task.files:
             cost = task.job.credit_cost if task.job else None
             charge = f", {cost:g} credits" if cost is not None else ""
-            took = f" after {time.monotonic() - self._started:.1f} s" if task.request else ""
+            took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
             self._output.note(f"saved {saved.path} ({saved.bytes:,} bytes{charge}){took}")
         while self._printed < len(self._tasks) and self._tasks[self._printed].phase == "done":
             self._print(self._tasks[self._printed])
@@ -66,7 +67,7 @@ class Report:
         """Draw the spinner. Returns the seconds until it wants to be drawn again."""
         if not self._output.is_live:
             return _SILENT
-        elapsed = f"{time.monotonic() - self._started:.0f} s"
+        elapsed = f"{self._clock.monotonic() - self._started:.0f} s"
         if len(tasks) == 1:
             job = tasks[0].job
             state = job.status if job and job.status else "submitting" if tasks[0].phase == "sending" else "asking"

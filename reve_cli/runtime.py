@@ -155,7 +155,7 @@ class Runtime:
         from reve_cli.recovery import finish_command
         from reve_cli.report import Report
 
-        report = Report(self.output, tasks, shows, lambda: self.api.http.simulated)
+        report = Report(self.output, self.process.clock, tasks, shows, lambda: self.api.http.simulated)
         engine = Engine(
             api=self.api,
             saver=self._saver(naming) if naming else None,

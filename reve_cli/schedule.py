@@ -11,10 +11,10 @@ from itertools import pairwise
 _INTERVALS = (
     (0.0, 0.3),  # some jobs are done at once
     (0.25, 2.0),  # the second poll is just past 2 s, the sandbox's usual duration
-    (2.0, 3.5),  # real jobs do not end here
+    (2.0, 4.0),  # real jobs do not end here
     (5.0, 1.2),
-    (12.0, 0.47),  # most end between these two; 4 jobs at once stay under 500 requests a minute even here
-    (20.0, 0.47),
+    (12.0, 0.46),  # most end between this
+    (20.0, 0.46),  # and this
     (60.0, 1.5),
     (180.0, 5.0),
 )
@@ -22,7 +22,8 @@ _INTERVALS = (
 
 The shape is that of 1/sqrt(hazard) for log-normal durations (sigma 0.3) with medians of 8, 15 and 30 s, of which 15 s
 weighs most. The values are the rounded result of a search over simulated jobs: mean lateness and polls at 8 and 30 s as
-low as they go while 15 s has at most 0.3 s and 20 polls, with a margin of about 5 % for both.
+low as they go while 15 s has at most 0.3 s and 20 polls, with a margin of 5 % or more for both. Jobs of 2 s or more, 4
+at once, one after another, make at most 380 requests a minute.
 """
 _SHORTEST = 0.25
 _LONGEST = 5.0

@@ -110,9 +110,7 @@ class Reve:
         """The command line of a child process."""
         return [sys.executable, "-m", "reve_cli", *arguments]
 
-    def child(
-        self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, **more: Any
-    ) -> Result:
+    def child(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, **more: Any) -> Result:
         """Run in a child process, with real time and a real environment."""
         environ = {**self.environ, **(env or {})}
         done = subprocess.run(

@@ -104,9 +104,9 @@ def test_jobs_of_15_s_are_seen_within_0_3_s_for_20_polls() -> None:
     assert polls <= 20
 
 
-def test_jobs_far_from_15_s_are_seen_within_half_a_second_at_a_bearable_rate() -> None:
+def test_jobs_far_from_15_s_are_seen_within_0_6_s_at_a_bearable_rate() -> None:
     short, long = mean_lateness_and_polls(8, silent), mean_lateness_and_polls(30, silent)
-    assert max(short[0], long[0]) <= 0.5
+    assert max(short[0], long[0]) <= 0.6
     assert short[1] <= 10
     assert long[1] <= 45
 

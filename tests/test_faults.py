@@ -1,0 +1,212 @@
+"""Every fault of the sandbox, met by every command that can meet it.
+
+The tables give the exit code of each fault when it always strikes, and when it strikes once. Whatever the fault: no
+traceback, no partial file, at most one job for each request, and never "nothing was accepted" where something may be.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reve_cli.sandbox import ALL_FAULTS, Sandbox, parse_faults
+from tests.conftest import Result, Reve
+
+Simulate = Callable[..., Sandbox]
+PERHAPS = [
+    "500",
+    "502",
+    "504",
+    "html-200",
+    "html-502",
+    "redirect-loop",
+    "drop-before",
+    "drop-after",
+    "hang-before",
+    "hang-after",
+    "cut",
+    "drip",
+    "empty",
+    "not-json",
+    "null",
+    "list",
+    "huge",
+    "control",
+]
+"""Answers after which a POST may have been accepted."""
+
+SUBMIT = {
+    "400": 2, "401": 3, "402": 4, "403": 3, "404": 2, "409": 75, "410": 2, "429": 6, "503": 6, "html-403": 6,
+    "redirect": 6, "echo-key": 3, "no-id": 75, "bad-id": 75, "slow-dedupe": 75, **dict.fromkeys(PERHAPS, 75),
+}  # fmt: skip
+SUBMIT_ONCE = {
+    what: code if what in ("redirect", "echo-key") or code in (2, 3, 4) else 0 for what, code in SUBMIT.items()
+}
+LOOK = {
+    "400": 2, "401": 3, "402": 4, "403": 3, "404": 8, "409": 2, "410": 2, "429": 6, "503": 6, "html-403": 6,
+    "redirect": 6, "redirect-loop": 6, "echo-key": 3, "sparse": 0, "nulls": 0, "wrong-types": 0,
+    **dict.fromkeys(PERHAPS, 6),
+}  # fmt: skip
+LOOK_ONCE = {what: 0 if code == 6 and what != "redirect" else code for what, code in LOOK.items()}
+NO_RESULT = dict.fromkeys(("sparse", "nulls", "wrong-types"), 75)
+IMAGE_FINE = ("jpeg", "webp", "trailing")
+IMAGE_FINAL = ["400", "401", "402", "409", "oversize", "redirect-private", "redirect-file", "redirect-http", "echo-key"]
+OUTCOME = {
+    "fail": 5, "capacity": 5, "cancel": 5, "control": 5, "expired": 7, "gone": 75, "no-url": 75, "forever": 75,
+    **dict.fromkeys(("url-file", "url-private", "url-public-http", "url-local", "url-name"), 75),
+}  # fmt: skip
+
+
+def whats(place: str) -> list[str]:
+    return [what for at, what in (fault.split(":") for fault in ALL_FAULTS) if at == place]
+
+
+def check(result: Result, code: int, sandbox: Sandbox, requests: int = 1) -> None:
+    """What holds whatever the fault."""
+    assert result.code == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert not [path for path in Path.cwd().iterdir() if path.suffix == ".part"]
+    assert len(sandbox.jobs()) <= requests
+    assert not (requests == 1 and sandbox.jobs() and result.code == 6)
+    if result.code == 75:
+        assert result.stderr.splitlines()[-1].startswith("reve ")
+    for path in Path.cwd().glob("*.png"):
+        assert path.stat().st_size > 0
+
+
+def made(reve: Reve, sandbox: Sandbox, count: int = 1) -> list[str]:
+    """Jobs that were made by an earlier command."""
+    faults, sandbox.faults = sandbox.faults, [fault for fault in sandbox.faults if fault.place == "outcome"]
+    result = reve("generate", "fox", "--no-wait", "--count", str(count))
+    assert result.code == 0, result.stderr
+    sandbox.faults = faults
+    reve.clock.advance(5)
+    return result.out.split()
+
+
+def test_the_tables_name_every_fault_of_the_sandbox() -> None:
+    assert set(whats("submit")) == set(SUBMIT)
+    assert set(whats("job")) == set(LOOK)
+    assert set(whats("jobs")) == set(LOOK) | {"missing"}
+    assert set(OUTCOME) <= set(whats("outcome"))
+
+
+@pytest.mark.parametrize("what", whats("submit"))
+@pytest.mark.parametrize("more", [(), ("--no-wait",)], ids=["wait", "no-wait"])
+def test_submit_faults(reve: Reve, simulate: Simulate, what: str, more: tuple[str, ...]) -> None:
+    sandbox = simulate(faults=parse_faults(f"submit:{what}"))
+    out = () if more else ("--out", "fox.png")
+    check(reve("generate", "fox", "--timeout", "60", *out, *more), SUBMIT[what], sandbox)
+    assert not Path("fox.png").exists()
+
+
+@pytest.mark.parametrize("what", whats("submit"))
+def test_submit_faults_that_pass(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"submit:{what}*1"))
+    result = reve("generate", "fox", "--out", "fox.png")
+    check(result, SUBMIT_ONCE[what], sandbox)
+    assert Path("fox.png").exists() == (result.code == 0)
+    assert sandbox.charged == (4 if result.code == 0 else 0)
+
+
+@pytest.mark.parametrize("refusal", ["400", "401", "402", "403", "404", "410", "429", "503", "html-403", "redirect"])
+@pytest.mark.parametrize("perhaps", ["drop-after", "hang-after", "502", "empty"])
+def test_a_refusal_after_a_perhaps_is_75(reve: Reve, simulate: Simulate, perhaps: str, refusal: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"submit:{perhaps}*1,submit:{refusal}"))
+    result = reve("generate", "fox", "--out", "fox.png", "--json")
+    check(result, 75, sandbox)
+    assert result.document["error"]["code"] == "unsettled"
+    assert f"--idempotency-key={result.document['idempotencyKey']}" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("what", whats("submit"))
+def test_submit_faults_among_several_jobs(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"submit:{what}*1"))
+    result = reve("generate", "fox", "--count", "3", "--out", "fox.png")
+    check(result, SUBMIT_ONCE[what], sandbox, requests=3)
+    assert len(list(Path.cwd().glob("fox-?.png"))) == (3 if result.code == 0 else 2)
+
+
+@pytest.mark.parametrize("what", whats("job"))
+def test_job_faults_after_acceptance(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"job:{what}"))
+    check(reve("generate", "fox", "--out", "fox.png", "--timeout", "30"), 75, sandbox)
+
+
+@pytest.mark.parametrize("what", whats("job"))
+def test_job_faults_in_status(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"job:{what}"))
+    check(reve("status", *made(reve, sandbox)), LOOK[what], simulate())
+
+
+@pytest.mark.parametrize("what", whats("job"))
+def test_job_faults_in_wait(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"job:{what}"))
+    code = 75 if LOOK[what] == 6 and what != "redirect" else NO_RESULT.get(what, LOOK[what])
+    code = 75 if what == "redirect" else code
+    check(reve("wait", *made(reve, sandbox), "--timeout", "30"), code, sandbox)
+
+
+@pytest.mark.parametrize("what", whats("job"))
+def test_job_faults_in_download(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"job:{what}"))
+    result = reve("download", *made(reve, sandbox), "--out", "fox.png")
+    assert result.code == NO_RESULT.get(what, LOOK[what]), result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("what", whats("job"))
+def test_job_faults_that_pass(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"job:{what}*1"))
+    result = reve("generate", "fox", "--out", "fox.png")
+    refused = LOOK[what] in (2, 3, 4, 8) or what == "redirect"
+    check(result, 75 if refused else 0, sandbox)
+
+
+@pytest.mark.parametrize("times", ["", "*1"])
+@pytest.mark.parametrize("what", whats("jobs"))
+def test_a_page_that_fails_is_made_up_for_by_id(reve: Reve, simulate: Simulate, what: str, times: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"jobs:{what}{times}"))
+    check(reve("generate", "fox", "--count", "3", "--out", "fox.png"), 0, sandbox, requests=3)
+    assert len(list(Path.cwd().glob("fox-?.png"))) == 3
+
+
+@pytest.mark.parametrize("what", whats("image"))
+@pytest.mark.parametrize("command", ["generate", "wait", "download"])
+def test_image_faults(reve: Reve, simulate: Simulate, command: str, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"image:{what}"))
+    subject = ["fox"] if command == "generate" else made(reve, sandbox)
+    result = reve(command, *subject, "--out", "fox.png", "--timeout", "120")
+    failed = 7 if command == "download" else 75
+    assert result.code == (0 if what in IMAGE_FINE else failed), result.stderr
+    assert Path("fox.png").exists() == (what in IMAGE_FINE)
+    assert len(list(Path.cwd().iterdir())) == (what in IMAGE_FINE)
+    assert sandbox.charged == 4
+
+
+@pytest.mark.parametrize("what", whats("image"))
+def test_image_faults_that_pass(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"image:{what}*1"))
+    check(reve("generate", "fox", "--out", "fox.png"), 75 if what in IMAGE_FINAL else 0, sandbox)
+
+
+@pytest.mark.parametrize("what", whats("outcome"))
+def test_outcomes_of_generate(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"outcome:{what}"))
+    result = reve("generate", "fox", "--out", "fox.png")
+    check(result, OUTCOME.get(what, 0), sandbox)
+    assert Path("fox.png").exists() == (result.code == 0)
+
+
+@pytest.mark.parametrize("what", whats("outcome"))
+def test_outcomes_of_earlier_jobs(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"outcome:{what}"))
+    jobs = made(reve, sandbox)
+    code = OUTCOME.get(what, 0)
+    urls_do = code in (7, 75) and what not in ("expired", "no-url", "forever")
+    assert reve("status", *jobs).code == 0
+    assert reve("status", *jobs, "--exit-status").code == {5: 5, 75: 75 if what == "forever" else 0}.get(code, 0)
+    assert reve("wait", *jobs).code == (0 if urls_do else code)
+    assert reve("wait", *jobs, "--out", "waited.png").code == code
+    downloaded = reve("download", *jobs, "--out", "downloaded.png")
+    assert downloaded.code == (7 if urls_do else code), downloaded.stderr
