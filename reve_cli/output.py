@@ -4,13 +4,13 @@ Data goes to stdout, everything else to stderr. With `--json`, every line on std
 user or the server is never parsed as markup, and no control character of it reaches a terminal. Imports `errors`.
 """
 
-import errno
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from reve_cli.errors import ReveError
 
@@ -39,14 +39,13 @@ class Output:
         self._environ = environ
         self._live: Live | None = None
         self._console: Console | None = None
-        self.is_live = _is_terminal(sys.stderr) and environ.get("TERM") != "dumb" and not quiet
+        self.is_live = _can_draw(sys.stderr) and environ.get("TERM") != "dumb" and not quiet
 
     # Standard output
 
     def line(self, text: str) -> None:
         """One line of data: a path, a URL, a job id. A file name's own bytes are kept where no terminal sees them."""
-        shown = safe(text) if _is_terminal(sys.stdout) else text
-        self._write(_encoded(shown) + b"\n")
+        self._write((_encoded(safe(text)) if _is_terminal(sys.stdout) else _name(text)) + b"\n")
 
     def document(self, document: Mapping[str, Any]) -> None:
         """One JSON document on one line, in ASCII: it passes through any locale and cannot steer a terminal."""
@@ -57,14 +56,17 @@ class Output:
         with open(path, "rb") as file:
             while chunk := file.read(1 << 20):
                 self._write(chunk)
+        kept = f"cat {shlex.quote(path)}"
         if self.error:
-            self.error = ReveError("saved_elsewhere", f"{self.error.message}; the image is kept", hint=f"cat {path}")
+            self.error = ReveError("saved_elsewhere", f"{self.error.message}; the image is kept", hint=kept)
+        elif self.reader_left:
+            self._say(f"the reader of standard output left; the image is kept: {kept}")
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Rows for people on a terminal; elsewhere tab-separated, without headers, nothing cut."""
         if not _is_terminal(sys.stdout):
             for row in rows:
-                self.line("\t".join(map(safe, row)))
+                self._write(_encoded("\t".join(map(safe, row))) + b"\n")
             return
         from rich import box
         from rich.console import Console
@@ -82,12 +84,13 @@ class Output:
     def _write(self, data: bytes) -> None:
         if self.reader_left or self.error:
             return
+        if sys.stdout is None:  # closed from the start: descriptor 1 may by now be a connection, or an image
+            self.error = ReveError("write_failed", "standard output cannot be written: it is closed")
+            return
+        if _is_terminal(sys.stdout):
+            self.rest()  # what follows would stand behind the spinner
         try:
-            if sys.stdout is None:
-                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-            stream: BinaryIO = sys.stdout.buffer
-            stream.write(data)
-            stream.flush()
+            _write_all(sys.stdout, data)
         except BrokenPipeError:
             self.reader_left = True
             _forget_stdout()
@@ -120,7 +123,7 @@ class Output:
             elif self._live is not None:
                 self._terminal().print(safe(text), markup=False, highlight=False, soft_wrap=True)
             else:
-                _print(sys.stderr, safe(text))
+                _write_all(sys.stderr, f"{safe(text)}\n".encode(sys.stderr.encoding, "backslashreplace"))
         except OSError:
             pass  # nobody to tell
 
@@ -175,8 +178,13 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
+def _can_draw(stream: TextIO | None) -> bool:
+    """Whether a spinner comes out as one: on a terminal, in an encoding that has its characters."""
+    return stream is not None and _is_terminal(stream) and stream.encoding.lower().replace("-", "") == "utf8"
+
+
 def _encoded(text: str) -> bytes:
-    """As this locale writes text; a file name comes out as the bytes that it came in as."""
+    """As this locale writes text."""
     encoding = (sys.stdout and sys.stdout.encoding) or "utf-8"
     try:
         return text.encode(encoding, "surrogateescape")
@@ -184,9 +192,27 @@ def _encoded(text: str) -> bytes:
         return text.encode(encoding, "backslashreplace")
 
 
-def _print(stream: TextIO, text: str) -> None:
-    stream.write(text + "\n")
+def _name(text: str) -> bytes:
+    """As the file system writes names, whatever the encoding of the stream: what is printed can be opened."""
+    try:
+        return os.fsencode(text) if os.name != "nt" else _encoded(text)
+    except UnicodeEncodeError:
+        return _encoded(text)
+
+
+def _write_all(stream: TextIO, data: bytes) -> None:
+    """Write all of `data`: an unbuffered stream (`PYTHONUNBUFFERED`) or one that does not block takes only a part."""
     stream.flush()
+    file: Any = getattr(stream.buffer, "raw", stream.buffer)
+    left = memoryview(data)
+    while left:
+        written = file.write(left)
+        if written is None:  # it does not block, and is full
+            import select
+
+            select.select([], [file], [])
+        else:
+            left = left[written:]
 
 
 def _forget_stdout() -> None:
