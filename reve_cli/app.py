@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reve_cli import __version__
+from reve_cli import __version__, completion
 from reve_cli.commands import download, generate, sandbox, status, wait
 from reve_cli.errors import ReveError, worst
 from reve_cli.models import Task
@@ -28,8 +28,8 @@ app.command()(download.download)
 app.add_typer(sandbox.app, name="sandbox")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:  # a completion request runs callbacks as well
         Output(os.environ).line(f"reve {__version__}")
         raise typer.Exit
 
@@ -40,9 +40,10 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
+    show_completion: completion.ShowCompletion = None,
 ) -> None:
     """Images from the Reve model on the Apiframe API, paid for once and never lost."""
-    del version
+    del version, show_completion
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
         raise typer.Exit
@@ -50,6 +51,9 @@ def root(
 
 def run(arguments: Sequence[str], process: Process) -> int:
     """Run one command line. Returns its exit code; does not return where the process must die by a signal."""
+    if process.environ.get("_REVE_COMPLETE"):
+        completion.answer(typer.main.get_command(app), arguments, process.environ)
+        return 0
     code = 0
     error: ReveError | None = None
     try:

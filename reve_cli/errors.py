@@ -63,6 +63,16 @@ class ReveError(Exception):
     def exit_code(self) -> int:
         return EXIT_CODES[self.code]
 
+    def about(self, subject: str) -> "ReveError":
+        """The same error, its message saying what it is about."""
+        return ReveError(
+            self.code,
+            f"{subject}: {self.message}",
+            hint=self.hint,
+            request_id=self.request_id,
+            details=self.details,
+        )
+
     def document(self) -> dict[str, Any]:
         """The error as it stands in JSON output; the order of keys is fixed."""
         return {

@@ -54,14 +54,15 @@ def _png_is_whole(file: BinaryIO, size: int) -> bool:
 
 
 def _boxes_are_whole(file: BinaryIO, size: int) -> bool:
-    position = 0
+    position, has_data = 0, False
     while position + 8 <= size:
         file.seek(position)
         head = file.read(16)
+        has_data |= head[4:8] == b"mdat"
         length = int.from_bytes(head[:4])
         if length == 1 and len(head) == 16:
             length = int.from_bytes(head[8:])
         if length < 8:
             return False
         position += length
-    return position == size
+    return has_data and position == size

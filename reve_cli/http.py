@@ -70,7 +70,7 @@ class Answer:
         """The API's own words, cut to one readable line."""
         said = self.data.get("error") if isinstance(self.data, dict) else None
         words = " ".join(said.split()) if isinstance(said, str) else ""
-        return words if len(words) <= 300 else words[:299] + "…"
+        return _cut(words, 300)
 
     def seconds(self, clock: Clock) -> float:
         """How long `Retry-After` asks to wait, given in seconds or as a date; 0 where it does not."""
@@ -272,6 +272,8 @@ class Http:
         wait = min(self.limits.silence, left)
         timeout = httpx.Timeout(wait, connect=min(self.limits.connect, left))
         started = self.clock.monotonic()
+        if body is not None:
+            self._trace(f"{method} {path} {_cut(body.decode())}")
         try:
             with self._client.stream(
                 method,
@@ -290,7 +292,8 @@ class Http:
             self._trace(f"{method} {path} failed after {self.clock.monotonic() - started:.3f} s: {reason}")
             return Failure(reason, sent)
         shown = ", ".join(f"{name}: {answer.headers[name]}" for name in _DEBUG_HEADERS if name in answer.headers)
-        self._trace(f"{method} {path} -> {answer.status} in {self.clock.monotonic() - started:.3f} s ({shown})")
+        took = f"{self.clock.monotonic() - started:.3f} s"
+        self._trace(f"{method} {path} -> {answer.status} in {took} ({shown}) {_cut(json.dumps(answer.data))}")
         return answer
 
     def _read(self, response: httpx.Response, deadline: Deadline) -> Answer:
@@ -319,6 +322,10 @@ class Http:
     def _trace(self, text: str) -> None:
         if self._debug:
             self._debug(self._clean(text))
+
+
+def _cut(text: str, length: int = 2000) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _words(value: Any) -> str:

@@ -331,8 +331,10 @@ class Engine:
         ours = task.request is not None and task.job_id is not None
         settled = error.code in ("job_failed", "job_cancelled", "expired", "key_mismatch") or error.exit_code == 75
         gave_up = self._goal in (Goal.ENDED, Goal.SAVED) and error.exit_code == 6
+        if task.job_id and task.job_id not in error.message:
+            error = error.about(f"job {task.job_id}")
         if task.job_id and (ours or gave_up) and not settled:
-            message = f"job {task.job_id} was not seen to its end: {error.message}"
+            message = f"not seen to its end: {error.message}"
             error = ReveError("unfinished", message, request_id=error.request_id, details=error.details)
         elif task.phase == "sending" and error.code == "internal":
             error = ReveError("unsettled", error.message)

@@ -1,7 +1,7 @@
-"""What a command about jobs tells its user while they run and when they end. Imports `output`, `models`, `clock`, `errors`.
+"""What a command about jobs tells its user while they run and when they end.
 
 On stdout one result for each job, in the order of the jobs; on stderr a line at acceptance, a line at the end, and on a
-terminal a spinner in between.
+terminal a spinner in between. Imports `output`, `models`, `clock`, `errors`.
 """
 
 from collections import Counter
@@ -35,13 +35,13 @@ class Report:
 
     def done(self, task: Task) -> None:
         """Say how a job ended, and print all results whose turn it is."""
-        if task.error is not None:
-            self._output.fail(task.error)
         for saved in task.files:
             cost = task.job.credit_cost if task.job else None
             charge = f", {cost:g} credits" if cost is not None else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
             self._output.note(f"saved {saved.path} ({saved.bytes:,} bytes{charge}){took}")
+        if task.error is not None:
+            self._output.fail(task.error)
         while self._printed < len(self._tasks) and self._tasks[self._printed].phase == "done":
             self._print(self._tasks[self._printed])
             self._printed += 1
@@ -61,7 +61,9 @@ class Report:
             return [saved.path for saved in task.files]
         if self._shows == "ids":
             return [task.job_id] if task.job_id else []
-        return task.job.urls if task.job and not task.error else []
+        if self._shows == "urls":
+            return task.job.urls if task.job and not task.error else []
+        return []  # rows: a table at the end
 
     def tick(self, tasks: Sequence[Task]) -> float:
         """Draw the spinner. Returns the seconds until it wants to be drawn again."""

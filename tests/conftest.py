@@ -147,8 +147,8 @@ def simulate(tmp_path: Path, reve: Reve) -> Iterator[Callable[..., Sandbox]]:
     started: list[Sandbox] = []
 
     def start(**keywords: Any) -> Sandbox:
-        keywords = {"key": KEY, "clock": reve.clock.now, "requests_per_minute": 0} | keywords
-        sandbox = Sandbox(tmp_path / f"sandbox-{len(started)}", **keywords).start()
+        settings: dict[str, Any] = {"key": KEY, "clock": reve.clock.now, "requests_per_minute": 0, **keywords}
+        sandbox = Sandbox(tmp_path / f"sandbox-{len(started)}", **settings).start()
         started.append(sandbox)
         reve.environ |= {"APIFRAME_BASE_URL": sandbox.url, "APIFRAME_API_KEY": sandbox.key}
         return sandbox

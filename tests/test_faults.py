@@ -14,25 +14,9 @@ from tests.conftest import Result, Reve
 
 Simulate = Callable[..., Sandbox]
 PERHAPS = [
-    "500",
-    "502",
-    "504",
-    "html-200",
-    "html-502",
-    "redirect-loop",
-    "drop-before",
-    "drop-after",
-    "hang-before",
-    "hang-after",
-    "cut",
-    "drip",
-    "empty",
-    "not-json",
-    "null",
-    "list",
-    "huge",
-    "control",
-]
+    "500", "502", "504", "html-200", "html-502", "redirect-loop", "drop-before", "drop-after", "hang-before",
+    "hang-after", "cut", "drip", "empty", "not-json", "null", "list", "huge", "control",
+]  # fmt: skip
 """Answers after which a POST may have been accepted."""
 
 SUBMIT = {

@@ -1,0 +1,331 @@
+"""The commands: options, streams, documents and exit codes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reve_cli.sandbox import Sandbox, parse_faults
+from tests.conftest import KEY, Reve
+
+Simulate = Callable[..., Sandbox]
+NOBODY = "3f2a9c1e-0000-4000-8000-000000000001"
+
+
+def posts(sandbox: Sandbox) -> int:
+    return sum(request.method == "POST" for request in sandbox.requests)
+
+
+def test_the_prompt_comes_from_a_file_or_standard_input(reve: Reve, sandbox: Sandbox) -> None:
+    Path("prompt.txt").write_bytes(b"from a file\n\n")
+    assert reve("generate", "--prompt-file", "prompt.txt", "--no-wait").code == 0
+    assert reve("generate", "-", "--no-wait", stdin="aus der Röhre\r\n".encode()).code == 0
+    assert {job.body["prompt"] for job in sandbox.jobs()} == {"from a file\n", "aus der Röhre"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "said"),
+    [
+        (["generate"], b"", 2, "prompt"),
+        (["generate", ""], b"", 2, "prompt"),
+        (["generate", "-"], b"", 2, "prompt"),
+        (["generate", "-"], b"\xff", 2, "UTF-8"),
+        (["generate", "-"], b"x" * 9000, 2, "2000"),
+        (["generate", "fox", "--prompt-file", "p"], b"", 2, "--prompt-file"),
+        (["generate", "--prompt-file", "missing"], b"", 2, "missing"),
+        (["generate", "fox", "--seed", "one"], b"", 2, "--seed"),
+        (["generate", "fox", "--seed", "9007199254740992"], b"", 2, "--seed"),
+        (["generate", "fox", "--seed", "9007199254740991", "--count", "2"], b"", 2, "--seed"),
+        (["generate", "fox", "--ar", "16:10"], b"", 2, "--aspect-ratio"),
+        (["generate", "fox", "--count", "0"], b"", 2, "--count"),
+        (["generate", "fox", "--count", "101"], b"", 2, "--count"),
+        (["generate", "fox", "--count", "many"], b"", 2, "--count"),
+        (["generate", "fox", "--timeout", "0"], b"", 2, "--timeout"),
+        (["generate", "fox", "--timeout", "nan"], b"", 2, "--timeout"),
+        (["generate", "fox", "--timeout", "x"], b"", 2, "--timeout"),
+        (["generate", "fox", "--idempotency-key", ""], b"", 2, "--idempotency-key"),
+        (["generate", "fox", "--idempotency-key", "x" * 256], b"", 2, "--idempotency-key"),
+        (["generate", "fox", "--idempotency-key", "k", "--count", "2"], b"", 2, "--count"),
+        (["generate", "fox", "--webhook-url", "hook"], b"", 2, "--webhook-url"),
+        (["generate", "fox", "--webhook-event", "failed"], b"", 2, "--webhook-url"),
+        (["generate", "fox", "--no-wait", "--out", "fox.png"], b"", 2, "--no-wait"),
+        (["generate", "fox", "--out", "{nope}.png"], b"", 2, "{nope}"),
+        (["generate", "fox", "--out", "-", "--json"], b"", 2, "--json"),
+        (["generate", "fox", "--out", "-", "--count", "2"], b"", 2, "--out"),
+        (["generate", "fox", "--out", "missing/fox.png"], b"", 7, "mkdir"),
+        (["generate", "fox", "--nope"], b"", 2, "--nope"),
+        (["generate", "fox", "dog"], b"", 2, "dog"),
+        (["nope"], b"", 2, "nope"),
+        (["status"], b"", 2, "JOB"),
+        (["status", "fox"], b"", 2, "job id"),
+        (["status", "-"], b" \n", 2, "standard input"),
+        (["wait", "../../etc"], b"", 2, "job id"),
+        (["download", NOBODY, "--out", "missing/"], b"", 7, "mkdir"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_sent(
+    reve: Reve, sandbox: Sandbox, arguments: list[str], stdin: bytes, code: int, said: str
+) -> None:
+    result = reve(*arguments, stdin=stdin)
+    assert result.code == code
+    assert "--json" in arguments or result.out == ""
+    assert said in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.splitlines()) <= 2
+    assert not sandbox.requests
+    as_json = reve(*dict.fromkeys([*arguments, "--json"]), stdin=stdin)
+    assert as_json.document["error"]["exitCode"] == as_json.code
+
+
+def test_without_a_key_the_line_says_where_keys_come_from(reve: Reve) -> None:
+    result = reve("generate", "fox")
+    assert result.code == 3
+    for word in ("APIFRAME_API_KEY", "console", "--sandbox"):
+        assert word in result.stderr
+
+
+def test_webhooks_are_asked_for_by_the_names_that_the_api_knows(reve: Reve, sandbox: Sandbox) -> None:
+    events = ["--webhook-event", "completed", "--webhook-event", "failed"]
+    result = reve("generate", "fox", "--webhook-url", "https://example.com/hook", *events, "--no-wait")
+    assert result.code == 0
+    body = sandbox.jobs()[0].body
+    assert body["webhookUrl"] == "https://example.com/hook"
+    assert body["webhookEvents"] == ["completed", "failed"]
+
+
+def test_options_and_settings_reach_the_request(reve: Reve, sandbox: Sandbox) -> None:
+    env = {"REVE_ASPECT_RATIO": "16:9", "REVE_MODEL_VERSION": "latest"}
+    assert reve("generate", "fox", "--no-wait", env=env).code == 0
+    assert reve("generate", "fox", "--no-wait", "--ar", "1:1", "--model-version", "v2", env=env).code == 0
+    asked = [json.loads(request.body)["reveParams"] for request in sandbox.requests if request.method == "POST"]
+    assert asked == [{"aspect_ratio": "16:9", "version": "latest"}, {"aspect_ratio": "1:1", "version": "v2"}]
+
+
+def test_a_random_seed_is_said_and_can_be_used_again(reve: Reve, sandbox: Sandbox) -> None:
+    first = reve("generate", "fox", "--seed", "random", "--out", "a.png", "--json").document
+    again = reve("generate", "fox", "--seed", str(first["seed"]), "--out", "b.png")
+    assert again.code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_no_wait_prints_the_id_and_wait_saves_the_image(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    assert job == sandbox.jobs()[0].id
+    assert reve("wait", job).out.startswith(sandbox.cdn_url)
+    result = reve("wait", job, "--out", "fox.png")
+    assert (result.code, result.out) == (0, "fox.png\n")
+    assert posts(sandbox) == 1
+
+
+def test_each_try_has_the_same_key_and_each_job_its_own(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("submit:drop-after*1,submit:502*1"))
+    assert reve("generate", "fox", "--count", "2", "--out", "fox.png").code == 0
+    keys = [request.headers["idempotency-key"] for request in sandbox.requests if request.method == "POST"]
+    assert len(keys) == 4
+    assert len(set(keys)) == 2
+    assert len(sandbox.jobs()) == 2
+
+
+def test_the_users_idempotency_key_makes_one_job(reve: Reve, sandbox: Sandbox) -> None:
+    first = reve("generate", "fox", "--idempotency-key", "k", "--out", "a.png", "--json").document
+    reve.clock.advance(60)
+    again = reve("generate", "fox", "--idempotency-key", "k", "--out", "b.png", "--json").document
+    assert first["jobId"] == again["jobId"]
+    assert (first["replayed"], again["replayed"]) == (False, True)
+    assert sandbox.charged == 4
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+@pytest.mark.parametrize("more", [["--out", "fox.png"], ["--no-wait"]], ids=["wait", "no-wait"])
+def test_a_key_of_another_request_is_an_error_and_its_image_is_not_ours(
+    reve: Reve, simulate: Simulate, more: list[str]
+) -> None:
+    simulate(faults=parse_faults("outcome:other-input"))
+    result = reve("generate", "fox", "--idempotency-key", "k", *more, "--json")
+    assert (result.code, result.document["error"]["code"]) == (2, "key_mismatch")
+    assert not list(Path.cwd().iterdir())
+
+
+def test_a_key_known_with_another_body_is_75_and_never_a_new_key(reve: Reve, sandbox: Sandbox) -> None:
+    assert reve("generate", "fox", "--idempotency-key", "k", "--no-wait").code == 0
+    result = reve("generate", "cat", "--idempotency-key", "k", "--no-wait", "--json")
+    assert (result.code, result.document["error"]["code"]) == (75, "key_conflict")
+    assert {request.headers.get("idempotency-key") for request in sandbox.requests if request.method == "POST"} == {"k"}
+    assert len(sandbox.jobs()) == 1
+
+
+def test_a_replay_that_failed_says_that_a_new_key_is_needed(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("outcome:fail"))
+    for _ in range(2):
+        result = reve("generate", "fox", "--idempotency-key", "k", "--out", "fox.png")
+        assert result.code == 5
+        assert "use a new one" in result.stderr
+        reve.clock.advance(60)
+
+
+def test_a_dry_run_needs_no_key_and_sends_nothing(reve: Reve, sandbox: Sandbox) -> None:
+    del reve.environ["APIFRAME_API_KEY"]
+    result = reve("generate", "fox", "--seed", "1", "--count", "2", "--out", "a.png", "--dry-run")
+    assert result.code == 0
+    assert [document["body"]["reveParams"]["seed"] for document in result.documents] == [1, 2]
+    assert [document["out"] for document in result.documents] == ["a-1.png", "a-2.png"]
+    assert result.documents[0]["url"] == f"{sandbox.url}/v2/images/generate"
+    assert not sandbox.requests
+
+
+def test_a_dry_run_is_exactly_what_is_sent(reve: Reve, sandbox: Sandbox) -> None:
+    options = ["fox", "--seed", "1", "--ar", "3:2", "--webhook-url", "https://example.com", "--idempotency-key", "k"]
+    (planned,) = reve("generate", *options, "--dry-run").documents
+    assert reve("generate", *options, "--no-wait").code == 0
+    sent = next(request for request in sandbox.requests if request.method == "POST")
+    assert json.loads(sent.body) == planned["body"]
+    assert sent.path == "/v2/images/generate"
+    for name, value in planned["headers"].items():
+        assert sent.headers[name.lower()] == (KEY if name == "X-API-Key" else value)
+
+
+def test_status_prints_a_row_for_each_job_in_their_order(reve: Reve, sandbox: Sandbox) -> None:
+    jobs = reve("generate", "fox", "--no-wait", "--count", "3").out.split()
+    rows = [line.split("\t") for line in reve("status", *reversed(jobs)).out.splitlines()]
+    assert [row[0] for row in rows] == jobs[::-1]
+    assert {row[1] for row in rows} <= {"QUEUED", "PROCESSING"}
+    assert {row[5] for row in rows} == {"fox"}
+    assert reve("status", *jobs).code == 0
+    assert reve("status", *jobs, "--exit-status").code == 75
+    reve.clock.advance(5)
+    assert reve("status", *jobs, "--exit-status").code == 0
+
+
+def test_a_job_that_is_not_there_is_8_and_the_others_are_shown(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    reve.clock.advance(5)
+    for command, lines in (("status", 1), ("wait", 1), ("download", 1)):
+        result = reve(command, NOBODY, job)
+        assert result.code == 8
+        assert f"job {NOBODY}: " in result.stderr
+        assert len(result.out.splitlines()) == lines
+    documents = reve("status", NOBODY, job, "--json").documents
+    assert [document["jobId"] for document in documents] == [NOBODY, job]
+    assert documents[0]["error"]["code"] == "not_found"
+    assert documents[1]["error"] is None
+
+
+def test_job_ids_come_from_standard_input_each_once(reve: Reve, sandbox: Sandbox) -> None:
+    jobs = reve("generate", "fox", "--no-wait", "--count", "3").out
+    result = reve("wait", "-", jobs.split()[0].upper(), "--json", stdin=jobs.encode())
+    assert [document["jobId"] for document in result.documents] == jobs.split()
+
+
+def test_download_of_a_running_job_is_75_and_names_the_command(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    result = reve("download", job, "--out", "fox.png")
+    assert result.code == 75
+    assert result.stderr.splitlines()[-1] == f"reve wait {job} --out=fox.png"
+
+
+def test_download_names_files_by_what_was_asked_for(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "A red fox", "--seed", "4", "--no-wait").out.strip()
+    reve.clock.advance(5)
+    assert reve("download", job).out == f"a-red-fox-{job}.png\n"
+    assert reve("download", job, "--out", "{seed}.{ext}").out == "4.png\n"
+    again = reve("download", job, "--out", "{seed}.{ext}")
+    assert (again.code, again.out) == (7, "")
+    assert "4.png exists" in again.stderr
+
+
+def test_waiting_ends_at_the_time_limit_with_the_command_that_goes_on(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:forever"))
+    result = reve("generate", "fox", "--out", "it's.png", "--timeout", "9", "--json")
+    assert (result.code, result.document["error"]["code"]) == (75, "unfinished")
+    job = sandbox.jobs()[0].id
+    assert result.stderr.splitlines()[-1] == f"""reve wait {job} '--out=it'"'"'s.png'"""
+    assert result.document["error"]["hint"] == result.stderr.splitlines()[-1]
+
+
+def test_a_time_limit_before_the_first_request_is_6(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("generate", "fox", "--count", "100", "--timeout", "0.000001", "--json")
+    assert {document["error"]["exitCode"] for document in result.documents} <= {6, 75}
+    assert posts(sandbox) == len(sandbox.jobs())
+
+
+def test_a_hundred_jobs_are_polled_together(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("generate", "fox", "--count", "100", "--out", "{index}.{ext}")
+    assert result.code == 0
+    assert result.out.split() == [f"{index}.png" for index in range(1, 101)]
+    assert not [request for request in sandbox.requests if request.path.startswith("/v2/jobs/")]
+
+
+def test_more_jobs_than_a_page_holds_are_found(reve: Reve, sandbox: Sandbox) -> None:
+    jobs: list[str] = []
+    for _ in range(3):
+        jobs += reve("generate", "fox", "--no-wait", "--count", "50").out.split()
+    result = reve("wait", "-", stdin="\n".join(jobs).encode())
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 150
+
+
+def test_jobs_older_than_the_first_page_are_asked_for_by_id(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(job_seconds=30.0)
+    early = reve("generate", "fox", "--no-wait", "--count", "2").out.split()
+    for _ in range(2):
+        reve("generate", "fox", "--no-wait", "--count", "100")
+    assert reve("wait", *early).code == 0
+    assert sandbox.jobs()[0].status == "COMPLETED"
+
+
+def test_quiet_says_nothing_but_errors(reve: Reve, sandbox: Sandbox) -> None:
+    assert reve("generate", "fox", "--out", "a.png", "-q").stderr == ""
+    assert "exists" in reve("generate", "fox", "--out", "a.png", "-q").stderr
+
+
+def test_the_sandbox_is_never_mistaken_for_the_real_thing(reve: Reve, sandbox: Sandbox) -> None:
+    reve.environ |= {"APIFRAME_API_KEY": "", "REVE_SANDBOX": "1"}
+    result = reve("generate", "fox", "--out", "fox.png", "--json")
+    assert result.code == 0
+    assert result.document["simulated"] is True
+    assert "simulated" in result.stderr
+    assert not sandbox.requests
+    job = result.document["jobId"]
+    assert reve("status", job, "--json").document["status"] == "COMPLETED"
+    assert reve("sandbox", "reset").code == 0
+    assert reve("status", job).code == 8
+
+
+def test_a_served_sandbox_is_recognised_too(reve: Reve, sandbox: Sandbox) -> None:
+    assert reve("generate", "fox", "--no-wait", "--json").document["simulated"] is True
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"], ["generate", "-h"], ["sandbox", "serve", "--help"]])
+def test_help_is_help(reve: Reve, arguments: list[str]) -> None:
+    result = reve(*arguments)
+    assert result.code == 0
+    assert "Usage: reve" in result.out
+    assert result.stderr == ""
+
+
+def test_the_version_is_one_line(reve: Reve) -> None:
+    from reve_cli import __version__
+
+    assert reve("--version").out == f"reve {__version__}\n"
+
+
+def test_debug_shows_requests_and_answers(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("generate", "a debuggable fox", "--out", "fox.png", "--debug")
+    assert result.code == 0
+    lines = [line for line in result.stderr.splitlines() if line.startswith("debug: ")]
+    assert any("POST /v2/images/generate" in line and "202" in line for line in lines)
+    assert any("a debuggable fox" in line for line in lines)
+    assert any("GET image" in line for line in lines)
+
+
+def test_a_fault_of_ours_is_1_without_a_traceback(
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import random
+
+    monkeypatch.setattr(random, "SystemRandom", None)
+    result = reve("generate", "fox", "--seed", "random", "--json")
+    assert (result.code, result.document["error"]["code"]) == (1, "internal")
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in reve("generate", "fox", "--seed", "random", "--debug").stderr

@@ -1,0 +1,113 @@
+"""The layers: imports point downward only, and the fast paths load nothing slow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reve_cli
+
+PACKAGE = Path(reve_cli.__file__).parent
+LAYERS = (
+    {"__main__"},
+    {"app"},
+    {"completion", "commands"},
+    {"runtime"},
+    {"options", "inputs", "recovery", "report"},
+    {"jobs"},
+    {"api", "download", "schedule"},
+    {"http", "naming", "output", "credentials"},
+    {"config"},
+    {"sandbox", "signals"},
+    {"models", "formats", "clock"},
+    {"errors"},
+    {"__init__"},
+)
+"""From the top down. A module may import those of lower layers, and of its own package."""
+SLOW = {"httpx", "rich", "sqlite3"}
+HOMES = {"http": {"httpx"}, "download": {"httpx"}, "output": {"rich"}, "sandbox": {"sqlite3"}}
+"""Who may import what is slow; `output` only inside its functions."""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def unit(path: Path) -> str:
+    """The layer's name for a file: its module, or its package."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def level(name: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Dotted names of all modules that a syntax tree imports, but for annotations only."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downward(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    for name in imports(tree):
+        parts = name.split(".")
+        if parts[0] == "reve_cli":
+            target = parts[1] if (PACKAGE / parts[1]).exists() or (PACKAGE / f"{parts[1]}.py").exists() else "__init__"
+            assert target == unit(path) or level(target) > level(unit(path)), f"{path.name} imports {name}"
+        elif parts[0] in SLOW:
+            assert parts[0] in HOMES.get(unit(path), set()), f"{path.name} imports {name}"
+
+
+def test_the_sandbox_imports_models_only() -> None:
+    for path in (PACKAGE / "sandbox").glob("*.py"):
+        ours = {name for name in imports(ast.parse(path.read_text())) if name.startswith("reve_cli")}
+        assert all(name.startswith(("reve_cli.models", "reve_cli.sandbox")) for name in ours)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_are_small_and_say_what_they_are_for(path: Path) -> None:
+    source = path.read_text()
+    assert ast.get_docstring(ast.parse(source))
+    assert len(source.splitlines()) < (60 if unit(path) == "commands" else 400)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["--version"], {}),
+        (["generate", "--ar", "nope", "fox"], {}),
+        (["generate", "fox", "--dry-run"], {}),
+    ],
+    ids=["version", "refused option", "dry run"],
+)
+def test_what_needs_no_network_loads_nothing_slow(
+    arguments: list[str], variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import sys, atexit; sys.argv = ['reve', *sys.argv[1:]];"
+        f"atexit.register(lambda: print(sorted({SLOW!r} & set(sys.modules))));"
+        "from reve_cli.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_nothing_but_the_printer_prints() -> None:
+    for path in modules():
+        if path.name == "output.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.Name) and node.id == "print"), path
+            is_stream = isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr")
+            assert not (is_stream and path.name != "app.py"), path

@@ -1,0 +1,212 @@
+"""Requests as they are sent, and jobs as they are understood."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reve_cli.errors import EXIT_CODES, WORST_FIRST, ReveError, worst
+from reve_cli.models import ASPECT_RATIOS, SEED_LIMIT, WEBHOOK_EVENTS, ImageRequest, Job, Task, job_id, utf16_units
+
+JOB = "3f2a9c1e-0000-4000-8000-000000000001"
+REQUEST_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["prompt", "model"],
+    "properties": {
+        "model": {"enum": ["reve-create"]},
+        "prompt": {"type": "string", "minLength": 1, "maxLength": 2000},
+        "reveParams": {
+            "type": "object",
+            "additionalProperties": False,
+            "minProperties": 1,
+            "properties": {
+                "seed": {"type": "integer"},
+                "version": {"type": "string"},
+                "aspect_ratio": {"enum": ["16:9", "9:16", "3:2", "2:3", "4:3", "3:4", "1:1"]},
+            },
+        },
+        "webhookUrl": {"type": "string", "format": "uri"},
+        "webhookEvents": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"enum": ["progress", "completed", "failed"]},
+        },
+    },
+}
+"""What the API publishes of POST /v2/images/generate, of which the schema is strict at both levels."""
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2000)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    prompt=texts,
+    seed=st.none() | st.integers(),
+    ratio=st.none() | st.sampled_from(ASPECT_RATIOS),
+    version=st.none() | texts,
+    url=st.none() | st.sampled_from(["https://example.com/hook?a=b", "http://example.com:8080/"]),
+    events=st.lists(st.sampled_from(WEBHOOK_EVENTS)),
+)
+def test_every_request_that_can_be_made_is_one_the_api_takes(
+    prompt: str, seed: int | None, ratio: str | None, version: str | None, url: str | None, events: list[str]
+) -> None:
+    try:
+        request = ImageRequest(prompt, "reve-create", seed, ratio, version, url, tuple(events))
+    except ReveError:
+        return
+    body = json.loads(request.body())
+    jsonschema.validate(body, REQUEST_SCHEMA)
+    assert utf16_units(body["prompt"]) <= 2000
+    assert body["prompt"] == prompt
+    assert request.body() == request.body()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": " \n"}, "prompt"),
+        ({"prompt": "a" * 2001}, "2001"),
+        ({"prompt": "🦊" * 1001}, "2002"),
+        ({"prompt": "\udc80"}, "UTF-8"),
+        ({"seed": SEED_LIMIT + 1}, "--seed"),
+        ({"seed": -SEED_LIMIT - 1}, "--seed"),
+        ({"aspect_ratio": "16:10"}, "--aspect-ratio"),
+        ({"version": " "}, "--model-version"),
+        ({"model": "a b"}, "--model"),
+        ({"webhook_url": "ftp://example.com"}, "--webhook-url"),
+        ({"webhook_url": "https://exa mple.com"}, "--webhook-url"),
+        ({"webhook_url": "https://example.com:99999"}, "--webhook-url"),
+        ({"webhook_events": ("failed",)}, "--webhook-url"),
+        ({"webhook_url": "https://example.com", "webhook_events": ("started",)}, "--webhook-event"),
+    ],
+)
+def test_what_the_api_would_refuse_is_refused_before_it_is_sent(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ReveError, match=named) as caught:
+        ImageRequest(**({"prompt": "fox"} | options))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("prompt", ["a" * 2000, "🦊" * 1000, "[/red] [bold", "--weird", "\u202efox"])
+def test_prompts_of_every_kind_are_sent_as_they_are(prompt: str) -> None:
+    assert json.loads(ImageRequest(prompt).body())["prompt"] == prompt
+
+
+@pytest.mark.parametrize("seed", [0, 1, -1, SEED_LIMIT, -SEED_LIMIT])
+def test_seeds_within_the_limits_are_sent(seed: int) -> None:
+    assert ImageRequest("fox", seed=seed).wire()["reveParams"] == {"seed": seed}
+
+
+URLS = ["https://cdn.example/1.png", "https://cdn.example/2.png"]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"result": {"images": URLS}},
+        {"result": {"urls": URLS}},
+        {"result": URLS},
+        {"result": [{"url": url} for url in URLS]},
+        {"result": {"images": [{"url": url} for url in URLS]}},
+        {"images": URLS},
+        {"result": None, "urls": URLS},
+        {"result": {"images": [], "urls": URLS}},
+        {"result": {"images": [*URLS, URLS[0], None, 7, ""]}},
+    ],
+)
+def test_every_shape_of_a_result_is_understood(shape: dict[str, Any]) -> None:
+    job = Job.from_wire({"id": JOB, "status": "COMPLETED", **shape})
+    assert job is not None
+    assert job.urls == tuple(URLS)
+
+
+@pytest.mark.parametrize("name", ["image_url", "imageUrl", "url", ""])
+def test_a_single_url_is_understood_under_every_name(name: str) -> None:
+    result = {name: URLS[0]} if name else URLS[0]
+    for data in ({"result": result}, result if isinstance(result, dict) else {"result": result}):
+        job = Job.from_wire({"id": JOB, "status": "COMPLETED", **data})
+        assert job is not None
+        assert job.urls == (URLS[0],)
+
+
+@given(data=st.fixed_dictionaries({"id": st.just(JOB), "status": st.just("COMPLETED")}).flatmap(
+    lambda fixed: st.dictionaries(
+        st.sampled_from(
+            ["result", "progress", "input", "error", "creditCost", "createdAt", "completedAt", "expired", "url"]
+        ),
+        json_values,
+    ).map(lambda more: fixed | more)
+))  # fmt: skip
+def test_a_job_with_anything_in_it_is_a_document(data: dict[str, Any]) -> None:
+    job = Job.from_wire(data)
+    assert job is not None
+    document = Task(1, "done", job_id=job.id, job=job).document(simulated=False)
+    json.dumps(document)
+    assert all(isinstance(url, str) for url in document["urls"])
+
+
+@given(json_values)
+def test_what_is_no_job_is_none(data: Any) -> None:
+    assert Job.from_wire(data) is None
+
+
+def test_an_unknown_status_is_a_running_job() -> None:
+    job = Job.from_wire({"id": JOB, "status": "DREAMING"})
+    assert job is not None
+    assert not job.ended
+
+
+def test_a_deep_result_is_no_trouble() -> None:
+    result: Any = "https://cdn.example/1.png"
+    for _ in range(900):
+        result = [{"images": result}]
+    job = Job.from_wire({"id": JOB, "status": "COMPLETED", "result": result})
+    assert job is not None
+    assert job.urls == ()
+
+
+@pytest.mark.parametrize("text", ["", "fox", JOB[:-1], JOB + "0", f"{{{JOB}}}", JOB.replace("-", ""), None, 7])
+def test_only_uuids_are_job_ids(text: object) -> None:
+    assert job_id(text) is None
+
+
+def test_job_ids_are_lower_case() -> None:
+    assert job_id(JOB.upper()) == JOB
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "same"),
+    [
+        ({}, {"prompt": "fox"}, True),
+        ({}, {"prompt": " fox\n"}, True),
+        ({}, {"prompt": "cat"}, False),
+        ({"seed": 1}, {"prompt": "fox", "reveParams": {"seed": 1}}, True),
+        ({"seed": 1}, {"prompt": "fox", "reveParams": {"seed": 2}}, False),
+        ({"seed": 1}, {"prompt": "fox", "seed": 2}, False),
+        ({"seed": 1}, {"prompt": "fox"}, True),
+        ({"aspect_ratio": "1:1"}, {"reveParams": {"aspect_ratio": "16:9"}}, False),
+        ({}, None, True),
+    ],
+)
+def test_a_job_is_compared_with_the_request_as_far_as_it_says(
+    asked: dict[str, Any], answered: dict[str, Any] | None, same: bool
+) -> None:
+    job = Job.from_wire({"id": JOB, "status": "COMPLETED", "input": answered})
+    assert job is not None
+    assert ImageRequest("fox", **asked).matches(job) is same
+
+
+def test_the_worst_exit_code_stands_for_several() -> None:
+    assert set(EXIT_CODES.values()) <= set(WORST_FIRST)
+    assert worst([0, 5, 75, 8]) == 75
+    assert worst([0, 5, 7]) == 7
+    assert worst([3, 1, 4]) == 1
+    assert worst([]) == 0

@@ -1,0 +1,206 @@
+"""Saving: whole images only, nothing replaced that should not be, and no paid image lost to a bad folder."""
+
+import io
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reve_cli.formats import image_format
+from reve_cli.sandbox import Sandbox, parse_faults
+from tests.conftest import Reve
+
+Simulate = Callable[..., Sandbox]
+
+
+def on_image_request(sandbox: Sandbox, action: Callable[[], object]) -> None:
+    """Do something at the moment when the image is asked for."""
+
+    class Requests(list):  # type: ignore[type-arg]
+        def append(self, request: object) -> None:
+            if getattr(request, "side", "") == "cdn":
+                action()
+            super().append(request)
+
+    sandbox.requests = Requests()
+
+
+def test_files_get_the_users_own_mode(reve: Reve, sandbox: Sandbox) -> None:
+    before = os.umask(0o027)
+    try:
+        assert reve("generate", "fox", "--out", "fox.png").code == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(Path("fox.png").stat().st_mode) == 0o640
+
+
+def test_a_file_that_appears_meanwhile_is_not_touched(reve: Reve, sandbox: Sandbox) -> None:
+    on_image_request(sandbox, lambda: Path("fox.png").write_bytes(b"mine"))
+    result = reve("generate", "fox", "--out", "fox.png", "--json")
+    assert result.code == 75
+    document = result.document
+    assert document["error"]["code"] == "saved_elsewhere"
+    assert Path("fox.png").read_bytes() == b"mine"
+    beside = Path(document["files"][0]["path"])
+    assert beside.name == f"fox-{document['jobId']}.png"
+    assert beside.read_bytes().startswith(b"\x89PNG")
+    assert result.stderr.splitlines()[-1].startswith(f"mv {beside} ")
+
+
+def test_force_replaces_the_file_that_was_there(reve: Reve, sandbox: Sandbox) -> None:
+    Path("fox.png").write_bytes(b"old")
+    assert reve("generate", "fox", "--out", "fox.png").code == 7
+    assert not sandbox.jobs()
+    assert reve("generate", "fox", "--out", "fox.png", "--force").code == 0
+    assert Path("fox.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_force_does_not_replace_a_file_that_changed_meanwhile(reve: Reve, sandbox: Sandbox) -> None:
+    Path("fox.png").write_bytes(b"old")
+    on_image_request(sandbox, lambda: Path("fox.png").write_bytes(b"newer, not ours"))
+    assert reve("generate", "fox", "--out", "fox.png", "--force").code == 75
+    assert Path("fox.png").read_bytes() == b"newer, not ours"
+
+
+def test_a_folder_that_vanishes_sends_the_image_to_the_rescue_folder(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+    Path("pics").mkdir()
+    on_image_request(sandbox, lambda: shutil.rmtree("pics", ignore_errors=True))
+    result = reve("generate", "fox", "--out", "pics/fox.png", "--json")
+    assert result.code == 75
+    rescued = Path(result.document["files"][0]["path"])
+    assert rescued.read_bytes().startswith(b"\x89PNG")
+    assert home in rescued.parents
+    assert str(rescued) in result.stderr
+
+
+def test_without_a_state_folder_an_image_is_rescued_all_the_same(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+    Path("pics").mkdir()
+    Path("state").write_text("a file where a folder is meant")
+    on_image_request(sandbox, lambda: shutil.rmtree("pics", ignore_errors=True))
+    env = {"REVE_STATE_DIR": "state"}
+    result = reve("generate", "fox", "--out", "pics/fox.png", "--json", env=env)
+    assert result.code == 75
+    rescued = Path(result.document["files"][0]["path"])
+    assert rescued.read_bytes().startswith(b"\x89PNG")
+    shutil.rmtree(rescued.parent)
+
+
+def test_file_systems_without_hard_links_are_written_too(
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert reve("generate", "fox", "--out", "fox.png").code == 0
+    assert [path.name for path in Path.cwd().iterdir()] == ["fox.png"]
+
+
+def test_several_images_of_a_job_are_all_saved(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("outcome:images/3"))
+    result = reve("generate", "fox", "--out", "fox.png", "--json")
+    names = [file["path"] for file in result.document["files"]]
+    assert names == ["fox.png", "fox-2.png", "fox-3.png"]
+    assert len({Path(name).read_bytes() for name in names}) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "extension"), [("jpeg", "image/jpeg", "jpg"), ("webp", "image/webp", "webp")]
+)
+def test_the_bytes_decide_what_an_image_is(
+    reve: Reve, simulate: Simulate, fault: str, kind: str, extension: str
+) -> None:
+    simulate(faults=parse_faults(f"image:{fault}"))
+    result = reve("generate", "fox", "--out", "fox.png", "--json")
+    assert result.code == 0
+    assert result.document["files"][0]["mediaType"] == kind
+    assert f"fox.png holds {kind}" in result.stderr
+    assert reve("generate", "fox").out.endswith(f".{extension}\n")
+
+
+def test_the_document_tells_size_and_hash(reve: Reve, sandbox: Sandbox) -> None:
+    import hashlib
+
+    file = reve("generate", "fox", "--out", "fox.png", "--json").document["files"][0]
+    data = Path("fox.png").read_bytes()
+    assert file["bytes"] == len(data)
+    assert file["sha256"] == hashlib.sha256(data).hexdigest()
+    assert file["mediaType"] == "image/png"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+def test_a_fifo_is_written_in_place(reve: Reve, sandbox: Sandbox) -> None:
+    os.mkfifo("pipe")
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(Path("pipe").read_bytes()))
+    reader.start()
+    assert reve("generate", "fox", "--out", "pipe").code == 0
+    reader.join()
+    assert received[0].startswith(b"\x89PNG")
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no /dev on Windows")
+def test_dev_null_takes_an_image_and_stays_what_it_is(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+    assert reve("generate", "fox", "--out", "/dev/null").code == 0
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    assert not list(home.rglob("*.png"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_device_keeps_the_image_and_names_the_command(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("generate", "fox", "--out", "/dev/full", "--json")
+    assert result.code == 75
+    command = result.stderr.splitlines()[-1].split()
+    assert command[0] == "cat"
+    assert Path(command[1]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_standard_output_gets_the_bytes_and_the_spool_keeps_them_for_a_day(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("generate", "fox", "--seed", "1", "--out", "-")
+    assert result.code == 0
+    assert result.stdout.startswith(b"\x89PNG")
+    kept = Path(result.stderr.split("kept for 24 hours: ")[1].splitlines()[0])
+    assert kept.read_bytes() == result.stdout
+    os.utime(kept, (0, 0))
+    assert reve("generate", "fox", "--out", "-").code == 0
+    assert not kept.exists()
+
+
+def test_an_image_url_that_was_renewed_is_asked_for_afresh(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("image:403*2"))
+    assert reve("generate", "fox", "--out", "fox.png").code == 0
+
+
+def test_images_older_than_a_day_have_expired(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    reve.clock.advance(25 * 3600)
+    for command in (["download", job], ["wait", job, "--out", "fox.png"]):
+        result = reve(*command, "--json")
+        assert (result.code, result.document["error"]["code"]) == (7, "expired")
+        assert result.document["expired"] is True
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IHDR1234" + b"\0\0\0\2IDATxx1234" + b"\0\0\0\0IEND1234"
+JPEG = b"\xff\xd8\xff\xe0" + b"x" * 90 + b"\xff\xd9"
+WEBP = b"RIFF\x0c\0\0\0WEBPVP8 data"
+AVIF = b"\0\0\0\x10ftypavif\0\0\0\0" + b"\0\0\0\x0cmdatdata"
+LARGE = b"\0\0\0\x10ftypavif\0\0\0\0" + b"\0\0\0\1mdat\0\0\0\0\0\0\0\x14data"
+
+
+@pytest.mark.parametrize("whole", [PNG, JPEG, WEBP, AVIF, LARGE], ids=["png", "jpeg", "webp", "avif", "large box"])
+def test_only_whole_images_are_images(whole: bytes) -> None:
+    assert image_format(io.BytesIO(whole), len(whole)) is not None
+    for size in range(len(whole)):
+        assert image_format(io.BytesIO(whole[:size]), size) is None, size
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b"GIF89a;", b"\0" * 64, b"RIFF\0\0\0\0WAVE", b"\0\0\0\2ftypavif\0\0\0\2"]
+)
+def test_other_bytes_are_no_image(data: bytes) -> None:
+    assert image_format(io.BytesIO(data), len(data)) is None
