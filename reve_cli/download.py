@@ -149,6 +149,7 @@ class Images:
             elif event == "connection.connect_tcp.complete" and direct and not is_loopback(host):
                 address = str(info["return_value"].get_extra_info("server_addr")[0])
                 if not is_public(address):
+                    info["return_value"].close()
                     raise ValueError(f"{host} is at {address}, which is not a public address")
 
         return trace
