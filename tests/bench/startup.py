@@ -1,0 +1,52 @@
+"""How long reve takes to start, against the least that its libraries allow: `python tests/bench/startup.py [RUNS]`.
+
+Pairs are run in turn, so that a machine whose speed drifts slows both; the ratio of the medians is what counts.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from reve_cli.sandbox import Sandbox
+
+GET = """
+import os, typer, httpx
+with httpx.Client() as client:
+    url = f"{os.environ['APIFRAME_BASE_URL']}/v2/jobs/{os.environ['JOB']}"
+    print(client.get(url, headers={"X-API-Key": os.environ["APIFRAME_API_KEY"]}).text)
+"""
+REVE = [sys.executable, "-m", "reve_cli"]
+
+
+def seconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def compare(name: str, ours: list[str], least: list[str], runs: int) -> None:
+    seconds(ours), seconds(least)
+    pairs = [(seconds(ours), seconds(least)) for _ in range(runs)]
+    mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"{name:34} {mine * 1000:6.0f} ms   least {theirs * 1000:6.0f} ms   ratio {mine / theirs:.2f}")
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 21
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Sandbox(Path(folder), job_seconds=0, requests_per_minute=0) as sandbox,
+    ):
+        os.environ |= {"APIFRAME_BASE_URL": sandbox.url, "APIFRAME_API_KEY": sandbox.key}
+        made = subprocess.run([*REVE, "generate", "fox", "--no-wait", "-q"], check=True, capture_output=True, text=True)
+        job = os.environ["JOB"] = made.stdout.strip()
+        compare("--version / import typer", [*REVE, "--version"], [sys.executable, "-c", "import typer"], runs)
+        compare("status JOB / typer + httpx GET", [*REVE, "status", job], [sys.executable, "-c", GET], runs)
+
+
+if __name__ == "__main__":
+    main()
