@@ -285,7 +285,7 @@ class Http:
                 extensions={"trace": trace},
             ) as response:
                 answer = self._read(response, deadline)
-        except (httpx.RequestError, httpx.StreamError) as error:
+        except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL, UnicodeError) as error:
             reason = self._clean(str(error)) or type(error).__name__
             if isinstance(error, httpx.TimeoutException):
                 reason = "no answer in time"
