@@ -1,0 +1,27 @@
+# Completion of reve for bash 3.2 and later. In ~/.bashrc: eval "$(reve --show-completion bash)"
+
+_reve() {
+    local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]} before value help
+    case $command in "~/"*) command=$HOME/${command:2} ;; esac
+    type -P -- "$command" >/dev/null || command=reve # an alias, a quoted path
+
+    # Readline replaces $2, the part of the word after the last of COMP_WORDBREAKS; what stands before it stays.
+    before=${line##*[[:space:]]}
+    before=${before%"$2"}
+    before=${before//[\"\'\\]/}
+
+    COMPREPLY=()
+    while IFS=$'\t' read -r value help; do
+        if [ "$value" = :files ]; then
+            compopt -o default 2>/dev/null
+        elif [ -n "$value" ]; then
+            COMPREPLY[${#COMPREPLY[@]}]=${value#"$before"}
+        fi
+    done <<<"$(_REVE_COMPLETE=line "$command" "$line" 2>/dev/null </dev/null)"
+}
+
+if type compopt >/dev/null 2>&1; then
+    complete -F _reve reve
+else # bash 3: file names wherever there is nothing else
+    complete -o default -F _reve reve
+fi

@@ -1,0 +1,245 @@
+"""Completion for bash, zsh, fish and PowerShell: what the shells ask, and the scripts that ask it.
+
+Typer's own scripts do not work as files (compinit passes over the one for zsh, bash stops at the colon of `--ar 16:`)
+and its answers load rich. The answers here come from the same command tree that parses the command line, so no option
+is listed twice. A shell asks by running `reve` in one of two ways:
+
+    _REVE_COMPLETE=words _REVE_COMPLETE_WORD=WORD reve WORD...    the word at the cursor, and all before it
+    _REVE_COMPLETE=line reve LINE                                 the command line up to the cursor, as typed (bash)
+
+and reads one candidate a line, `VALUE` or `VALUE<TAB>HELP`, always for the whole word (`--ar=16:9`), or the one line
+`:files`: complete file names. Whatever goes wrong, the answer is empty and the exit code 0: nobody wants an error in
+the middle of a half-typed line.
+
+The scripts below are the source of the files in completions/, one `reve --show-completion SHELL` each.
+
+Imports `output` and Typer only, which is pinned: the walk to the command in question is private to it.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal
+
+import typer
+from typer._click import Command, Context, Parameter
+from typer._click.shell_completion import (
+    CompletionItem,
+    _is_incomplete_argument,
+    _resolve_context,
+    split_arg_string,
+)
+from typer.core import TyperGroup, TyperOption
+
+from reve_cli.output import Output, safe
+
+_FILES = CompletionItem(":files")
+
+
+def answer(command: Command, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Print the candidates that the shell asks for."""
+    with contextlib.suppress(Exception):
+        if environ["_REVE_COMPLETE"] == "line":
+            # A letter at the cursor tells `out ` from `out`, and `"out ` from both.
+            _, *words, word = split_arg_string(arguments[0] + "x")
+            word = word[:-1]
+        else:
+            words, word = list(arguments), environ.get("_REVE_COMPLETE_WORD", "")
+        output = Output(environ)
+        for item in list(_candidates(command, words, word)):
+            help_text = safe(" ".join((item.help or "").split()))
+            output.line(f"{item.value}\t{help_text}" if help_text else item.value)
+
+
+def _candidates(root: Command, words: list[str], word: str) -> Iterable[CompletionItem]:
+    """What `word` can become, after `words`."""
+    context = _resolve_context(root, {}, "reve", words)
+    command = context.command
+    parameters = command.get_params(context)
+    if "--" not in words:
+        name, equals, value = word.partition("=")
+        if equals and word.startswith("--"):
+            option = _option_with_value(parameters, name)
+            items = _values(context, option, value) if option else []
+            for item in items:
+                if item is not _FILES:
+                    item.value = f"{name}={item.value}"
+            return items
+        option = _option_with_value(parameters, words[-1]) if words else None
+        if option:
+            return _values(context, option, word)
+        if word.startswith("-"):
+            return command.shell_complete(context, word)
+    if isinstance(command, TyperGroup):
+        unknown_command = context._protected_args
+        return [] if unknown_command else command.shell_complete(context, word)
+    for parameter in parameters:
+        if _is_incomplete_argument(context, parameter):
+            return _values(context, parameter, word)
+    return [] if word or "--" in words else command.shell_complete(context, "-")  # only options can follow
+
+
+def _option_with_value(parameters: Sequence[Parameter], name: str) -> Parameter | None:
+    """The option called `name`, if it takes a value."""
+    for parameter in parameters:
+        if isinstance(parameter, TyperOption) and name in parameter.opts and not parameter.is_flag:
+            return parameter
+    return None
+
+
+def _values(context: Context, parameter: Parameter, start: str) -> list[CompletionItem]:
+    """What a value can be, by its metavar (a path; `random` of `N|random`), its choices and its `autocompletion`."""
+    metavar = parameter.metavar or ""
+    if metavar in ("PATH", "FILE"):
+        return [_FILES]
+    literals = [CompletionItem(word) for word in metavar.split("|") if word.islower() and word.startswith(start)]
+    return literals + parameter.shell_complete(context, start)
+
+
+Shell = Literal["bash", "zsh", "fish", "powershell"]
+
+
+def _show(ctx: typer.Context, shell: Shell | None) -> None:
+    if shell and not ctx.resilient_parsing:  # a completion request runs callbacks as well
+        output = ctx.obj.output = Output(ctx.obj.environ)
+        for line in SCRIPTS[shell].splitlines():
+            output.line(line)
+        raise typer.Exit
+
+
+ShowCompletion = Annotated[
+    Shell | None,
+    typer.Option("--show-completion", help="Print the completion script for a shell.", callback=_show, is_eager=True),
+]
+
+_BASH = r"""# Completion of reve for bash 3.2 and later. In ~/.bashrc: eval "$(reve --show-completion bash)"
+
+_reve() {
+    local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]} before value help
+    case $command in "~/"*) command=$HOME/${command:2} ;; esac
+    type -P -- "$command" >/dev/null || command=reve # an alias, a quoted path
+
+    # Readline replaces $2, the part of the word after the last of COMP_WORDBREAKS; what stands before it stays.
+    before=${line##*[[:space:]]}
+    before=${before%"$2"}
+    before=${before//[\"\'\\]/}
+
+    COMPREPLY=()
+    while IFS=$'\t' read -r value help; do
+        if [ "$value" = :files ]; then
+            compopt -o default 2>/dev/null
+        elif [ -n "$value" ]; then
+            COMPREPLY[${#COMPREPLY[@]}]=${value#"$before"}
+        fi
+    done <<<"$(_REVE_COMPLETE=line "$command" "$line" 2>/dev/null </dev/null)"
+}
+
+if type compopt >/dev/null 2>&1; then
+    complete -F _reve reve
+else # bash 3: file names wherever there is nothing else
+    complete -o default -F _reve reve
+fi
+"""
+
+_ZSH = r"""#compdef reve
+# Completion of reve for zsh. As _reve in a folder of $fpath; or, after compinit: eval "$(reve --show-completion zsh)"
+
+_reve() {
+    local command=${(Q)words[1]} word=${(Q)PREFIX} given= line value help
+    local -a lines items
+    command=${command/#\~\//$HOME/}
+    whence -p -- $command >/dev/null || command=reve # a function of another name
+
+    lines=("${(@f)$(_REVE_COMPLETE=words _REVE_COMPLETE_WORD=$word \
+        "$command" "${(@Q)words[2,CURRENT-1]}" 2>/dev/null </dev/null)}")
+
+    if [[ $word == --*=* ]] && compset -P 1 '*='; then
+        given=${word%%=*}=
+    fi
+    if [[ $lines[1] == :files ]]; then
+        _files
+        return
+    fi
+    for line in "${(@)lines:#}"; do
+        value=${line%%$'\t'*}
+        help=${line#$value}
+        value=${value#$given}
+        items+=("${value//:/\\:}${help/$'\t'/:}")
+    done
+    _describe -V reve items
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _reve "$@"
+else
+    compdef _reve reve
+fi
+"""
+
+_FISH = r"""# Completion of reve for fish. In ~/.config/fish/completions; or: reve --show-completion fish | source
+
+function __reve_complete
+    set -l words (commandline -opc)
+    set -l command (string replace -r '^~/' "$HOME/" -- $words[1])
+    command -q -- $command; or set command reve # a function of another name
+    set -l typed (commandline -ct)
+    set -l word (string replace -r -a '[\'"\\\\]' '' -- "$typed")
+    set -l lines (env _REVE_COMPLETE=words _REVE_COMPLETE_WORD="$word" $command $words[2..-1] 2>/dev/null </dev/null)
+    if test "$lines" = :files
+        set -l option (string match -r '^--[^=]*=' -- $word)
+        set -l path (string replace -r '^--[^=]*=' '' -- "$typed")
+        for file in (complete -C "__fish_command_without_completions $path")
+            echo "$option$file"
+        end
+    else
+        string join \n -- $lines
+    end
+end
+
+complete -c reve -f -k -a '(__reve_complete)'
+"""
+
+_POWERSHELL = r"""# Completion of reve for PowerShell 5.1 and later. In $PROFILE:
+#     reve --show-completion powershell | Out-String | Invoke-Expression
+
+Register-ArgumentCompleter -Native -CommandName reve -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $words = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object {
+        if ($_ -is [System.Management.Automation.Language.StringConstantExpressionAst]) { $_.Value }
+        else { $_.Extent.Text }
+    })
+    $command = $words[0]
+    $words = @($words | Select-Object -Skip 1)
+    $word = "$wordToComplete".Trim([char[]]"`"'")
+
+    $lines = @()
+    try {
+        $env:_REVE_COMPLETE = 'words'
+        $env:_REVE_COMPLETE_WORD = $word
+        $lines = @(& $command @words 2>$null)
+    } catch {
+    } finally {
+        Remove-Item Env:_REVE_COMPLETE, Env:_REVE_COMPLETE_WORD -ErrorAction SilentlyContinue
+    }
+
+    if ($lines.Count -eq 0) {
+        return '' # without it PowerShell completes file names
+    }
+    if ($lines[0] -eq ':files') {
+        $option = if ($word -match '^--[^=]*=') { $Matches[0] } else { '' }
+        $path = $word.Substring($option.Length)
+        foreach ($file in [System.Management.Automation.CompletionCompleters]::CompleteFilename($path)) {
+            [System.Management.Automation.CompletionResult]::new(
+                $option + $file.CompletionText, $file.ListItemText, $file.ResultType, $file.ToolTip)
+        }
+        return
+    }
+    foreach ($line in $lines) {
+        $value, $help = $line -split "`t", 2
+        if (-not $help) { $help = $value }
+        [System.Management.Automation.CompletionResult]::new($value, $value, 'ParameterValue', $help)
+    }
+}
+"""
+
+SCRIPTS: Mapping[Shell, str] = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "powershell": _POWERSHELL}
