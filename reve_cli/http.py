@@ -308,7 +308,7 @@ class Http:
             if deadline.passed:
                 raise httpx.ReadTimeout("no complete answer in time")
         try:
-            data = json.loads(self._clean(raw.decode()))
+            data = json.loads(self._clean(json.dumps(json.loads(raw.decode()))))  # the key, however it was escaped
         except (ValueError, RecursionError):
             data = None
         headers = {name: self._clean(value) for name, value in response.headers.items()}
