@@ -10,9 +10,9 @@ def main() -> None:
     signals = Signals()
     signals.install()
     from reve_cli.app import run
-    from reve_cli.runtime import Process
+    from reve_cli.process import Process
 
-    sys.exit(run(sys.argv[1:], Process(signals=signals)))
+    sys.exit(run(sys.argv[1:], Process(signals)))
 
 
 if __name__ == "__main__":

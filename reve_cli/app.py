@@ -10,9 +10,8 @@ import typer
 from reve_cli import __version__, completion
 from reve_cli.commands import download, generate, sandbox, status, wait
 from reve_cli.errors import ReveError, worst
-from reve_cli.models import Task
 from reve_cli.output import Output
-from reve_cli.runtime import Process
+from reve_cli.process import Process
 from reve_cli.signals import die, die_by_broken_pipe
 
 app = typer.Typer(
@@ -80,13 +79,15 @@ def run(arguments: Sequence[str], process: Process) -> int:
     if error is not None:
         output.fail(error)
         if output.json:
+            from reve_cli.models import Task
+
             output.document(Task(0, "done", error=error).document(simulated=False))
         code = error.exit_code
     if output.error is not None:
         output.fail(output.error)
         code = worst([code, output.error.exit_code])
-    if process.stop.signum is not None:
-        die(process.stop.signum)
+    if process.signals.signum is not None:
+        die(process.signals.signum)
     if output.reader_left:
         die_by_broken_pipe()
     return code

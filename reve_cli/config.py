@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL
 from reve_cli.errors import ReveError
-from reve_cli.models import ASPECT_RATIOS, DEFAULT_MODEL, is_loopback, is_web_url
+from reve_cli.models import is_loopback, is_web_url
 
 BASE_URL = "https://api.apiframe.ai"
 TIMEOUT = 600.0

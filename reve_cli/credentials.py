@@ -6,8 +6,9 @@ It comes from `--api-key-file`, the environment or the user's config file; never
 from collections.abc import Mapping
 
 from reve_cli.config import CONFIG_FILE, config_folder, read_file
+from reve_cli.contract import KEY_PREFIX
 from reve_cli.errors import ReveError
-from reve_cli.models import KEY_PREFIX, is_header_text
+from reve_cli.models import is_header_text
 
 VARIABLE = "APIFRAME_API_KEY"
 OTHER_VARIABLE = "REVE_API_KEY"

@@ -3,11 +3,13 @@
 import random
 import re
 import sys
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from reve_cli.contract import IDEMPOTENCY_KEY_LIMIT, PROMPT_LIMIT, SEED_LIMIT
 from reve_cli.errors import ReveError
-from reve_cli.models import IDEMPOTENCY_KEY_LIMIT, PROMPT_LIMIT, SEED_LIMIT, ImageRequest, is_header_text, job_id
+from reve_cli.models import ImageRequest, Task, is_header_text, job_id
 
 _LONGEST = 4 * PROMPT_LIMIT + 1024
 """Bytes of a prompt that are read at most: one more than could be valid is enough to say so."""
@@ -47,15 +49,16 @@ def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageReq
     return [replace(request, seed=first + index) for index in range(count)]
 
 
-def idempotency_key(given: str | None, count: int) -> str | None:
-    """The user's idempotency key, checked."""
-    if given is None:
-        return None
-    if count > 1:
+def new_jobs(requests: Sequence[ImageRequest], key: str | None) -> list[Task]:
+    """A task for each request, with the user's idempotency key or one that nobody else has."""
+    if key is not None and len(requests) > 1:
         raise ReveError("usage", "--idempotency-key names one job: it cannot be used with --count over 1")
-    if not is_header_text(given) or len(given) > IDEMPOTENCY_KEY_LIMIT:
+    if key is not None and (not is_header_text(key) or len(key) > IDEMPOTENCY_KEY_LIMIT):
         raise ReveError("usage", f"--idempotency-key takes 1 to {IDEMPOTENCY_KEY_LIMIT} printable ASCII characters")
-    return given
+    return [
+        Task(index, "intent", request=request, idempotency_key=key or str(uuid.uuid4()), key_is_given=key is not None)
+        for index, request in enumerate(requests, start=1)
+    ]
 
 
 def read_job_ids(arguments: Sequence[str]) -> list[str]:
@@ -72,6 +75,11 @@ def read_job_ids(arguments: Sequence[str]) -> list[str]:
     if not found:
         raise ReveError("usage", "no job ids on standard input")
     return list(found)
+
+
+def earlier_jobs(arguments: Sequence[str]) -> list[Task]:
+    """The jobs that a command line names, as tasks."""
+    return [Task(index, "accepted", job_id=job) for index, job in enumerate(read_job_ids(arguments), start=1)]
 
 
 def _stdin(limit: int) -> bytes:

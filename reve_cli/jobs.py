@@ -15,9 +15,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from reve_cli.api import PAGE, Accepted, Api
 from reve_cli.clock import Deadline
@@ -40,14 +39,8 @@ _REPLAY_SLACK = 2.0
 _EXPIRY = 24 * 3600
 
 
-class Goal(IntEnum):
-    """How far a command takes its jobs."""
-
-    ACCEPTED = 1
-    SEEN = 2
-    ENDED = 3
-    SAVED = 4
-    SAVED_IF_ENDED = 5
+Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
+"""How far a command takes its jobs."""
 
 
 class Watcher(Protocol):
@@ -79,7 +72,7 @@ class Engine:
         self._accepted_at: dict[int, float] = {}
         self._asked_at: dict[int, float] = {}
         self._next_poll: dict[int, float] = {}
-        self._goal = Goal.SEEN
+        self._goal: Goal = "seen"
 
     def run(self, tasks: Sequence[Task], goal: Goal) -> None:
         """Take `tasks` as far as `goal`, or to an error each. Never raises for what happens to a task.
@@ -177,7 +170,7 @@ class Engine:
         return lambda: self._take_acceptance(task, accepted)
 
     def _look(self, task: Task) -> Then:
-        patient = self._goal in (Goal.ENDED, Goal.SAVED)
+        patient = self._goal in ("ended", "saved")
         job = self._job(task, FOREVER if patient else self._limits.tries)
         return lambda: self._take_job(task, job)
 
@@ -264,7 +257,7 @@ class Engine:
         self._asked_at[task.index] = accepted.asked_at
         self._next_poll[task.index] = now + (0 if accepted.status in ENDED else self._delay(task))
         self.watcher.accepted(task)
-        if self._goal is Goal.ACCEPTED:
+        if self._goal == "accepted":
             if task.key_is_given:  # the job may be another request's: look once
                 self._next_poll[task.index] = now
             else:
@@ -281,7 +274,7 @@ class Engine:
         if first and task.request is not None:
             self._note_replay(task, job)
         self._next_poll[task.index] = now + self._delay(task)
-        if task.phase == "accepted" and (job.ended or self._goal not in (Goal.ENDED, Goal.SAVED)):
+        if task.phase == "accepted" and (job.ended or self._goal not in ("ended", "saved")):
             self._conclude(task, job)
 
     def _note_replay(self, task: Task, job: Job) -> None:
@@ -294,7 +287,7 @@ class Engine:
 
     def _conclude(self, task: Task, job: Job) -> None:
         """What to do with a job that will not be polled again."""
-        if self._goal in (Goal.ACCEPTED, Goal.SEEN):
+        if self._goal in ("accepted", "seen"):
             return self._done(task)
         if not job.ended:
             return self._fail(task, ReveError("unfinished", f"job {job.id} is still running ({job.status})"))
@@ -307,7 +300,7 @@ class Engine:
             return self._fail(task, _expired(job))
         if not job.urls:
             return self._fail(task, ReveError("no_image", f"job {job.id} COMPLETED, but names no image"))
-        if self._goal is Goal.ENDED:
+        if self._goal == "ended":
             return self._done(task)
         try:
             if task.request is None and self.saver is not None:
@@ -321,7 +314,7 @@ class Engine:
         task.files = files
         if problem is None:
             self._done(task)
-        elif problem.code == "unsaved" and self._goal is Goal.SAVED_IF_ENDED:
+        elif problem.code == "unsaved" and self._goal == "saved if ended":
             self._fail(task, ReveError("download", problem.message))
         else:
             self._fail(task, problem)
@@ -330,7 +323,7 @@ class Engine:
         """End a task with `error`. Once its job is accepted, whatever keeps it from its file is 75, not a refusal."""
         ours = task.request is not None and task.job_id is not None
         settled = error.code in ("job_failed", "job_cancelled", "expired", "key_mismatch") or error.exit_code == 75
-        gave_up = self._goal in (Goal.ENDED, Goal.SAVED) and error.exit_code == 6
+        gave_up = self._goal in ("ended", "saved") and error.exit_code == 6
         if task.job_id and task.job_id not in error.message:
             error = error.about(f"job {task.job_id}")
         if task.job_id and (ours or gave_up) and not settled:
@@ -381,7 +374,7 @@ class Engine:
                 self._fail(task, self._unfinished(task, why))
 
     def _unfinished(self, task: Task, why: str) -> ReveError:
-        if self._goal is Goal.SEEN:
+        if self._goal == "seen":
             return ReveError("timed_out", f"{why} before job {task.job_id} was looked up")
         if task.phase == "accepted":
             return ReveError("unfinished", f"{why} before job {task.job_id} ended")

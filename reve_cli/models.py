@@ -1,7 +1,7 @@
 """The data that everything else passes around, and how it looks on the API's wire.
 
 A request as it is sent, a job as it is answered, a file as it was saved, and the task that ties the three together.
-No input, no output, no clock. Imports: `errors` and the standard library.
+No input, no output, no clock. Imports `contract` and `errors`.
 """
 
 import json
@@ -12,17 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
 
-DEFAULT_MODEL = "reve-create"
-ASPECT_RATIOS = ("16:9", "9:16", "3:2", "2:3", "4:3", "3:4", "1:1")
-WEBHOOK_EVENTS = ("progress", "completed", "failed")
-PROMPT_LIMIT = 2000
-"""Longest prompt, in UTF-16 code units: the server counts an emoji as two."""
-SEED_LIMIT = 2**53 - 1
-"""Largest seed either side of zero: the largest integer that a JSON reader such as jq holds exactly."""
-IDEMPOTENCY_KEY_LIMIT = 255
-KEY_PREFIX = "afk_"
 ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 """Terminal states. Any other status, known or not, is a job that is still running."""
 

@@ -1,10 +1,20 @@
-"""The options that commands share, each declared once. Imports `models` and Typer."""
+"""The options that commands share, each declared once, and how a command gets those that all have.
 
-from typing import Annotated
+Imports `contract` and Typer, and `runtime` when a command runs: `--help` and completion load little else.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from reve_cli.models import ASPECT_RATIOS, WEBHOOK_EVENTS
+from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
+
+P = ParamSpec("P")
 
 _COMMON = "Every command"
 
@@ -70,3 +80,38 @@ IdempotencyKey = Annotated[
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit with 5 if a job failed, 75 if one is still running.")
 ]
+
+_COMMON_OPTIONS = {
+    "json": Json,
+    "quiet": Quiet,
+    "debug": Debug,
+    "sandbox": Sandbox,
+    "api_key_file": ApiKeyFile,
+    "timeout": Timeout,
+}
+
+
+def api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
+    """Make a function of a `Runtime` and its own options a Typer command with the common options as well."""
+
+    def with_runtime(ctx: typer.Context, **arguments: Any) -> int:
+        from reve_cli.runtime import Runtime
+
+        common = {name: arguments.pop(name) for name in _COMMON_OPTIONS}
+        with Runtime(ctx.obj, **common) as run:
+            return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
+
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    own = list(inspect.signature(command).parameters.values())[1:]
+    common = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=kind,
+            default=None if name in ("api_key_file", "timeout") else False,
+        )
+        for name, kind in _COMMON_OPTIONS.items()
+    ]
+    with_runtime.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]
+    with_runtime.__name__, with_runtime.__doc__ = command.__name__, command.__doc__
+    return with_runtime

@@ -4,10 +4,8 @@ Data goes to stdout, everything else to stderr. With `--json`, every line on std
 user or the server is never parsed as markup, and no control character of it reaches a terminal. Imports `errors`.
 """
 
-import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -49,6 +47,8 @@ class Output:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """One JSON document on one line, in ASCII: it passes through any locale and cannot steer a terminal."""
+        import json
+
         self._write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
     def image(self, path: str) -> None:
@@ -56,6 +56,8 @@ class Output:
         with open(path, "rb") as file:
             while chunk := file.read(1 << 20):
                 self._write(chunk)
+        import shlex
+
         kept = f"cat {shlex.quote(path)}"
         if self.error:
             self.error = ReveError("saved_elsewhere", f"{self.error.message}; the image is kept", hint=kept)

@@ -16,15 +16,18 @@ def quote(text: str) -> str:
     return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in raw) + "'"
 
 
-def finish_command(task: Task, naming: Naming | None, flags: Sequence[str], *, no_wait: bool = False) -> str:
-    """What finishes `task`: waiting for its job, or, where no job is known, the same request with the same key."""
+def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> str:
+    """What finishes `task`: waiting for its job, or, where no job is known, the same request with the same key.
+
+    `naming`: where its images go, or None where none were to be saved.
+    """
     out: list[str] = []
     if naming is not None:
         out = [f"--out={naming.as_option(Values.of(task))}", *(["--force"] if naming.force else [])]
     if task.job_id:
         words = ["reve", "wait", task.job_id, *out, *flags]
     else:
-        words = ["reve", "generate", *_options(task), *(["--no-wait"] if no_wait else out), *flags]
+        words = ["reve", "generate", *_options(task), *(out or ["--no-wait"]), *flags]
         words += ["--", task.request.prompt if task.request else ""]
     return " ".join(map(quote, words))
 

@@ -1,28 +1,24 @@
 """Everything one run of a command needs, built when it is first asked for. Imports all below the commands.
 
-Slow imports (httpx, and all that imports it) happen inside functions here, so that `--version`, `--help`, completion
-and a refused option never pay for them.
+What is slow to load (httpx, and all that imports it) is imported inside functions here: a run that is refused before it
+sends anything never pays for it.
 """
 
 import contextlib
-import inspect
-import os
 import queue
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING
 
-import typer
-
-from reve_cli import config, options
-from reve_cli.clock import Clock, Deadline, Limits, Stop
+from reve_cli import config
+from reve_cli.clock import Deadline
 from reve_cli.errors import ReveError
 from reve_cli.models import Task
 from reve_cli.naming import Naming, Values
 from reve_cli.output import Output
-from reve_cli.signals import Signals
+from reve_cli.process import Process
 
 if TYPE_CHECKING:
     from reve_cli.api import Api
@@ -30,21 +26,6 @@ if TYPE_CHECKING:
     from reve_cli.jobs import Goal
     from reve_cli.report import Shows
     from reve_cli.sandbox import Sandbox
-
-P = ParamSpec("P")
-Recover = Callable[[Task], str]
-
-
-@dataclass
-class Process:
-    """What a run takes from the process it is in; tests make up their own."""
-
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    clock: Clock = field(default_factory=Clock)
-    limits: Limits = field(default_factory=Limits)
-    signals: Signals = field(default_factory=Signals)
-    stop: Stop = field(default_factory=Stop)
-    output: Output | None = None
 
 
 class Runtime:
@@ -133,8 +114,8 @@ class Runtime:
         self.output.note("sandbox: simulated on this machine, nothing is charged")
         return simulation.url, simulation.key
 
-    def naming(self, out: str | None, *, jobs: int, force: bool) -> Naming:
-        """Where images go, by `--out`. Standard output is refused where images cannot go there."""
+    def naming(self, out: str | None, tasks: Sequence[Task], *, force: bool) -> Naming:
+        """Where the images of `tasks` go, by `--out`. What is known to end badly is refused here, before it costs."""
         if out == "-":
             from reve_cli.output import stdout_is_terminal
 
@@ -145,11 +126,11 @@ class Runtime:
         from datetime import UTC, datetime
 
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
-        return Naming(out, self.settings.output_folder, jobs=jobs, force=force, date=date)
+        naming = Naming(out, self.settings.output_folder, jobs=len(tasks), force=force, date=date)
+        naming.check(tasks)
+        return naming
 
-    def run(
-        self, tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None, recover: Recover | None = None
-    ) -> int:
+    def run(self, tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None = None) -> int:
         """Take `tasks` to `goal`, saving as `naming` says, printing what `shows` says. Returns the exit code."""
         from reve_cli.jobs import Engine
         from reve_cli.recovery import finish_command
@@ -163,7 +144,7 @@ class Runtime:
             deadline=self.deadline,
             signals=self.process.signals,
             watcher=report,
-            recover=recover or (lambda task: finish_command(task, naming, self.flags)),
+            recover=lambda task: finish_command(task, naming, self.flags),
         )
         engine.run(tasks, goal)
         self.output.rest()
@@ -212,37 +193,3 @@ def simulate(process: Process, folder: Path, port: int = 0) -> "Sandbox":
     except ValueError as error:
         raise ReveError("config", f"REVE_SANDBOX_SECONDS or REVE_SANDBOX_FAULTS: {error}") from error
     return Sandbox(folder, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now)
-
-
-_COMMON = {
-    "json": options.Json,
-    "quiet": options.Quiet,
-    "debug": options.Debug,
-    "sandbox": options.Sandbox,
-    "api_key_file": options.ApiKeyFile,
-    "timeout": options.Timeout,
-}
-
-
-def api_command(command: Callable[Concatenate[Runtime, P], int]) -> Callable[..., int]:
-    """Make a function of a `Runtime` and its own options a Typer command with the common options as well."""
-
-    def with_runtime(ctx: typer.Context, **arguments: Any) -> int:
-        common = {name: arguments.pop(name) for name in _COMMON}
-        with Runtime(ctx.obj, **common) as run:
-            return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
-
-    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    own = list(inspect.signature(command).parameters.values())[1:]
-    common = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=kind,
-            default=None if name in ("api_key_file", "timeout") else False,
-        )
-        for name, kind in _COMMON.items()
-    ]
-    with_runtime.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]
-    with_runtime.__name__, with_runtime.__doc__ = command.__name__, command.__doc__
-    return with_runtime

@@ -9,8 +9,10 @@ import os
 import signal
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from reve_cli.clock import Stop
+if TYPE_CHECKING:
+    from reve_cli.clock import Stop
 
 _WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
@@ -29,12 +31,17 @@ class Signals:
             if signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, self._handle)
 
-    def engage(self, stop: Stop, wake: Callable[[], None], clean: Callable[[], None]) -> None:
+    def engage(self, stop: "Stop", wake: Callable[[], None], clean: Callable[[], None]) -> None:
         """From now on a first signal sets `stop.signum` and calls `wake`; a second calls `clean` and dies.
 
         Both run inside the handler: they must not take locks.
         """
         self._stop, self._wake, self._clean = stop, wake, clean
+
+    @property
+    def signum(self) -> int | None:
+        """The signal that this run was told to end by."""
+        return self._stop.signum if self._stop else None
 
     def disengage(self) -> None:
         """Nothing is at stake any more: the next signal ends the process at once."""

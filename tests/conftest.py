@@ -16,8 +16,9 @@ import pytest
 
 from reve_cli import app
 from reve_cli.clock import Clock, Limits, Stop
-from reve_cli.runtime import Process
+from reve_cli.process import Process
 from reve_cli.sandbox import Sandbox
+from reve_cli.signals import Signals
 
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"
@@ -93,7 +94,7 @@ class Reve:
     limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=0.5, tries=3, grace=1))
 
     def __call__(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
-        process = Process(environ={**self.environ, **(env or {})}, clock=self.clock, limits=self.limits)
+        process = Process(Signals(), {**self.environ, **(env or {})}, self.clock, self.limits)
         out, err = io.BytesIO(), io.BytesIO()
         streams = sys.stdin, sys.stdout, sys.stderr
         stdout, stderr = io.TextIOWrapper(out, "utf-8"), io.TextIOWrapper(err, "utf-8", "backslashreplace")

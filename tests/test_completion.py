@@ -20,7 +20,7 @@ import pytest
 
 import reve_cli
 from reve_cli.completion import SCRIPTS, Shell
-from reve_cli.models import ASPECT_RATIOS, WEBHOOK_EVENTS
+from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
 from reve_cli.output import safe
 from tests.conftest import Reve
 

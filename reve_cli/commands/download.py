@@ -1,16 +1,18 @@
 """`reve download`: save the images of jobs that have ended."""
 
-from reve_cli import inputs, options
-from reve_cli.models import Task
-from reve_cli.runtime import Runtime, api_command
+from typing import TYPE_CHECKING
+
+from reve_cli import options
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
 
 
-@api_command
-def download(run: Runtime, jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
+@options.api_command
+def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
     """Save the images of jobs that have ended."""
-    from reve_cli.jobs import Goal
+    from reve_cli.inputs import earlier_jobs
 
-    tasks = [Task(index, "accepted", job_id=job) for index, job in enumerate(inputs.read_job_ids(jobs), start=1)]
-    naming = run.naming(out, jobs=len(tasks), force=force)
-    naming.check(tasks)
-    return run.run(tasks, Goal.SAVED_IF_ENDED, "bytes" if naming.to_stdout else "paths", naming)
+    tasks = earlier_jobs(jobs)
+    naming = run.naming(out, tasks, force=force)
+    return run.run(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)

@@ -1,16 +1,17 @@
 """`reve generate`: submit, wait, save."""
 
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
-from reve_cli import inputs, options
+from reve_cli import options
 from reve_cli.errors import ReveError
-from reve_cli.models import ImageRequest, Task
-from reve_cli.runtime import Runtime, api_command
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
 
 
-@api_command
+@options.api_command
 def generate(
-    run: Runtime,
+    run: "Runtime",
     prompt: options.Prompt = None,
     prompt_file: options.PromptFile = None,
     out: options.Out = None,
@@ -27,6 +28,9 @@ def generate(
     idempotency_key: options.IdempotencyKey = None,
 ) -> int:
     """Make an image: submit the prompt, wait for the job, save what it made."""
+    from reve_cli import inputs
+    from reve_cli.models import ImageRequest
+
     request = ImageRequest(
         prompt=inputs.read_prompt(prompt, prompt_file),
         model=model or run.settings.model,
@@ -35,24 +39,12 @@ def generate(
         webhook_url=webhook_url,
         webhook_events=tuple(webhook_event or ()),
     )
-    key = inputs.idempotency_key(idempotency_key, count)
-    tasks = [
-        Task(index, "intent", request=each, idempotency_key=key or str(uuid4()), key_is_given=key is not None)
-        for index, each in enumerate(inputs.expand(request, seed, count), start=1)
-    ]
+    tasks = inputs.new_jobs(inputs.expand(request, seed, count), idempotency_key)
+    naming = None if no_wait else run.naming(out, tasks, force=force)
     if no_wait and out is not None:
         raise ReveError("usage", "--no-wait saves nothing: use reve wait JOB --out PATH later")
-    naming = run.naming(out, jobs=count, force=force) if not no_wait else None
-    if naming is not None:
-        naming.check(tasks)
     if dry_run:
         return run.show_requests(tasks, naming)
-    from reve_cli.jobs import Goal
-    from reve_cli.recovery import finish_command
-
     if naming is None:
-        later = run.naming(None, jobs=count, force=force)
-        return run.run(
-            tasks, Goal.ACCEPTED, "ids", None, lambda task: finish_command(task, later, run.flags, no_wait=True)
-        )
-    return run.run(tasks, Goal.SAVED, "bytes" if naming.to_stdout else "paths", naming)
+        return run.run(tasks, "accepted", "ids")
+    return run.run(tasks, "saved", "bytes" if naming.to_stdout else "paths", naming)

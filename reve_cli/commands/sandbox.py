@@ -1,15 +1,12 @@
 """`reve sandbox`: the API, simulated on this machine."""
 
 import shlex
-import threading
+import time
 from typing import Annotated
 
 import typer
 
-from reve_cli import config
-from reve_cli.errors import ReveError
-from reve_cli.output import Output
-from reve_cli.runtime import Process, simulate
+from reve_cli.process import Process
 
 app = typer.Typer(help="The API, simulated on this machine: no key, no account, no charge.")
 
@@ -17,31 +14,32 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Listen here
 
 
 @app.command()
-def serve(ctx: typer.Context, port: Port = 0) -> int:
+def serve(ctx: typer.Context, port: Port = 0) -> None:
     """Simulate the API until interrupted, and print the two variables that point reve at it."""
+    from reve_cli import config
+    from reve_cli.errors import ReveError
+    from reve_cli.output import Output
+    from reve_cli.runtime import simulate
+
     process: Process = ctx.obj
     output = process.output = Output(process.environ)
     try:
-        simulation = simulate(process, config.state_folder(process.environ) / "sandbox", port)
-        simulation.start()
+        simulation = simulate(process, config.state_folder(process.environ) / "sandbox", port).start()
     except OSError as error:
         raise ReveError("config", f"port {port} of 127.0.0.1 cannot be used: {error.strerror}") from error
-    with simulation:
-        output.line(f"export APIFRAME_BASE_URL={simulation.url}")
-        output.line(f"export APIFRAME_API_KEY={shlex.quote(simulation.key)}")
-        output.note("serving; Ctrl-C ends it")
-        ended = threading.Event()
-        while not ended.wait(3600):
-            pass
-    return 0
+    output.line(f"export APIFRAME_BASE_URL={simulation.url}")
+    output.line(f"export APIFRAME_API_KEY={shlex.quote(simulation.key)}")
+    output.note("serving; Ctrl-C ends it")
+    while True:  # until a signal ends the process
+        time.sleep(3600)
 
 
 @app.command()
 def reset(ctx: typer.Context) -> int:
     """Forget the simulated jobs."""
+    from reve_cli import config
     from reve_cli.sandbox import reset as forget
 
     process: Process = ctx.obj
-    process.output = Output(process.environ)
     forget(config.state_folder(process.environ) / "sandbox")
     return 0

@@ -1,18 +1,21 @@
 """`reve status`: where jobs stand now."""
 
-from reve_cli import inputs, options
+from typing import TYPE_CHECKING
+
+from reve_cli import options
 from reve_cli.errors import worst
-from reve_cli.models import Task
-from reve_cli.runtime import Runtime, api_command
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
 
 
-@api_command
-def status(run: Runtime, jobs: options.JobIds, exit_status: options.ExitStatus = False) -> int:
+@options.api_command
+def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus = False) -> int:
     """Show where jobs stand now."""
-    from reve_cli.jobs import Goal
+    from reve_cli.inputs import earlier_jobs
 
-    tasks = [Task(index, "accepted", job_id=job) for index, job in enumerate(inputs.read_job_ids(jobs), start=1)]
-    code = run.run(tasks, Goal.SEEN, "rows", None)
+    tasks = earlier_jobs(jobs)
+    code = run.run(tasks, "seen", "rows")
     found = [task.job for task in tasks if task.job and not task.error]
     if not run.output.json and found:
         headers = ("JOB", "STATUS", "PROGRESS", "CREDITS", "CREATED", "PROMPT")

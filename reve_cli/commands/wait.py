@@ -1,18 +1,20 @@
 """`reve wait`: until every job has ended."""
 
-from reve_cli import inputs, options
-from reve_cli.models import Task
-from reve_cli.runtime import Runtime, api_command
+from typing import TYPE_CHECKING
+
+from reve_cli import options
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
 
 
-@api_command
-def wait(run: Runtime, jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
+@options.api_command
+def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
     """Wait until every job has ended; with --out, save its images."""
-    from reve_cli.jobs import Goal
+    from reve_cli.inputs import earlier_jobs
 
-    tasks = [Task(index, "accepted", job_id=job) for index, job in enumerate(inputs.read_job_ids(jobs), start=1)]
+    tasks = earlier_jobs(jobs)
     if out is None:
-        return run.run(tasks, Goal.ENDED, "urls", None)
-    naming = run.naming(out, jobs=len(tasks), force=force)
-    naming.check(tasks)
-    return run.run(tasks, Goal.SAVED, "bytes" if naming.to_stdout else "paths", naming)
+        return run.run(tasks, "ended", "urls")
+    naming = run.naming(out, tasks, force=force)
+    return run.run(tasks, "saved", "bytes" if naming.to_stdout else "paths", naming)

@@ -3,7 +3,7 @@
 People use it to try things without an account; the tests use it as their one fake of the API. Jobs live in a folder:
 they outlive the command that made them, and several processes can share them. It can be told to fail: see `faults`.
 
-Imports `reve_cli.models` and the standard library only, and is itself imported late: nobody else pays for it.
+Imports `contract`, `models` and the standard library only, and is itself imported late: nobody else pays for it.
 """
 
 from reve_cli.sandbox.faults import ALL_FAULTS, Fault, parse_faults

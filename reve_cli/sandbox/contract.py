@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
-from reve_cli.models import ASPECT_RATIOS, DEFAULT_MODEL, PROMPT_LIMIT, WEBHOOK_EVENTS, is_web_url, job_id, utf16_units
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, PROMPT_LIMIT, WEBHOOK_EVENTS
+from reve_cli.models import is_web_url, job_id, utf16_units
 
 Check = Callable[[Any, str], Iterator[tuple[str, str]]]
 Details = dict[str, list[str]]

@@ -1,0 +1,11 @@
+"""Names and limits that the API publishes. Constants only: even `--help` loads this. Imports nothing."""
+
+DEFAULT_MODEL = "reve-create"
+ASPECT_RATIOS = ("16:9", "9:16", "3:2", "2:3", "4:3", "3:4", "1:1")
+WEBHOOK_EVENTS = ("progress", "completed", "failed")
+PROMPT_LIMIT = 2000
+"""Longest prompt, in UTF-16 code units: the server counts an emoji as two."""
+SEED_LIMIT = 2**53 - 1
+"""Largest seed either side of zero: the largest integer that a JSON reader such as jq holds exactly."""
+IDEMPOTENCY_KEY_LIMIT = 255
+KEY_PREFIX = "afk_"
