@@ -136,6 +136,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def loaded(arguments: list[str], environ: Mapping[str, str] | None = None) -> tuple[list[str], set[str]]:
+    """What `reve ARGUMENTS` prints in a child process, line by line, and the modules that it had loaded at its end."""
+    code = (
+        "import atexit, sys; from reve_cli.__main__ import main;"
+        "atexit.register(lambda: print('\\n' + ' '.join(sys.modules))); main()"
+    )
+    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**unmeasured, **(environ or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    *lines, modules = done.stdout.splitlines()
+    return [line for line in lines if line], set(modules.split())
+
+
 @pytest.fixture
 def reve(home: Path) -> Reve:
     """reve without an API: no key, no sandbox."""

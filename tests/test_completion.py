@@ -22,7 +22,7 @@ import reve_cli
 from reve_cli.completion import SCRIPTS, Shell
 from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
 from reve_cli.output import safe
-from tests.conftest import Reve
+from tests.conftest import Reve, loaded
 
 FILES = {"bash": "reve.bash", "zsh": "_reve", "fish": "reve.fish", "powershell": "reve.ps1"}
 FILE = {shell: Path(__file__).parents[1] / "completions" / name for shell, name in FILES.items()}
@@ -146,18 +146,9 @@ def test_a_senseless_request_is_answered_with_nothing(reve: Reve) -> None:
 
 @pytest.mark.parametrize("words", [[""], ["generate", "--"], ["generate", "--ar", ""]], ids=" ".join)
 def test_an_answer_loads_nothing_slow(words: list[str]) -> None:
-    code = (
-        "import atexit, sys; from reve_cli.__main__ import main;"
-        "atexit.register(lambda: print(':modules', *sys.modules)); main()"
-    )
-    environ = {**os.environ, "_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words[:-1]], env=environ, capture_output=True, text=True, check=True
-    )
-    *candidates, modules = done.stdout.splitlines()
+    candidates, modules = loaded(words[:-1], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
     assert candidates
-    slow = {"httpx", "rich", "sqlite3", "reve_cli.http", "reve_cli.jobs", "reve_cli.api"}
-    assert not slow & set(modules.split())
+    assert not {"httpx", "rich", "sqlite3", "reve_cli.http", "reve_cli.jobs", "reve_cli.api"} & modules
 
 
 # The scripts
