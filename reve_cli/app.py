@@ -72,7 +72,8 @@ def run(arguments: Sequence[str], process: Process) -> int:
         if "--debug" in arguments:
             import traceback
 
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                Output(process.environ).debug(line)
         error = ReveError("internal", f"{type(caught).__name__}: {caught}", hint="--debug shows where")
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()

@@ -45,11 +45,25 @@ def base_url(value: object) -> str:
     text = _text(value).rstrip("/").removesuffix("/v2").rstrip("/")
     parts = urlsplit(text)
     host = parts.hostname or ""
-    if not is_web_url(text) or parts.username or parts.password or parts.query or parts.fragment:
+    if (
+        not is_web_url(text)
+        or not _can_be_a_host(host)
+        or parts.username
+        or parts.password
+        or parts.query
+        or parts.fragment
+    ):
         raise ValueError("must be a plain URL such as https://api.apiframe.ai")
     if parts.scheme != "https" and not is_loopback(host):
         raise ValueError("must be https, or an address of this machine: the key would travel in the clear")
     return text
+
+
+def _can_be_a_host(host: str) -> bool:
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _text(value: object) -> str:

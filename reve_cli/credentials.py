@@ -36,15 +36,18 @@ def load_key(api_key_file: str | None, environ: Mapping[str, str]) -> str:
 
 def _from_file(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return file.read(_LONGEST)
     except (OSError, ValueError) as error:
-        raise ReveError("no_key", f"the key file {path} cannot be read: {error}") from error
+        if path.strip().startswith(KEY_PREFIX):
+            raise ReveError("no_key", "--api-key-file takes the path of a file, not the key itself") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ReveError("no_key", f"the key file {path} cannot be read: {why}") from None
 
 
 def _checked(key: str, source: str) -> str:
     key = key.strip()
-    if not key.startswith(KEY_PREFIX) or not is_header_text(key) or " " in key:
+    if not key.removeprefix(KEY_PREFIX) or not key.startswith(KEY_PREFIX) or not is_header_text(key) or " " in key:
         raise ReveError(
             "invalid_key",
             f"what {source} holds is not an Apiframe key: those begin with {KEY_PREFIX} and have no spaces",

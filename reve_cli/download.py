@@ -20,23 +20,26 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
 
 from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ReveError
 from reve_cli.formats import Format, image_format
-from reve_cli.http import Say, new_client
+from reve_cli.http import Say, new_client, proxy_for
 from reve_cli.models import SavedFile, Task, is_loopback, is_web_url
 from reve_cli.naming import Naming, Values, identity, numbered
 
 SIZE_CAP = 100 * 10**6
 """Largest image, in bytes."""
 _REDIRECTS = 5
+_URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
+"""What stands in a URL as it is; a server may have left the rest unescaped."""
 _GONE = (403, 404, 410)
 _SPOOL_SECONDS = 24 * 3600
 _NOT_PUBLIC_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -57,7 +60,7 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
         ip = inner or ip
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _GLOBAL_UNICAST)
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,9 @@ class Origins:
             return "not an https URL"
         if not self.public:
             return "not on this machine, where the sandbox is"
-        is_name = not (host.replace(".", "").isdigit() or ":" in host)
-        if is_name and ("." not in host or host.endswith(_NOT_PUBLIC_SUFFIXES)):
-            return "not a public name"
-        return None if is_name or is_public(host) else "not a public address"
+        if ":" in host or host.split(".")[-1].removeprefix("0x").isdigit() or "0x" in host:
+            return None if is_public(host) else "not a public address"
+        return "not a public name" if "." not in host or host.endswith(_NOT_PUBLIC_SUFFIXES) else None
 
 
 class Images:
@@ -91,7 +93,7 @@ class Images:
     def __init__(self, origins: Origins, *, clock: Clock, stop: Stop, limits: Limits, debug: Say | None) -> None:
         self.clock, self.stop, self.limits = clock, stop, limits
         self._origins, self._debug = origins, debug
-        self._clients: dict[tuple[str, bool], httpx.Client] = {}
+        self._clients: dict[tuple[str, str | None], httpx.Client] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -103,6 +105,7 @@ class Images:
     def fetch(self, url: str, sink: BinaryIO, deadline: Deadline) -> None:
         """Stream the image at `url` into `sink`. Raises `Unusable`, and OSError where the sink fails."""
         for _ in range(_REDIRECTS + 1):
+            url = quote(url.strip(), safe=_URL_CHARACTERS)
             refused = self._origins.refuse(url)
             if refused:
                 raise Unusable(f"its URL is refused: {refused} ({_shown(url)})")
@@ -130,11 +133,10 @@ class Images:
             yield response
 
     def _client(self, url: str) -> httpx.Client:
-        parts = urlsplit(url)
-        kind = parts.scheme, not is_loopback(parts.hostname or "")
+        kind = urlsplit(url).scheme, proxy_for(url)
         with self._lock:
             if kind not in self._clients:
-                self._clients[kind] = new_client(kind[0], proxies=kind[1], headers={})
+                self._clients[kind] = new_client(*kind, {})
             return self._clients[kind]
 
     def _guard(self, url: str) -> Callable[[str, Mapping[str, Any]], None]:
@@ -147,7 +149,10 @@ class Images:
             if event == "connection.connect_tcp.started":
                 direct = info["host"] in (host, host.encode())
             elif event == "connection.connect_tcp.complete" and direct and not is_loopback(host):
-                address = str(info["return_value"].get_extra_info("server_addr")[0])
+                try:
+                    address = str(info["return_value"].get_extra_info("server_addr")[0])
+                except OSError:
+                    return  # hung up already: nothing can be sent
                 if not is_public(address):
                     info["return_value"].close()
                     raise ValueError(f"{host} is at {address}, which is not a public address")
@@ -162,7 +167,7 @@ class Images:
         sink.seek(0)
         sink.truncate()
         announced = response.headers.get("content-length", "")
-        size = int(announced) if announced.isdigit() and len(announced) < 16 else 0
+        size = int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 16 else 0
         for chunk in response.iter_raw():
             size = max(size, sink.tell() + len(chunk))
             if size > SIZE_CAP:

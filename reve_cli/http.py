@@ -11,6 +11,7 @@ import email.utils
 import json
 import random
 import ssl
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -144,17 +145,40 @@ def _judge_post(outcome: Answer | Failure, usable: bool) -> tuple[Verdict, Error
 @cache
 def tls_context() -> ssl.SSLContext:
     """Certificates as the environment says (SSL_CERT_FILE, SSL_CERT_DIR), else certifi's. Slow: loaded once."""
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise ReveError(
+            "config", f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}"
+        ) from None
 
 
-def new_client(scheme: str, *, proxies: bool, headers: Mapping[str, str]) -> httpx.Client:
-    """A client that follows no redirects. Certificates are loaded only where `scheme` needs them."""
-    return httpx.Client(
-        verify=tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        trust_env=proxies,
-        headers={"User-Agent": USER_AGENT, **headers},
-        limits=httpx.Limits(keepalive_expiry=30.0),
-    )
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment, or the system, names for `url`. None for this machine's own addresses."""
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    found = urllib.request.getproxies()
+    proxy = found.get(parts.scheme) or found.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def new_client(scheme: str, proxy: str | None, headers: Mapping[str, str]) -> httpx.Client:
+    """A client that follows no redirects. Certificates are loaded only where `scheme` needs them.
+
+    Raises `ReveError` (code `config`), which does not repeat the proxy's URL: that may hold a password.
+    """
+    try:
+        return httpx.Client(
+            verify=tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            trust_env=False,
+            proxy=proxy,
+            headers={"User-Agent": USER_AGENT, **headers},
+            limits=httpx.Limits(keepalive_expiry=30.0),
+        )
+    except (ValueError, ImportError, httpx.InvalidURL):
+        message = "the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names cannot be used"
+        raise ReveError("config", message, hint="it must be the URL of an HTTP proxy: http://host:port") from None
 
 
 class Http:
@@ -169,7 +193,7 @@ class Http:
         self._key, self._say, self._debug = key, say, debug
         url = urlsplit(base_url)
         self.loopback = is_loopback(url.hostname or "")
-        self._client = new_client(url.scheme, proxies=not self.loopback, headers={"X-API-Key": key})
+        self._client = new_client(url.scheme, proxy_for(base_url), {"X-API-Key": key})
 
     def close(self) -> None:
         """Close the connections."""
@@ -272,8 +296,8 @@ class Http:
         wait = min(self.limits.silence, left)
         timeout = httpx.Timeout(wait, connect=min(self.limits.connect, left))
         started = self.clock.monotonic()
-        if body is not None:
-            self._trace(f"{method} {path} {_cut(body.decode())}")
+        if self._debug and body is not None:
+            self._debug(f"{method} {path} {_cut(self._clean(body.decode()))}")
         try:
             with self._client.stream(
                 method,
@@ -289,11 +313,13 @@ class Http:
             reason = self._clean(str(error)) or type(error).__name__
             if isinstance(error, httpx.TimeoutException):
                 reason = "no answer in time"
-            self._trace(f"{method} {path} failed after {self.clock.monotonic() - started:.3f} s: {reason}")
+            if self._debug:
+                self._debug(f"{method} {path} failed after {self.clock.monotonic() - started:.3f} s: {reason}")
             return Failure(reason, sent)
-        shown = ", ".join(f"{name}: {answer.headers[name]}" for name in _DEBUG_HEADERS if name in answer.headers)
-        took = f"{self.clock.monotonic() - started:.3f} s"
-        self._trace(f"{method} {path} -> {answer.status} in {took} ({shown}) {_cut(json.dumps(answer.data))}")
+        if self._debug:
+            shown = ", ".join(f"{name}: {answer.headers[name]}" for name in _DEBUG_HEADERS if name in answer.headers)
+            took = f"{self.clock.monotonic() - started:.3f} s"
+            self._debug(f"{method} {path} -> {answer.status} in {took} ({shown}) {_cut(json.dumps(answer.data))}")
         return answer
 
     def _read(self, response: httpx.Response, deadline: Deadline) -> Answer:
@@ -308,7 +334,7 @@ class Http:
             if deadline.passed:
                 raise httpx.ReadTimeout("no complete answer in time")
         try:
-            data = json.loads(self._clean(json.dumps(json.loads(raw.decode()))))  # the key, however it was escaped
+            data = self._cleaned(json.loads(raw.decode()))
         except (ValueError, RecursionError):
             data = None
         headers = {name: self._clean(value) for name, value in response.headers.items()}
@@ -319,9 +345,13 @@ class Http:
         """Server text without the key, should a server repeat it."""
         return text.replace(self._key, "afk_[hidden]")
 
-    def _trace(self, text: str) -> None:
-        if self._debug:
-            self._debug(self._clean(text))
+    def _cleaned(self, data: Any) -> Any:
+        """Parsed JSON without the key, however it was escaped."""
+        if isinstance(data, dict):
+            return {self._clean(name): self._cleaned(value) for name, value in data.items()}
+        if isinstance(data, list):
+            return [self._cleaned(item) for item in data]
+        return self._clean(data) if isinstance(data, str) else data
 
 
 def _cut(text: str, length: int = 2000) -> str:

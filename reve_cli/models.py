@@ -116,6 +116,7 @@ def is_web_url(text: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether a URL's host is this machine, by name or by address."""
+    host = host.rstrip(".")
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 

@@ -686,3 +686,57 @@ def test_a_list_of_jobs_is_not_asked_for_elsewhere_either(reve: Reve, sandbox: S
 def test_a_host_that_cannot_be_is_not_perhaps_paid_for(reve: Reve, host: str) -> None:
     env = {"APIFRAME_BASE_URL": f"https://{host}", "APIFRAME_API_KEY": KEY}
     assert reve("generate", "a red fox", env=env).code in (2, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSL_CERT_FILE", "/nonexistent.pem"),
+        ("SSL_CERT_FILE", "/etc/hostname"),
+        ("HTTPS_PROXY", "ftp://user:pa55word@127.0.0.1:1"),
+        ("HTTPS_PROXY", "http://user:pa55word/x@127.0.0.1:1"),
+        ("ALL_PROXY", "socks5://user:pa55word@127.0.0.1:1"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_wrong_config_and_named(
+    reve: Reve, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    tls_context.cache_clear()
+    set_variable(reve, monkeypatch, name, value)
+    env = {"APIFRAME_BASE_URL": "https://127.0.0.2.example", "APIFRAME_API_KEY": KEY}
+    result = reve("generate", "a red fox", "--debug", env=env)
+    tls_context.cache_clear()
+    assert "pa55word" not in result.stderr
+    assert result.code == 2, result.stderr
+    assert name in result.stderr
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["::a00:1", "::127.0.0.1", "fec0::1", "64:ff9b:1::a00:1", "::ffff:0:a00:1", "5f00::1"],
+)
+def test_only_global_unicast_is_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("host", ["0x7f.1", "10.0.0.0x1", "0xa.0.0.1", "127.0.0.0x1."])
+def test_a_number_in_disguise_is_no_public_name(host: str) -> None:
+    assert Origins(public=True, loopback=False).refuse(f"https://{host}/x.png")
+
+
+def test_localhost_with_a_dot_uses_no_proxy(reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = sandbox.cdn_url.rpartition(":")[2]
+    with Proxy() as proxy, Origin(sandbox_behind(sandbox, f"http://localhost.:{port}")) as api:
+        set_variable(reve, monkeypatch, "HTTP_PROXY", proxy.url)
+        reve("generate", "a red fox", env={"APIFRAME_BASE_URL": f"http://127.0.0.1:{api.port}"})
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("value", ["fd00::/8", "[::1]", "::1", "10.0.0.0/8", ",,", "*.", "[", "http://x:y"])
+def test_no_entry_of_no_proxy_stops_a_command(
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    set_variable(reve, monkeypatch, "NO_PROXY", value)
+    assert reve("generate", "a red fox", "--no-wait").code == 0
+    env = {"APIFRAME_BASE_URL": "https://api.reve.example"}
+    assert reve("generate", "a red fox", "--no-wait", env=env).code == 6

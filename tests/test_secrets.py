@@ -2,6 +2,7 @@
 reported, or handed to anybody."""
 
 import base64
+import codecs
 import functools
 import json
 import os
@@ -486,3 +487,15 @@ def test_the_simulated_api_sees_its_own_key_whatever_the_real_one_is(
     assert not any(betrays(repr(request).encode()) for request in sandbox.requests)
     assert_kept(result, tmp_path, but=(file,))
     assert_kept(result, tmp_path, sandbox.key)
+
+
+def test_a_key_given_in_place_of_its_file_is_not_shown(reve: Reve, tmp_path: Path) -> None:
+    result = reve("generate", "a red fox", "--api-key-file", SECRET, "--json", "--debug")
+    assert result.code in (2, 3)
+    assert_kept(result, tmp_path)
+
+
+def test_a_key_file_may_begin_with_a_byte_order_mark(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(codecs.BOM_UTF8 + SECRET.encode())
+    assert sent_key(reve, sandbox, "--api-key-file", str(file)) == SECRET
