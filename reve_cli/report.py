@@ -10,7 +10,7 @@ from typing import Literal
 
 from reve_cli.clock import Clock
 from reve_cli.errors import worst
-from reve_cli.models import Task
+from reve_cli.models import Phase, Task
 from reve_cli.output import Output
 
 Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
@@ -18,6 +18,14 @@ Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
 _FRAME = 0.1
 """Seconds between two pictures of a spinner."""
 _SILENT = 3600.0
+_WORDS: dict[Phase, str] = {
+    "done": "done",
+    "saving": "saving",
+    "completed": "to save",
+    "accepted": "running",
+    "sending": "submitting",
+    "intent": "to submit",
+}
 
 
 class Report:
@@ -78,7 +86,8 @@ class Report:
             self._output.spin(f"{'saving' if saving else state + progress} · {elapsed}")
         else:
             counts = Counter(task.phase for task in tasks)
-            self._output.spin(" · ".join([*(f"{n} {phase}" for phase, n in counts.items()), elapsed]))
+            parts = [f"{counts[phase]} {word}" for phase, word in _WORDS.items() if counts[phase]]
+            self._output.spin(" · ".join([*parts, elapsed]))
         return _FRAME
 
     def exit_code(self) -> int:
