@@ -8,7 +8,6 @@ the saving of one job's images. Imports `api`, `download`, `schedule`, `http`, `
 """
 
 import contextlib
-import datetime
 import queue
 import random
 import threading
@@ -22,7 +21,7 @@ from reve_cli.api import PAGE, Accepted, Api
 from reve_cli.clock import Deadline
 from reve_cli.download import Saver, Unusable
 from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.models import ENDED, Job, SavedFile, Task
+from reve_cli.models import ENDED, Job, SavedFile, Task, moment
 from reve_cli.schedule import next_delay
 from reve_cli.signals import Signals
 
@@ -48,7 +47,7 @@ class Watcher(Protocol):
 
     def accepted(self, task: Task) -> None: ...
     def done(self, task: Task) -> None: ...
-    def tick(self, tasks: Sequence[Task]) -> float:
+    def tick(self) -> float:
         """Show where things stand. Returns how soon, in seconds, this should be called again at the latest."""
         ...
 
@@ -85,9 +84,11 @@ class Engine:
         try:
             while (open_tasks := [task for task in tasks if task.phase != "done"]) and not self._over():
                 self._dispatch(open_tasks)
-                self._receive(min(self._until_next_poll(open_tasks), self.watcher.tick(tasks)))
+                self._receive(min(self._until_next_poll(open_tasks), self.watcher.tick()))
             if open_tasks:
                 self._wind_down(open_tasks)
+        except Exception as error:  # a fault of ours must not hide jobs that are paid for
+            self._each(list(tasks), _fault(error))()
         finally:
             if self._stop.signum is None:
                 self.signals.disengage()
@@ -143,7 +144,7 @@ class Engine:
             except ReveError as error:
                 then = self._each(tasks, error)
             except Exception as error:  # a fault of ours must not lose the other jobs
-                then = self._each(tasks, ReveError("internal", f"{type(error).__name__}: {error}"))
+                then = self._each(tasks, _fault(error))
 
             def finish() -> None:
                 self._busy[kind] -= 1
@@ -178,21 +179,24 @@ class Engine:
         if len(tasks) == 1:
             job = self._job(tasks[0], FOREVER)
             return lambda: self._take_job(tasks[0], job)
-        wanted = {task.job_id: task for task in tasks}
-        found = {job.id: job for job in self._pages(len(tasks)) if job.id in wanted}
-        lost: list[Then] = []
-        for task in [task for task in tasks if task.job_id not in found][:_MISSING_AT_ONCE]:
+        found: dict[str | None, Job | ReveError] = {job.id: job for job in self._pages(len(tasks))}
+        missing = [task for task in tasks if task.job_id not in found]
+        for task in sorted(missing, key=lambda task: self._next_poll[task.index])[:_MISSING_AT_ONCE]:
             try:
-                job = self._job(task, FOREVER)
-                found[job.id] = job
+                found[task.job_id] = self._job(task, 1)
             except ReveError as error:
-                lost.append(self._each([task], error))
+                if error.exit_code != 6:  # a refusal; anything else is for the next poll
+                    found[task.job_id] = error
 
         def take() -> None:
-            for then in lost:
-                then()
-            for identity, job in found.items():
-                self._take_job(wanted[identity], job)
+            for task in tasks:
+                outcome = found.get(task.job_id)
+                if isinstance(outcome, Job):
+                    self._take_job(task, outcome)
+                elif outcome is not None:
+                    self._fail(task, outcome)
+                else:
+                    self._next_poll[task.index] = self._clock.monotonic() + self._delay(task)
 
         return take
 
@@ -268,7 +272,7 @@ class Engine:
             return
         now = self._clock.monotonic()
         if task.index not in self._accepted_at:
-            self._accepted_at[task.index] = now - max(0.0, self._clock.now() - (_moment(job.created_at) or FOREVER))
+            self._accepted_at[task.index] = now - max(0.0, self._clock.now() - (moment(job.created_at) or FOREVER))
         first = task.job is None or task.job.created_at is None
         task.job = job if job.input is not None else replace(job, input=task.job.input if task.job else None)
         if first and task.request is not None:
@@ -279,7 +283,7 @@ class Engine:
 
     def _note_replay(self, task: Task, job: Job) -> None:
         """Tell a job that an earlier request made from one that this request made, and not take another's for ours."""
-        created = _moment(job.created_at)
+        created = moment(job.created_at)
         if created is not None:
             task.replayed = created < self._asked_at[task.index] - _REPLAY_SLACK
         if task.key_is_given and task.request is not None and not task.request.matches(job):
@@ -347,7 +351,7 @@ class Engine:
         return next_delay(elapsed, task.job.progress if task.job else None, random.random)
 
     def _is_old(self, job: Job) -> bool:
-        created = _moment(job.completed_at) or _moment(job.created_at)
+        created = moment(job.completed_at) or moment(job.created_at)
         return created is not None and self._clock.now() - created > _EXPIRY
 
     # Winding down
@@ -381,14 +385,9 @@ class Engine:
         return ReveError("unsaved", f"{why} before the image of job {task.job_id} was saved")
 
 
+def _fault(error: Exception) -> ReveError:
+    return ReveError("internal", f"{type(error).__name__}: {error}")
+
+
 def _expired(job: Job) -> ReveError:
     return ReveError("expired", f"the images of job {job.id} have expired: the server keeps them for 24 hours")
-
-
-def _moment(text: str | None) -> float | None:
-    """An ISO 8601 time as seconds since the epoch, or None."""
-    try:
-        moment = datetime.datetime.fromisoformat(text or "")
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -4,6 +4,7 @@ A request as it is sent, a job as it is answered, a file as it was saved, and th
 No input, no output, no clock. Imports `contract` and `errors`.
 """
 
+import datetime
 import json
 import re
 import unicodedata
@@ -118,6 +119,15 @@ def is_loopback(host: str) -> bool:
     """Whether a URL's host is this machine, by name or by address."""
     host = host.rstrip(".")
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def moment(text: str | None) -> float | None:
+    """An ISO 8601 time as seconds since the epoch, or None."""
+    try:
+        parsed = datetime.datetime.fromisoformat(text or "")
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_header_text(text: str) -> bool:

@@ -73,22 +73,25 @@ class Report:
             return task.job.urls if task.job and not task.error else []
         return []  # rows: a table at the end
 
-    def tick(self, tasks: Sequence[Task]) -> float:
+    def tick(self) -> float:
         """Draw the spinner. Returns the seconds until it wants to be drawn again."""
         if not self._output.is_live:
             return _SILENT
         elapsed = f"{self._clock.monotonic() - self._started:.0f} s"
-        if len(tasks) == 1:
-            job = tasks[0].job
-            state = job.status if job and job.status else "submitting" if tasks[0].phase == "sending" else "asking"
-            progress = f" {job.progress:.0f} %" if job and job.progress is not None else ""
-            saving = tasks[0].phase == "saving"
-            self._output.spin(f"{'saving' if saving else state + progress} · {elapsed}")
+        if len(self._tasks) == 1:
+            self._output.spin(f"{self._state(self._tasks[0])} · {elapsed}")
         else:
-            counts = Counter(task.phase for task in tasks)
+            counts = Counter(task.phase for task in self._tasks)
             parts = [f"{counts[phase]} {word}" for phase, word in _WORDS.items() if counts[phase]]
             self._output.spin(" · ".join([*parts, elapsed]))
         return _FRAME
+
+    def _state(self, task: Task) -> str:
+        """A single job in a word or two: what the API says, while there is something to say."""
+        if task.phase != "accepted" or task.job is None:
+            return "asking" if task.phase == "accepted" else _WORDS[task.phase]
+        progress = task.job.progress
+        return task.job.status if progress is None else f"{task.job.status} {progress:.0f} %"
 
     def exit_code(self) -> int:
         """The worst of what the jobs ended with."""

@@ -102,3 +102,43 @@ def test_status_at_its_time_limit_is_6(reve: Reve, simulate: Simulate) -> None:
     assert sandbox.jobs()
     result = reve("status", job, "--timeout", "2", "--json")
     assert (result.code, result.document["error"]["code"]) == (6, "rate_limited")
+
+
+def test_a_fault_of_ours_in_the_main_thread_names_every_job_that_is_paid_for(
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    start, kinds = threading.Thread.start, []
+
+    def cannot_start(thread: threading.Thread) -> None:
+        kinds.append(thread.name)
+        if thread.name == "poll":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", cannot_start)
+    result = reve("generate", "fox", "--count", "3", "--out", "fox.png", "--json")
+    assert result.code == 75
+    assert kinds.count("send") == 3
+    assert {document["error"]["hint"].split()[2] for document in result.documents} == {job.id for job in sandbox.jobs()}
+
+
+def test_one_job_that_cannot_be_asked_about_does_not_hold_up_the_others(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("jobs:missing,job:500"))
+    jobs = [reve("generate", "fox", "--no-wait").out.strip() for _ in range(2)]
+    sandbox.faults = parse_faults("jobs:missing,job:500*7")
+    started = reve.clock.now()
+    assert reve("wait", *jobs, "--timeout", "300").code == 0
+    assert reve.clock.now() - started < 300
+
+
+def test_missing_jobs_are_not_asked_for_in_a_hurry(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:forever"))
+    result = reve("generate", "fox", "--count", "40", "--out", "fox.png", "--timeout", "20", "-q")
+    assert result.code == 75
+    before = len(sandbox.requests)
+    sandbox.faults = [*sandbox.faults, *parse_faults("jobs:missing")]
+    ids = [job.id for job in sandbox.jobs()]
+    assert reve("wait", *ids, "--timeout", "20", "-q").code == 75
+    assert len(sandbox.requests) - before < 40 + 40 * 20
