@@ -1,0 +1,61 @@
+"""The sandbox contacts nothing but this machine, whatever the environment says."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Reve
+
+WATCHED = """
+import atexit, sys
+events = []
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.gethostbyname"):
+        events.append((event, repr(arguments[1] if event in ("socket.connect", "socket.sendto") else arguments[0])))
+    elif event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"):
+        events.append((event, repr(arguments[0])))
+sys.addaudithook(watch)
+atexit.register(lambda: print(events))
+from reve_cli.__main__ import main
+main()
+"""
+GENERATE = ["generate", "a red fox in the snow", "--seed", "1", "--out", "fox.png", "--sandbox"]
+
+
+def test_the_sandbox_contacts_nothing_but_this_machine_and_starts_nothing(reve: Reve) -> None:
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"), "http://198.51.100.1:9")
+    environ = {
+        **reve.environ,
+        **proxies,
+        "APIFRAME_BASE_URL": "https://api.apiframe.ai",
+        "APIFRAME_API_KEY": "afk_real",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *GENERATE], env=environ, capture_output=True, text=True, check=True
+    )
+    path, seen = done.stdout.splitlines()
+    events: list[tuple[str, str]] = ast.literal_eval(seen)
+    assert path == "fox.png"
+    assert any(event == "socket.connect" for event, _ in events)
+    for event, target in events:
+        assert event.startswith("socket."), (event, target)
+        assert "127.0.0.1" in target, (event, target)
+
+
+def test_the_sandbox_works_where_there_is_no_network(reve: Reve) -> None:
+    """In a network namespace of its own, with nothing but loopback in it."""
+    inside = 'ip link set lo up 2>/dev/null || ifconfig lo up; exec "$@"'
+    wrapper = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", inside, "sh"]
+    if not shutil.which("unshare") or subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no network namespaces here")
+    if not (shutil.which("ip") or shutil.which("ifconfig")):
+        pytest.skip("nothing to bring loopback up with")
+    done = subprocess.run(
+        [*wrapper, *reve.command(*GENERATE)], env=reve.environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "fox.png\n"), done.stderr
+    assert Path("fox.png").read_bytes().startswith(b"\x89PNG")
