@@ -1,6 +1,5 @@
 """The Typer app, and the one place where an error becomes an exit code. Imports everything, the slow parts late."""
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,7 +9,7 @@ import typer
 from reve_cli import __version__, completion
 from reve_cli.commands import download, generate, sandbox, status, wait
 from reve_cli.errors import ReveError, worst
-from reve_cli.output import Output
+from reve_cli.output import Output, forget_stdout
 from reve_cli.process import Process
 from reve_cli.signals import die, die_by_broken_pipe
 
@@ -29,7 +28,8 @@ app.add_typer(sandbox.app, name="sandbox")
 
 def _print_version(ctx: typer.Context, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:  # a completion request runs callbacks as well
-        Output(os.environ).line(f"reve {__version__}")
+        output = ctx.obj.output = Output(ctx.obj.environ)
+        output.line(f"reve {__version__}")
         raise typer.Exit
 
 
@@ -67,6 +67,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
     except SystemExit:  # Typer's answer to a closed pipe
         die_by_broken_pipe()
     except OSError as caught:
+        forget_stdout()  # what is left in its buffer would fail once more at the end
         error = ReveError("write_failed", f"{caught.filename or 'standard output'}: {caught.strerror or caught}")
     except Exception as caught:
         if "--debug" in arguments:

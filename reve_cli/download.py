@@ -229,7 +229,7 @@ class Saver:
     def _save(
         self, folder: str, values: Values, url: str, number: int, deadline: Deadline, *, rescue: bool = False
     ) -> tuple[SavedFile, ReveError | None]:
-        with self._temporary(folder) as (temporary, file):
+        with self._temporary(folder, 0o600 if rescue else 0o666) as (temporary, file):
             found, size, digest = self._fetch(url, file, deadline)
             file.close()  # Windows renames no open file
             values = replace(values, ext=found.extension)
@@ -261,13 +261,13 @@ class Saver:
         return replace(saved, path=self._naming.device), None
 
     @contextlib.contextmanager
-    def _temporary(self, folder: str) -> Iterator[tuple[str, BinaryIO]]:
+    def _temporary(self, folder: str, mode: int) -> Iterator[tuple[str, BinaryIO]]:
         """A new file in `folder` that is gone at the end unless it was published."""
         path = os.path.join(folder, f".reve-{secrets.token_hex(8)}.part")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         self._temporaries.add(path)
         try:
-            with os.fdopen(os.open(path, flags, 0o666), "r+b") as file:
+            with os.fdopen(os.open(path, flags, mode), "r+b") as file:
                 yield path, file
         finally:
             with contextlib.suppress(OSError):

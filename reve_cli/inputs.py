@@ -1,5 +1,6 @@
 """Arguments, files and standard input, read into requests and job ids. Imports `models`, `errors`."""
 
+import os
 import random
 import re
 import sys
@@ -21,7 +22,7 @@ def read_prompt(prompt: str | None, prompt_file: str | None) -> str:
     if (prompt is None) == (prompt_file is None):
         raise ReveError("usage", "give the prompt either as an argument or with --prompt-file")
     if prompt_file is None and prompt != "-":
-        return str(prompt)
+        return _as_text(str(prompt))
     source = prompt_file if prompt_file is not None else "standard input"
     try:
         if prompt_file is not None:
@@ -34,6 +35,15 @@ def read_prompt(prompt: str | None, prompt_file: str | None) -> str:
         raise ReveError("usage", f"{source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ReveError("usage", f"{source} is not UTF-8 text") from error
+
+
+def _as_text(argument: str) -> str:
+    """An argument that the locale could not decode, decoded: as UTF-8 where it is that."""
+    undecoded = any("\udc80" <= character <= "\udcff" for character in argument)
+    try:
+        return os.fsencode(argument).decode() if undecoded else argument
+    except UnicodeError:
+        return argument  # refused where requests are checked
 
 
 def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageRequest]:

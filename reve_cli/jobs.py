@@ -47,6 +47,7 @@ class Watcher(Protocol):
 
     def accepted(self, task: Task) -> None: ...
     def done(self, task: Task) -> None: ...
+    def say(self, text: str) -> None: ...
     def tick(self) -> float:
         """Show where things stand. Returns how soon, in seconds, this should be called again at the latest."""
         ...
@@ -362,6 +363,8 @@ class Engine:
         self._stop.now()
         if self.saver:
             self.saver.close()
+        if self._busy["send"]:
+            self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what was sent")
         end = self._clock.monotonic() + self._limits.grace
         while self._busy["send"] and (left := end - self._clock.monotonic()) > 0:
             self._receive(left)

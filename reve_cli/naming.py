@@ -14,6 +14,7 @@ never leaves its folder, and the folder can be checked before any money is spent
 import os
 import stat
 import string
+import sys
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -35,8 +36,13 @@ Identity = tuple[int, int, int, int]
 
 
 def slug(prompt: str) -> str:
-    """The prompt as part of a file name: letters, digits and single hyphens; `image` where nothing is left."""
-    kept = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in unicodedata.normalize("NFC", prompt))
+    """The prompt as part of a file name: letters and digits that the file system can hold, and single hyphens.
+
+    `image` where nothing is left.
+    """
+    held = unicodedata.normalize("NFC", prompt).encode(sys.getfilesystemencoding(), "ignore")
+    text = held.decode(sys.getfilesystemencoding())
+    kept = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in text)
     name = ""
     for word in kept.lower().split():
         if len(name) + len(word) + 1 > _SLUG_LENGTH:

@@ -20,6 +20,10 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 """C0 and C1 controls, line separators, bidirectional controls, and halves of characters."""
 
 
+_TABLE_WIDTH = 110
+"""Columns of a terminal under which a table of jobs has no room."""
+
+
 def safe(text: str) -> str:
     """`text` as a terminal may see it: what could steer the terminal is written as an escape."""
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
@@ -65,7 +69,7 @@ class Output:
             self._say(f"the reader of standard output left; the image is kept: {kept}")
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows for people on a terminal; elsewhere tab-separated, without headers, nothing cut."""
+        """Rows for people on a terminal, the last column folded; elsewhere tab-separated, no headers, nothing cut."""
         if not _is_terminal(sys.stdout):
             for row in rows:
                 self._write(_encoded("\t".join(map(safe, row))) + b"\n")
@@ -75,10 +79,17 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*headers, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for row in rows:
-            table.add_row(*(Text(safe(cell), overflow="fold") for cell in row))
         console = Console(highlight=False, no_color=bool(self._environ.get("NO_COLOR")))
+        if console.width < _TABLE_WIDTH:  # a block for each row: a job id that is folded cannot be copied
+            for first, *others in rows:
+                self.line(first)
+                self.line("  " + "  ".join(filter(None, others)))
+            return
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for number, header in enumerate(headers):
+            table.add_column(header, no_wrap=number < len(headers) - 1, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(safe(cell)) for cell in row))
         with console.capture() as capture:
             console.print(table)
         self._write(_encoded(capture.get()))
@@ -95,10 +106,10 @@ class Output:
             _write_all(sys.stdout, data)
         except BrokenPipeError:
             self.reader_left = True
-            _forget_stdout()
+            forget_stdout()
         except OSError as error:
             self.error = ReveError("write_failed", f"standard output cannot be written: {error.strerror}")
-            _forget_stdout()
+            forget_stdout()
 
     # Standard error
 
@@ -217,7 +228,7 @@ def _write_all(stream: TextIO, data: bytes) -> None:
             left = left[written:]
 
 
-def _forget_stdout() -> None:
+def forget_stdout() -> None:
     """Let nothing more reach the broken stream: not even what the interpreter flushes at its end."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -73,6 +73,9 @@ class Report:
             return task.job.urls if task.job and not task.error else []
         return []  # rows: a table at the end
 
+    def say(self, text: str) -> None:
+        self._output.note(text)
+
     def tick(self) -> float:
         """Draw the spinner. Returns the seconds until it wants to be drawn again."""
         if not self._output.is_live:
