@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from reve_cli import app
 from reve_cli.clock import Clock, Limits, Stop
@@ -23,7 +24,17 @@ from reve_cli.signals import Signals
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
-_KEPT = ("PATH", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
+_KEPT = ("PATH", "CI", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
+
+
+# Properties are not timed: machines differ. A CI run tries the same examples each time.
+settings.register_profile(
+    "reve",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("reve")
 
 
 def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:

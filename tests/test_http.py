@@ -4,7 +4,7 @@ import email.utils
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reve_cli.http import Answer, Failure, Verdict, judge
@@ -139,7 +139,7 @@ class Server:
                     continue
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     status=st.sampled_from([b"200 OK", b"202 Accepted", b"400 Bad", b"404 No", b"500 Oops", b"600 ?", b"99 ?"]),
     kind=st.sampled_from([b"application/json", b"text/html", b"image/png", b"\xff"]),
@@ -161,7 +161,7 @@ def test_no_answer_at_all_is_an_unhandled_exception(reve: Reve, status: bytes, k
         assert "Traceback" not in result.stderr
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(raw=st.binary(max_size=300))
 def test_no_bytes_on_the_wire_are_an_unhandled_exception(reve: Reve, raw: bytes) -> None:
     server = Server(raw)
