@@ -57,11 +57,14 @@ def run(arguments: Sequence[str], process: Process) -> int:
     error: ReveError | None = None
     try:
         code = app(args=list(arguments), prog_name="reve", standalone_mode=False, obj=process) or 0
-        sys.stdout and sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ReveError as caught:
         error = caught
     except typer.TyperException as caught:
-        error = ReveError("usage", caught.format_message().replace("\n", " "), hint="reve --help")
+        context = getattr(caught, "ctx", None)
+        hint = f"{context.command_path if context else 'reve'} --help"
+        error = ReveError("usage", caught.format_message().replace("\n", " "), hint=hint)
     except typer.Abort:
         error = ReveError("interrupted", "interrupted")
     except SystemExit:  # Typer's answer to a closed pipe
@@ -81,9 +84,11 @@ def run(arguments: Sequence[str], process: Process) -> int:
     if error is not None:
         output.fail(error)
         if output.json:
+            from reve_cli.config import truthy
             from reve_cli.models import Task
 
-            output.document(Task(0, "done", error=error).document(simulated=False))
+            simulated = "--sandbox" in _options(arguments) or truthy(process.environ.get("REVE_SANDBOX"))
+            output.document(Task(0, "done", error=error).document(simulated))
         code = error.exit_code
     if output.error is not None:
         output.fail(output.error)

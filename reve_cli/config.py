@@ -17,7 +17,6 @@ from reve_cli.models import is_loopback, is_web_url
 
 BASE_URL = "https://api.apiframe.ai"
 TIMEOUT = 600.0
-CONFIG_FILE = "config.toml"
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,10 @@ class Settings:
 
 def seconds(value: object) -> float:
     """A time limit: a number of seconds over 0, up to a day."""
-    number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
+    except ValueError:
+        number = 0.0
     if not 0 < number <= 86400:
         raise ValueError("must be a number of seconds over 0, at most 86400")
     return number
@@ -91,8 +93,7 @@ _SETTINGS: dict[str, tuple[str, Callable[[object], Any]]] = {
 
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings from everywhere but flags. Raises `ReveError` (code `config`) naming the source of a bad value."""
-    path = config_folder() / CONFIG_FILE
-    stored = read_file(path)
+    path, stored = config_file(), read_config()
     for name in stored.keys() - _SETTINGS.keys() - {"api_key"}:
         known = ", ".join([*_SETTINGS, "api_key"])
         raise ReveError("config", f"{path}: there is no setting {name!r}", hint=f"settings: {known}")
@@ -109,30 +110,37 @@ def load(environ: Mapping[str, str]) -> Settings:
     return Settings(**found)
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """The user's config file; empty where there is none."""
+def read_config() -> dict[str, Any]:
+    """What the user's config file says; empty where there is none."""
+    path = config_file()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ReveError("config", f"{path} cannot be read: {error}") from error
 
 
-def config_folder() -> Path:
-    """Where this platform keeps a user's settings for this program."""
+def config_file() -> Path | None:
+    """The user's config file, where this platform keeps such. None for a user without a home."""
     import platformdirs
 
-    return Path(platformdirs.user_config_dir("reve", appauthor=False))
+    try:
+        return Path(platformdirs.user_config_dir("reve", appauthor=False)) / "config.toml"
+    except RuntimeError:
+        return None
 
 
-def state_folder(environ: Mapping[str, str]) -> Path:
-    """Where rescued images, images on their way to a pipe, and the sandbox's jobs are kept."""
+def state_folder(environ: Mapping[str, str]) -> Path | None:
+    """Where rescued images, images on their way to a pipe, and the sandbox's jobs are kept. None without a home."""
     if environ.get("REVE_STATE_DIR"):
         return Path(os.path.abspath(environ["REVE_STATE_DIR"]))
     import platformdirs
 
-    return Path(platformdirs.user_state_dir("reve", appauthor=False))
+    try:
+        return Path(platformdirs.user_state_dir("reve", appauthor=False))
+    except RuntimeError:
+        return None
 
 
 def truthy(value: str | None) -> bool:

@@ -5,7 +5,7 @@ It comes from `--api-key-file`, the environment or the user's config file; never
 
 from collections.abc import Mapping
 
-from reve_cli.config import CONFIG_FILE, config_folder, read_file
+from reve_cli.config import config_file, read_config
 from reve_cli.contract import KEY_PREFIX
 from reve_cli.errors import ReveError
 from reve_cli.models import is_header_text
@@ -24,9 +24,9 @@ def load_key(api_key_file: str | None, environ: Mapping[str, str]) -> str:
         return _checked(environ[VARIABLE], VARIABLE)
     if environ.get(OTHER_VARIABLE, "").strip().startswith(KEY_PREFIX):
         return _checked(environ[OTHER_VARIABLE], OTHER_VARIABLE)
-    stored = read_file(config_folder() / CONFIG_FILE).get("api_key")
+    stored = read_config().get("api_key")
     if stored is not None:
-        return _checked(str(stored), f"api_key in {config_folder() / CONFIG_FILE}")
+        return _checked(str(stored), f"api_key in {config_file()}")
     raise ReveError(
         "no_key",
         f"no API key: set {VARIABLE} (keys come from the Apiframe console)",

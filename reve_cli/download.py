@@ -11,16 +11,17 @@ import errno
 import hashlib
 import ipaddress
 import os
+import re
 import secrets
-import shlex
 import shutil
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -30,6 +31,7 @@ from reve_cli.formats import Format, image_format
 from reve_cli.http import Say, new_client, proxy_for
 from reve_cli.models import SavedFile, Task, is_loopback, is_web_url
 from reve_cli.naming import Naming, Values, identity, numbered
+from reve_cli.output import quote
 
 SIZE_CAP = 100 * 10**6
 """Largest image, in bytes."""
@@ -40,6 +42,8 @@ _GONE = (403, 404, 410)
 _SPOOL_SECONDS = 24 * 3600
 _NOT_PUBLIC_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_IS_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
+"""The last label of a host that is an address, however it is spelt."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -82,7 +86,7 @@ class Origins:
             return "not an https URL"
         if not self.public:
             return "not on this machine, where the sandbox is"
-        if ":" in host or host.split(".")[-1].removeprefix("0x").isdigit() or "0x" in host:
+        if ":" in host or _IS_NUMBER.fullmatch(host.split(".")[-1]):
             return None if is_public(host) else "not a public address"
         return "not a public name" if "." not in host or host.endswith(_NOT_PUBLIC_SUFFIXES) else None
 
@@ -105,7 +109,7 @@ class Images:
     def fetch(self, url: str, sink: BinaryIO, deadline: Deadline) -> None:
         """Stream the image at `url` into `sink`. Raises `Unusable`, and OSError where the sink fails."""
         for _ in range(_REDIRECTS + 1):
-            url = quote(url.strip(), safe=_URL_CHARACTERS)
+            url = urllib.parse.quote(url.strip(), safe=_URL_CHARACTERS, errors="replace")
             refused = self._origins.refuse(url)
             if refused:
                 raise Unusable(f"its URL is refused: {refused} ({_shown(url)})")
@@ -185,18 +189,23 @@ def _shown(url: str) -> str:
 class Saver:
     """Saves the images of jobs, each to where `naming` says. Several threads may save at once."""
 
-    def __init__(self, images: Images, naming: Naming, state: Path, say: Say) -> None:
+    def __init__(self, images: Images, naming: Naming, state: Path | None, say: Say) -> None:
         self._images, self._naming, self._say = images, naming, say
-        self._rescue, self._spool = state / "rescue", state / "spool"
+        self._rescue = state / "rescue" if state else None
+        self._spool = state / "spool" if state else None
         self._temporaries: set[str] = set()
         self._publishing = threading.Lock()
         self._closed = False
         if naming.to_stdout or naming.device:
             _prune(self._spool)
 
-    def check(self, task: Task) -> None:
-        """Refuse, before a byte is fetched, a target that is taken. Raises `ReveError`, code `output`."""
-        self._naming.check([task])
+    def refusal(self, task: Task) -> ReveError | None:
+        """Why, before a byte is fetched, `task`'s images cannot go where they are meant to; None where they can."""
+        try:
+            self._naming.check([task])
+        except ReveError as error:
+            return error
+        return None
 
     def close(self) -> None:
         """Publish nothing from now on, and leave no temporary file behind. Waits for a publication under way."""
@@ -210,55 +219,70 @@ class Saver:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
-    def save(self, task: Task, url: str, number: int, deadline: Deadline) -> tuple[SavedFile, ReveError | None]:
-        """Save one image of `task`, the `number`th of its job, from `url`.
+    def save(self, task: Task, url: str, number: int, deadline: Deadline) -> ReveError | None:
+        """Save one image of `task`, the `number`th of its job, from `url`, and note it in the task's files.
 
-        Returns the file, and an error (`saved_elsewhere`) where it could not go where it was meant to.
+        Returns an error (`saved_elsewhere`) where it could not go where it was meant to.
         Raises `Unusable` where the image cannot be had, and OSError where it can be written nowhere.
         """
-        values = Values.of(task)
-        if self._naming.to_stdout or self._naming.device:
-            return self._save_through_spool(values, url, number, deadline)
-        likely = self._naming.path(replace(values, ext="png"), number)
+        if self._naming.device:
+            return self._save_to_device(self._naming.device, task, url, number, deadline)
+        if self._naming.to_stdout:
+            saved, _ = self._save(_private(self._spool), task, url, number, deadline, task.files.append, apart=True)
+            self._say(f"kept for 24 hours: {saved.path}")
+            return None
+        likely = self._naming.path(replace(Values.of(task), ext="png"), number)
         try:
-            return self._save(os.path.dirname(likely) or ".", values, url, number, deadline)
+            return self._save(os.path.dirname(likely) or ".", task, url, number, deadline, task.files.append)[1]
         except OSError as error:
-            saved, _ = self._save(str(_private(self._rescue)), values, url, number, deadline, rescue=True)
-            return saved, _elsewhere(saved.path, likely, error.strerror or str(error))
+            saved, _ = self._save(_private(self._rescue), task, url, number, deadline, task.files.append, apart=True)
+            return _elsewhere(saved.path, likely, error.strerror or str(error))
 
     def _save(
-        self, folder: str, values: Values, url: str, number: int, deadline: Deadline, *, rescue: bool = False
+        self,
+        folder: str,
+        task: Task,
+        url: str,
+        number: int,
+        deadline: Deadline,
+        note: Callable[[SavedFile], None],
+        *,
+        apart: bool = False,
     ) -> tuple[SavedFile, ReveError | None]:
-        with self._temporary(folder, 0o600 if rescue else 0o666) as (temporary, file):
+        """Save into `folder`. `apart`: that is a folder of ours, where files are private and named by their job."""
+        values = Values.of(task)
+        with self._temporary(folder, 0o600 if apart else 0o666) as (temporary, file):
             found, size, digest = self._fetch(url, file, deadline)
             file.close()  # Windows renames no open file
             values = replace(values, ext=found.extension)
-            wanted = os.path.join(folder, f"{values.job}.{found.extension}") if rescue else ""
-            if rescue and number > 1:
-                wanted = numbered(wanted, number)
-            path = self._publish(temporary, wanted or self._naming.path(values, number), str(values.job))
-            wanted = wanted or self._naming.path(values, number)
+            if apart:
+                wanted = os.path.join(folder, f"{values.job}.{found.extension}")
+                wanted = wanted if number == 1 else numbered(wanted, number)
+            else:
+                wanted = self._naming.path(values, number)
+            with self._publishing:
+                path = self._publish(temporary, wanted, str(values.job))
+                saved = SavedFile(path, url, size, digest, found.media_type)
+                note(saved)
         _sync_folder(folder)
-        saved = SavedFile(path, url, size, digest, found.media_type)
         extension = os.path.splitext(path)[1][1:]
         if extension and not found.fits(extension):
             self._say(f"{path} holds {found.media_type}, not what its name says")
         return saved, None if path == wanted else _elsewhere(path, wanted, "something else appeared there meanwhile")
 
-    def _save_through_spool(
-        self, values: Values, url: str, number: int, deadline: Deadline
-    ) -> tuple[SavedFile, ReveError | None]:
-        saved, _ = self._save(str(_private(self._spool)), values, url, number, deadline, rescue=True)
-        if not self._naming.device:
-            self._say(f"kept for 24 hours: {saved.path}")
-            return saved, None
+    def _save_to_device(self, device: str, task: Task, url: str, number: int, deadline: Deadline) -> ReveError | None:
+        """Through the spool, so that only a whole image is written, and it is kept where that fails."""
+        kept: list[SavedFile] = []
+        saved, _ = self._save(_private(self._spool), task, url, number, deadline, kept.append, apart=True)
         try:
-            with open(saved.path, "rb") as source, open(self._naming.device, "wb") as sink:
+            with open(saved.path, "rb") as source, open(device, "wb") as sink:
                 shutil.copyfileobj(source, sink)
         except OSError as error:
-            return saved, _elsewhere(saved.path, self._naming.device, error.strerror or str(error), verb="cat {} > {}")
+            task.files += kept
+            return _elsewhere(saved.path, device, error.strerror or str(error), "cat -- {path} > {wanted}")
         os.unlink(saved.path)
-        return replace(saved, path=self._naming.device), None
+        task.files.append(replace(saved, path=device))
+        return None
 
     @contextlib.contextmanager
     def _temporary(self, folder: str, mode: int) -> Iterator[tuple[str, BinaryIO]]:
@@ -299,17 +323,16 @@ class Saver:
 
     def _publish(self, temporary: str, path: str, job: str) -> str:
         """Give the temporary file its name, or one beside it where the name is taken. Returns the path it has."""
-        with self._publishing:
-            if self._closed:
-                raise Unusable("stopped before it was saved")
-            replaceable = self._naming.replaceable(path)
-            if replaceable is not None and identity(path) == replaceable:
-                os.replace(temporary, path)
-                return path
-            for candidate in _beside(path, job):
-                with contextlib.suppress(FileExistsError):
-                    _link(temporary, candidate)
-                    return candidate
+        if self._closed:
+            raise Unusable("stopped before it was saved")
+        replaceable = self._naming.replaceable(path)
+        if replaceable is not None and identity(path) == replaceable:
+            os.replace(temporary, path)
+            return path
+        for candidate in _beside(path, job):
+            with contextlib.suppress(FileExistsError):
+                _link(temporary, candidate)
+                return candidate
         raise FileExistsError(errno.EEXIST, "the name and all names beside it are taken", path)
 
 
@@ -344,27 +367,33 @@ def _sync_folder(folder: str) -> None:
             os.close(descriptor)
 
 
-def _private(folder: Path) -> Path:
+def _private(folder: Path | None) -> str:
     """`folder`, made for its owner alone; where that cannot be, a fresh one among the system's temporary files."""
     try:
+        if folder is None:
+            raise FileNotFoundError
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.access(folder, os.W_OK | os.X_OK):
-            return folder
+            return str(folder)
     except OSError:
         pass
     import tempfile
 
-    return Path(tempfile.mkdtemp(prefix="reve-"))
+    return tempfile.mkdtemp(prefix="reve-")
 
 
-def _prune(spool: Path) -> None:
+def _prune(spool: Path | None) -> None:
     """Forget spooled images whose day is over."""
     with contextlib.suppress(OSError):
-        for path in spool.iterdir():
+        for path in spool.iterdir() if spool else ():
             if time.time() - path.stat().st_mtime > _SPOOL_SECONDS:
                 path.unlink()
 
 
-def _elsewhere(path: str, wanted: str, why: str, verb: str = "mv {} {}") -> ReveError:
-    command = verb.format(shlex.quote(path), shlex.quote(wanted))
-    return ReveError("saved_elsewhere", f"the image is saved as {path}, not {wanted}: {why}; to finish:", hint=command)
+def _elsewhere(path: str, wanted: str, why: str, command: str = "mv -n -- {path} {wanted}") -> ReveError:
+    """An image that is safe, but not where it was meant to be; with the command that takes it there."""
+    folder = os.path.dirname(wanted)
+    if folder and not os.path.isdir(folder):
+        command = f"mkdir -p -- {quote(folder)} && {command}"
+    hint = command.format(path=quote(path), wanted=quote(wanted))
+    return ReveError("saved_elsewhere", f"the image is saved as {path}, not {wanted}: {why}; to finish:", hint=hint)

@@ -63,15 +63,10 @@ class ReveError(Exception):
     def exit_code(self) -> int:
         return EXIT_CODES[self.code]
 
-    def about(self, subject: str) -> "ReveError":
-        """The same error, its message saying what it is about."""
-        return ReveError(
-            self.code,
-            f"{subject}: {self.message}",
-            hint=self.hint,
-            request_id=self.request_id,
-            details=self.details,
-        )
+    def with_(self, **changes: Any) -> "ReveError":
+        """The same error, but for `changes` to `code`, `message`, `hint`, `request_id` or `details`."""
+        names = ("code", "message", "hint", "request_id", "details")
+        return ReveError(**{name: getattr(self, name) for name in names} | changes)
 
     def document(self) -> dict[str, Any]:
         """The error as it stands in JSON output; the order of keys is fixed."""

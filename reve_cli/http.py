@@ -24,7 +24,7 @@ import httpx
 from reve_cli import __version__
 from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.models import is_loopback
+from reve_cli.models import cut, is_loopback
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -34,9 +34,14 @@ USER_AGENT = f"reve-cli/{__version__}"
 BODY_CAP = 16 * 2**20
 """Bytes of an answer that are read at most; what is longer is no answer of this API."""
 ERROR_BODY_CAP = 64 * 2**10
+FOREVER = float("inf")
 _LOUD_WAIT = 2.0
 """Waits longer than this, in seconds, are announced."""
 _CONFLICT_TRIES = 3
+_KEY_LIFETIME = 23 * 3600
+"""Seconds after the first try for which the same idempotency key surely means the same job: the API keeps it for 24 h.
+Wall time: a laptop that sleeps between two tries ages the key, but not its monotonic clock."""
+_DEBUG_LENGTH = 2000
 _DEBUG_HEADERS = ("content-type", "content-length", "date", "location", "retry-after", "server", "x-request-id")
 
 
@@ -71,7 +76,7 @@ class Answer:
         """The API's own words, cut to one readable line."""
         said = self.data.get("error") if isinstance(self.data, dict) else None
         words = " ".join(said.split()) if isinstance(said, str) else ""
-        return _cut(words, 300)
+        return cut(words)
 
     def seconds(self, clock: Clock) -> float:
         """How long `Retry-After` asks to wait, given in seconds or as a date; 0 where it does not."""
@@ -213,13 +218,15 @@ class Http:
     ) -> T:
         """Send a request until it is answered with something that `read` can use (it answers None where not).
 
-        Raises `ReveError`: after a final refusal, after `tries` tries, at the deadline, or when told to stop. For a
+        Raises `ReveError`: after a final refusal, after `tries` tries, at the deadline, or when told to stop; also when
+        the next try would be after the deadline, unless `tries` is `FOREVER`: then it waits for the deadline. For a
         POST it is `unsettled` (exit 75) once any try may have been accepted.
         """
-        perhaps, conflicts, number = False, 0, 0
+        perhaps, conflicts, number, first_try = False, 0, 0, self.clock.now()
         error = ReveError("timed_out", f"the time limit of {deadline.seconds:g} s passed before anything was sent")
         while True:
-            if self.stop or deadline.passed:
+            too_late = method == "POST" and abs(self.clock.now() - first_try) > _KEY_LIFETIME
+            if self.stop or deadline.passed or too_late:
                 raise self._settle(error, perhaps)
             number += 1
             outcome = self._try(method, path, params, body, headers or {}, deadline)
@@ -231,12 +238,12 @@ class Http:
             conflicts += verdict is Verdict.CONFLICT
             perhaps |= verdict in (Verdict.PERHAPS, Verdict.CONFLICT)
             delay = self._delay(number, verdict, outcome)
-            over = number >= tries or conflicts >= _CONFLICT_TRIES or delay >= deadline.left
+            over = number >= tries or conflicts >= _CONFLICT_TRIES or (delay >= deadline.left and tries != FOREVER)
             if verdict is Verdict.REFUSED or over:
                 raise self._settle(error, perhaps)
             if delay > _LOUD_WAIT:
                 self._say(f"{error.message}; trying again in {delay:.0f} s")
-            self.clock.sleep(delay, self.stop)
+            self.clock.sleep(min(delay, max(0.0, deadline.left)), self.stop)
 
     def _settle(self, error: ReveError, perhaps: bool) -> ReveError:
         """What a request ends with: no refusal undoes an earlier try that may have been accepted."""
@@ -257,7 +264,8 @@ class Http:
 
     def _error(self, code: ErrorCode, outcome: Answer | Failure) -> ReveError:
         if isinstance(outcome, Failure):
-            return ReveError(code, f"cannot reach {self.base_url}: {outcome.reason}")
+            problem = "no usable answer from" if outcome.sent else "cannot reach"
+            return ReveError(code, f"{problem} {self.base_url}: {cut(outcome.reason)}")
         details = outcome.data.get("details") if isinstance(outcome.data, dict) else None
         if code == "insufficient_credits":
             details = {name: outcome.data.get(name) for name in ("creditsRequired", "creditsAvailable")}
@@ -266,7 +274,7 @@ class Http:
             message = f"no answer of the API's, but status {outcome.status} with something else than its JSON"
         if isinstance(details, dict):
             words = (f"{name}: {_words(value)}" for name, value in list(details.items())[:5])
-            message += f" ({'; '.join(words)})"
+            message += f" ({cut('; '.join(words))})"
         return ReveError(
             code,
             message + (f" [request {outcome.request_id}]" if outcome.request_id else ""),
@@ -297,7 +305,7 @@ class Http:
         timeout = httpx.Timeout(wait, connect=min(self.limits.connect, left))
         started = self.clock.monotonic()
         if self._debug and body is not None:
-            self._debug(f"{method} {path} {_cut(self._clean(body.decode()))}")
+            self._debug(f"{method} {path} {cut(self._clean(body.decode()), _DEBUG_LENGTH)}")
         try:
             with self._client.stream(
                 method,
@@ -319,7 +327,9 @@ class Http:
         if self._debug:
             shown = ", ".join(f"{name}: {answer.headers[name]}" for name in _DEBUG_HEADERS if name in answer.headers)
             took = f"{self.clock.monotonic() - started:.3f} s"
-            self._debug(f"{method} {path} -> {answer.status} in {took} ({shown}) {_cut(json.dumps(answer.data))}")
+            self._debug(
+                f"{method} {path} -> {answer.status} in {took} ({shown}) {cut(json.dumps(answer.data), _DEBUG_LENGTH)}"
+            )
         return answer
 
     def _read(self, response: httpx.Response, deadline: Deadline) -> Answer:
@@ -352,10 +362,6 @@ class Http:
         if isinstance(data, list):
             return [self._cleaned(item) for item in data]
         return self._clean(data) if isinstance(data, str) else data
-
-
-def _cut(text: str, length: int = 2000) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _words(value: Any) -> str:

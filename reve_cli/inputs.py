@@ -1,5 +1,6 @@
 """Arguments, files and standard input, read into requests and job ids. Imports `models`, `errors`."""
 
+import codecs
 import os
 import random
 import re
@@ -8,12 +9,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reve_cli.contract import IDEMPOTENCY_KEY_LIMIT, PROMPT_LIMIT, SEED_LIMIT
+from reve_cli.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.errors import ReveError
 from reve_cli.models import ImageRequest, Task, is_header_text, job_id
 
-_LONGEST = 4 * PROMPT_LIMIT + 1024
-"""Bytes of a prompt that are read at most: one more than could be valid is enough to say so."""
+_LONGEST = 1 << 20
+"""Bytes of a prompt that are read at most: far more than could be valid."""
 _RANDOM_SEEDS = 2**31
 
 
@@ -30,7 +31,8 @@ def read_prompt(prompt: str | None, prompt_file: str | None) -> str:
                 raw = file.read(_LONGEST)
         else:
             raw = _stdin(_LONGEST)
-        return raw.decode().removesuffix("\n").removesuffix("\r")
+        decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        return decoder.decode(raw, final=len(raw) < _LONGEST).removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise ReveError("usage", f"{source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

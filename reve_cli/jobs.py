@@ -2,7 +2,9 @@
 
 The main thread owns all state: it hands out work to daemon threads, takes back what is to be done with the outcome, and
 watches the clock and the signals meanwhile. Work is one POST, one look at a job, one poll of all that are running, or
-the saving of one job's images. Imports `api`, `download`, `schedule`, `http`, `models`, `clock`, `signals`, `errors`.
+the saving of one job's images.
+
+Imports `api`, `download`, `endings`, `schedule`, `http`, `models`, `clock`, `signals`, `errors`.
 
     intent → sending → accepted → completed → saving → done
 """
@@ -15,20 +17,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
+from reve_cli import endings
 from reve_cli.api import PAGE, Accepted, Api
 from reve_cli.clock import Deadline
 from reve_cli.download import Saver, Unusable
-from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.models import ENDED, Job, SavedFile, Task, moment
+from reve_cli.endings import Goal
+from reve_cli.errors import ReveError
+from reve_cli.http import FOREVER
+from reve_cli.models import ENDED, Job, Task, moment
 from reve_cli.schedule import next_delay
 from reve_cli.signals import Signals
 
 Then = Callable[[], None]
 """What the main thread does with the outcome of some work."""
 
-FOREVER = float("inf")
 _AT_ONCE = {"send": 4, "look": 4, "poll": 1, "save": 4}
 """How many threads do the same kind of work at once."""
 _MISSING_AT_ONCE = 10
@@ -36,10 +40,12 @@ _MISSING_AT_ONCE = 10
 _REPLAY_SLACK = 2.0
 """Seconds by which a job must be older than our first try to count as a replay: the server's date has whole seconds."""
 _EXPIRY = 24 * 3600
-
-
-Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
-"""How far a command takes its jobs."""
+_LAG = 30.0
+"""Seconds for which an accepted job may still be unknown to the part of the API that is asked about it."""
+_SPACING = 0.15
+"""Seconds between the requests of polls, on average: 400 a minute, where 500 are allowed."""
+_QUICK = 2
+"""Tries of one question in a poll of many jobs: the next poll asks again."""
 
 
 class Watcher(Protocol):
@@ -69,10 +75,13 @@ class Engine:
     def __post_init__(self) -> None:
         self._clock, self._stop, self._limits = self.api.http.clock, self.api.http.stop, self.api.http.limits
         self._busy: Counter[str] = Counter()
-        self._accepted_at: dict[int, float] = {}
-        self._asked_at: dict[int, float] = {}
-        self._next_poll: dict[int, float] = {}
         self._goal: Goal = "seen"
+        self._refusal: ReveError | None = None
+        """What the API said of the key or the credits: what it says of one request it says of all."""
+        self._turn = 0
+        """Whose turn it is to be asked for by id."""
+        self._barren_polls = 0
+        """Polls in a row that brought nothing."""
 
     def run(self, tasks: Sequence[Task], goal: Goal) -> None:
         """Take `tasks` as far as `goal`, or to an error each. Never raises for what happens to a task.
@@ -89,7 +98,7 @@ class Engine:
             if open_tasks:
                 self._wind_down(open_tasks)
         except Exception as error:  # a fault of ours must not hide jobs that are paid for
-            self._each(list(tasks), _fault(error))()
+            self._each(list(tasks), endings.fault(error))()
         finally:
             if self._stop.signum is None:
                 self.signals.disengage()
@@ -102,23 +111,21 @@ class Engine:
     def _dispatch(self, tasks: list[Task]) -> None:
         """Start all work that can be started."""
         for task in tasks:
-            if task.phase == "intent" and self._free("send"):
+            if task.phase == "intent" and self._refusal:
+                self._end(task, self._refusal)
+            elif task.phase == "intent" and self._free("send"):
                 task.phase = "sending"
                 self._start("send", [task], partial(self._send, task))
             elif task.phase == "completed" and self._free("save"):
                 task.phase = "saving"
                 self._start("save", [task], partial(self._save, task))
-            elif task.phase == "accepted" and self._is_unseen(task) and self._free("look"):
-                self._next_poll[task.index] = FOREVER
+            elif task.phase == "accepted" and task.job is None and task.next_poll == 0 and self._free("look"):
+                task.next_poll = FOREVER
                 self._start("look", [task], partial(self._look, task))
         running = [task for task in tasks if task.phase == "accepted" and task.job is not None]
-        due = any(self._next_poll[task.index] <= self._clock.monotonic() for task in running)
+        due = any(task.next_poll <= self._clock.monotonic() for task in running)
         if due and self._free("poll"):
             self._start("poll", running, lambda: self._poll(running))
-
-    def _is_unseen(self, task: Task) -> bool:
-        """Whether a task is a job of an earlier command that has not been asked for yet."""
-        return task.job is None and task.index not in self._next_poll
 
     def _free(self, kind: str) -> bool:
         return self._busy[kind] < _AT_ONCE[kind]
@@ -126,7 +133,7 @@ class Engine:
     def _until_next_poll(self, tasks: list[Task]) -> float:
         if self._busy["poll"]:
             return self.deadline.left
-        polls = (self._next_poll.get(task.index, FOREVER) for task in tasks if task.phase == "accepted")
+        polls = (task.next_poll for task in tasks if task.phase == "accepted" and task.job)
         return max(0.0, min(min(polls, default=FOREVER) - self._clock.monotonic(), self.deadline.left))
 
     def _receive(self, seconds: float) -> bool:
@@ -145,7 +152,7 @@ class Engine:
             except ReveError as error:
                 then = self._each(tasks, error)
             except Exception as error:  # a fault of ours must not lose the other jobs
-                then = self._each(tasks, _fault(error))
+                then = self._each(tasks, endings.fault(error))
 
             def finish() -> None:
                 self._busy[kind] -= 1
@@ -159,7 +166,7 @@ class Engine:
         def fail() -> None:
             for task in tasks:
                 if task.phase != "done":
-                    self._fail(task, error)
+                    self._end(task, error)
 
         return fail
 
@@ -177,29 +184,22 @@ class Engine:
         return lambda: self._take_job(task, job)
 
     def _poll(self, tasks: list[Task]) -> Then:
-        if len(tasks) == 1:
-            job = self._job(tasks[0], FOREVER)
-            return lambda: self._take_job(tasks[0], job)
-        found: dict[str | None, Job | ReveError] = {job.id: job for job in self._pages(len(tasks))}
+        """Ask about all running jobs at once; by id about a single one, and about those that the pages leave out."""
+        single = len(tasks) == 1
+        pages = [] if single else self._pages(len(tasks))
+        found: dict[str | None, Job | ReveError] = {job.id: job for job in pages}
         missing = [task for task in tasks if task.job_id not in found]
-        for task in sorted(missing, key=lambda task: self._next_poll[task.index])[:_MISSING_AT_ONCE]:
+        turn = self._turn % max(1, len(missing))
+        asked = (missing[turn:] + missing[:turn])[:_MISSING_AT_ONCE]
+        self._turn += len(asked)
+        for task in asked:
             try:
-                found[task.job_id] = self._job(task, 1)
+                found[task.job_id] = self._job(task, FOREVER if single else _QUICK)
             except ReveError as error:
-                if error.exit_code != 6:  # a refusal; anything else is for the next poll
-                    found[task.job_id] = error
-
-        def take() -> None:
-            for task in tasks:
-                outcome = found.get(task.job_id)
-                if isinstance(outcome, Job):
-                    self._take_job(task, outcome)
-                elif outcome is not None:
-                    self._fail(task, outcome)
-                else:
-                    self._next_poll[task.index] = self._clock.monotonic() + self._delay(task)
-
-        return take
+                if error.exit_code == 6 and not single:
+                    break  # no answer proves nothing, and the next question would get none either
+                found[task.job_id] = error
+        return lambda: self._take_poll(tasks, found, pause=(1 + len(asked)) * _SPACING)
 
     def _pages(self, count: int) -> list[Job]:
         """The newest jobs, at least `count` of them if there are so many; only those whose page tells enough.
@@ -210,7 +210,7 @@ class Engine:
         cursor: str | None = None
         with contextlib.suppress(ReveError):
             for _ in range(count // PAGE + 1):
-                page = self.api.page(cursor, self.deadline, tries=self._limits.tries)
+                page = self.api.page(cursor, self.deadline, tries=_QUICK)
                 jobs += (job for job in page.jobs if job.urls or job.status != "COMPLETED")
                 cursor = page.cursor
                 if cursor is None:
@@ -220,20 +220,17 @@ class Engine:
     def _save(self, task: Task) -> Then:
         """Save all images of a job."""
         assert task.job is not None
-        files: list[SavedFile] = []
         problem: ReveError | None = None
         for number, url in enumerate(task.job.urls, start=1):
             try:
-                saved, elsewhere = self._save_image(task, url, number)
-                files.append(saved)
-                problem = elsewhere or problem
+                problem = self._save_image(task, url, number) or problem
             except ReveError as error:
                 problem = error
             except (Unusable, OSError) as error:
-                problem = ReveError("unsaved", f"the image of job {task.job_id} could not be saved: {error}")
-        return lambda: self._take_files(task, files, problem)
+                problem = ReveError("unsaved", f"image {number} of job {task.job_id} could not be saved: {error}")
+        return lambda: self._end(task, problem)
 
-    def _save_image(self, task: Task, url: str, number: int) -> tuple[SavedFile, ReveError | None]:
+    def _save_image(self, task: Task, url: str, number: int) -> ReveError | None:
         """Save one image. A URL that is refused is asked for afresh once: it may have been renewed."""
         assert self.saver is not None
         try:
@@ -243,7 +240,7 @@ class Engine:
                 raise
             job = self._job(task, self._limits.tries)
             if job.expired or self._is_old(job):
-                raise _expired(job) from error
+                raise endings.expired(job) from error
             if url in job.urls or len(job.urls) < number:
                 raise
             return self.saver.save(task, job.urls[number - 1], number, self.deadline)
@@ -258,27 +255,46 @@ class Engine:
         now = self._clock.monotonic()
         task.job_id, task.phase = accepted.job_id, "accepted"
         task.job = Job(id=accepted.job_id, status=accepted.status)
-        self._accepted_at[task.index] = now
-        self._asked_at[task.index] = accepted.asked_at
-        self._next_poll[task.index] = now + (0 if accepted.status in ENDED else self._delay(task))
+        task.accepted_at, task.asked_at = now, accepted.asked_at
+        task.next_poll = now + (0 if accepted.status in ENDED else self._delay(task))
         self.watcher.accepted(task)
         if self._goal == "accepted":
             if task.key_is_given:  # the job may be another request's: look once
-                self._next_poll[task.index] = now
+                task.next_poll = now
             else:
-                self._done(task)
+                self._end(task, None)
+
+    def _take_poll(self, tasks: list[Task], found: dict[str | None, Job | ReveError], pause: float) -> None:
+        """Take what a poll found. The next one is at least `pause` seconds away, and more where polls find nothing."""
+        self._barren_polls = 0 if found else min(self._barren_polls + 1, 6)
+        pause = max(pause, 2.0**self._barren_polls / 2 if self._barren_polls else 0.0)
+        for task in tasks:
+            outcome = found.get(task.job_id)
+            if isinstance(outcome, Job):
+                self._take_job(task, outcome)
+            elif outcome is not None and not self._may_yet_appear(task, outcome):
+                self._end(task, outcome)
+            else:
+                task.next_poll = self._clock.monotonic() + self._delay(task)
+            task.next_poll = max(task.next_poll, self._clock.monotonic() + pause)
+
+    def _may_yet_appear(self, task: Task, error: ReveError) -> bool:
+        """Whether a job that was just accepted is not known everywhere yet."""
+        fresh = task.accepted_at is not None and self._clock.monotonic() - task.accepted_at < _LAG
+        return error.code == "not_found" and task.request is not None and fresh
 
     def _take_job(self, task: Task, job: Job) -> None:
         if task.phase != "accepted":
             return
         now = self._clock.monotonic()
-        if task.index not in self._accepted_at:
-            self._accepted_at[task.index] = now - max(0.0, self._clock.now() - (moment(job.created_at) or FOREVER))
+        if task.accepted_at is None:
+            created = moment(job.created_at)
+            task.accepted_at = now if created is None else now - max(0.0, self._clock.now() - created)
         first = task.job is None or task.job.created_at is None
         task.job = job if job.input is not None else replace(job, input=task.job.input if task.job else None)
         if first and task.request is not None:
             self._note_replay(task, job)
-        self._next_poll[task.index] = now + self._delay(task)
+        task.next_poll = now + self._delay(task)
         if task.phase == "accepted" and (job.ended or self._goal not in ("ended", "saved")):
             self._conclude(task, job)
 
@@ -286,69 +302,33 @@ class Engine:
         """Tell a job that an earlier request made from one that this request made, and not take another's for ours."""
         created = moment(job.created_at)
         if created is not None:
-            task.replayed = created < self._asked_at[task.index] - _REPLAY_SLACK
-        if task.key_is_given and task.request is not None and not task.request.matches(job):
-            self._fail(task, ReveError("key_mismatch", f"the idempotency key belongs to another request: job {job.id}"))
+            task.replayed = created < task.asked_at - _REPLAY_SLACK
+        surely_ours = not task.key_is_given or (created is not None and created > task.asked_at + _REPLAY_SLACK)
+        if not surely_ours and task.request is not None and not task.request.matches(job):
+            self._end(task, ReveError("key_mismatch", f"the idempotency key belongs to another request: job {job.id}"))
 
     def _conclude(self, task: Task, job: Job) -> None:
         """What to do with a job that will not be polled again."""
-        if self._goal in ("accepted", "seen"):
-            return self._done(task)
-        if not job.ended:
-            return self._fail(task, ReveError("unfinished", f"job {job.id} is still running ({job.status})"))
-        if job.status != "COMPLETED":
-            code: ErrorCode = "job_failed" if job.status == "FAILED" else "job_cancelled"
-            said = f": {job.error}" if job.error else ""
-            hint = "an idempotency key answers with its job for 24 hours: use a new one" if task.key_is_given else None
-            return self._fail(task, ReveError(code, f"job {job.id} {job.status}{said}; not charged", hint=hint))
-        if job.expired:
-            return self._fail(task, _expired(job))
-        if not job.urls:
-            return self._fail(task, ReveError("no_image", f"job {job.id} COMPLETED, but names no image"))
-        if self._goal == "ended":
-            return self._done(task)
-        try:
+        error = None if self._goal in ("accepted", "seen") else endings.of_job(job, key_is_given=task.key_is_given)
+        if error is None and self._goal in ("saved", "saved if ended"):
+            task.phase = "completed"
             if task.request is None and self.saver is not None:
-                self.saver.check(task)
-        except ReveError as error:
-            return self._fail(task, error)
-        task.phase = "completed"
-        return None
+                error = self.saver.refusal(task)
+            if error is None:
+                return
+        self._end(task, error)
 
-    def _take_files(self, task: Task, files: list[SavedFile], problem: ReveError | None) -> None:
-        task.files = files
-        if problem is None:
-            self._done(task)
-        elif problem.code == "unsaved" and self._goal == "saved if ended":
-            self._fail(task, ReveError("download", problem.message))
-        else:
-            self._fail(task, problem)
-
-    def _fail(self, task: Task, error: ReveError) -> None:
-        """End a task with `error`. Once its job is accepted, whatever keeps it from its file is 75, not a refusal."""
-        ours = task.request is not None and task.job_id is not None
-        settled = error.code in ("job_failed", "job_cancelled", "expired", "key_mismatch") or error.exit_code == 75
-        gave_up = self._goal in ("ended", "saved") and error.exit_code == 6
-        if task.job_id and task.job_id not in error.message:
-            error = error.about(f"job {task.job_id}")
-        if task.job_id and (ours or gave_up) and not settled:
-            message = f"not seen to its end: {error.message}"
-            error = ReveError("unfinished", message, request_id=error.request_id, details=error.details)
-        elif task.phase == "sending" and error.code == "internal":
-            error = ReveError("unsettled", error.message)
-        if error.exit_code == 75 and error.hint is None:
-            said = f"{error.message}; paid for, or perhaps: do not submit it again, but finish it with:"
-            hint = self.recover(task)
-            error = ReveError(error.code, said, hint=hint, request_id=error.request_id, details=error.details)
-        task.error = error
-        self._done(task)
-
-    def _done(self, task: Task) -> None:
+    def _end(self, task: Task, error: ReveError | None) -> None:
+        """A task is done, well or with `error`."""
+        if error is not None:
+            if task.phase == "sending" and error.exit_code in (3, 4):
+                self._refusal = error
+            task.error = endings.final(task, error, self._goal, self.recover)
         task.phase = "done"
         self.watcher.done(task)
 
     def _delay(self, task: Task) -> float:
-        elapsed = max(0.0, self._clock.monotonic() - self._accepted_at[task.index])
+        elapsed = max(0.0, self._clock.monotonic() - (task.accepted_at or 0.0))
         return next_delay(elapsed, task.job.progress if task.job else None, random.random)
 
     def _is_old(self, job: Job) -> bool:
@@ -372,25 +352,7 @@ class Engine:
             pass
         why = "interrupted" if signum is not None else f"the time limit of {seconds:g} s passed"
         for task in tasks:
-            if task.phase == "intent":
-                code: ErrorCode = "interrupted" if signum is not None else "timed_out"
-                self._fail(task, ReveError(code, f"{why} before the request was sent: nothing was submitted"))
-            elif task.phase == "sending":
-                self._fail(task, ReveError("unsettled", f"{why} before the request was answered"))
+            if task.phase == "saving" and task.job and len(task.files) == len(task.job.urls):
+                self._end(task, None)
             elif task.phase != "done":
-                self._fail(task, self._unfinished(task, why))
-
-    def _unfinished(self, task: Task, why: str) -> ReveError:
-        if self._goal == "seen":
-            return ReveError("timed_out", f"{why} before job {task.job_id} was looked up")
-        if task.phase == "accepted":
-            return ReveError("unfinished", f"{why} before job {task.job_id} ended")
-        return ReveError("unsaved", f"{why} before the image of job {task.job_id} was saved")
-
-
-def _fault(error: Exception) -> ReveError:
-    return ReveError("internal", f"{type(error).__name__}: {error}")
-
-
-def _expired(job: Job) -> ReveError:
-    return ReveError("expired", f"the images of job {job.id} have expired: the server keeps them for 24 hours")
+                self._end(task, endings.cut_short(task, why, interrupted=signum is not None, goal=self._goal))

@@ -91,13 +91,15 @@ class ImageRequest:
         return body
 
     def matches(self, job: "Job") -> bool:
-        """Whether `job` can have come from this request, as far as its `input` says what was asked for."""
-        asked = {"prompt": self.prompt, "seed": self.seed, "aspect_ratio": self.aspect_ratio, "version": self.version}
-        if job.input is None:
-            return True
-        answered = {name: job.asked(name) for name in _ASKED}
-        differs = (answered[name] is not None and _folded(answered[name]) != _folded(asked[name]) for name in asked)
-        return not any(differs)
+        """Whether `job` can have come from this request, as far as its `input` says what was asked for.
+
+        What we left to the server does not count: it may say what it chose.
+        """
+        for name in _ASKED:
+            ours, theirs = getattr(self, name), job.asked(name)
+            if ours is not None and theirs is not None and _folded(ours) != _folded(theirs):
+                return False
+        return True
 
     def body(self) -> bytes:
         """The exact bytes of the POST: the same request is always the same bytes."""
@@ -119,6 +121,11 @@ def is_loopback(host: str) -> bool:
     """Whether a URL's host is this machine, by name or by address."""
     host = host.rstrip(".")
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def cut(text: str, length: int = 300) -> str:
+    """`text`, short enough for a line that people read."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def moment(text: str | None) -> float | None:
@@ -197,7 +204,7 @@ class Job:
         return None
 
 
-_ASKED: dict[str, type] = {"prompt": str, "seed": int, "aspect_ratio": str, "version": str}
+_ASKED: dict[str, type] = {"prompt": str, "model": str, "seed": int, "aspect_ratio": str, "version": str}
 """What `input` may say of a request, at its top level or in `reveParams`."""
 _URL_FIELDS = ("images", "image_url", "imageUrl", "url", "urls")
 
@@ -224,7 +231,7 @@ def _typed(value: Any, kind: type) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    return value if type(value) is int or (type(value) is float and value == value and abs(value) < 1e15) else None
+    return value if type(value) in (int, float) and value == value and abs(value) < 1e15 else None
 
 
 @dataclass(frozen=True)
@@ -264,8 +271,15 @@ class Task:
     job_id: str | None = None
     job: Job | None = None
     files: list[SavedFile] = field(default_factory=list)
+    """Noted as each is published, by the thread that saves it; all else here belongs to the main thread."""
     replayed: bool | None = None
     error: ReveError | None = None
+    accepted_at: float | None = None
+    """Monotonic time of acceptance, as far as it is known."""
+    asked_at: float = 0.0
+    """Wall time, by the server's clock, of the first try of the request: no earlier."""
+    next_poll: float = 0.0
+    """Monotonic time at which to ask about the job again."""
 
     def document(self, simulated: bool) -> dict[str, Any]:
         """The JSON document of this job: always the full shape, in this order, null where unknown."""

@@ -1,4 +1,4 @@
-"""Where images go and what they are called: `--out` in all its forms is one template. Imports `errors`, `models`.
+"""Where images go and what they are called: `--out` in all its forms is one template.
 
     (none)               the configured folder, default names
     dir/                 that folder, default names
@@ -8,7 +8,7 @@
     /dev/null, a FIFO    written in place
 
 Substituted values hold no separators, and the folder part holds no field that is known only after payment: so a name
-never leaves its folder, and the folder can be checked before any money is spent.
+never leaves its folder, and the folder can be checked before any money is spent. Imports `errors`, `models`, `output`.
 """
 
 import os
@@ -18,16 +18,18 @@ import sys
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from shlex import quote
 
 from reve_cli.errors import ReveError
 from reve_cli.models import Task
+from reve_cli.output import quote
 
 FIELDS = ("index", "seed", "job", "slug", "date", "ext")
 DEFAULT_NAME = "{slug}-{job}.{ext}"
 _LATE = ("job", "ext")
 _SLUG_LENGTH = 40
 _LIKELY_EXTENSION = "png"
+_ANY_JOB = "00000000-0000-0000-0000-000000000000"
+"""As long as any job id."""
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 """Names that Windows keeps for devices, whatever their extension."""
 
@@ -93,8 +95,8 @@ class Naming:
 
     def __init__(self, out: str | None, folder: str, *, jobs: int, force: bool, date: str) -> None:
         self.force = force
-        self.to_stdout = out == "-"
-        self.device = out if out is not None and _is_device(out) else None
+        self.to_stdout = out == "-" or _is_stdout(out)
+        self.device = out if out is not None and not self.to_stdout and _is_device(out) else None
         self._date = date
         self._seen: dict[str, Identity | None] = {}
         self._template = self._understand(out, folder, jobs)
@@ -122,6 +124,8 @@ class Naming:
 
     def check(self, tasks: Iterable[Task]) -> None:
         """Refuse, before any money is spent, what is known to end badly; note what stands there now."""
+        if self.device and not os.access(self.device, os.W_OK):
+            raise ReveError("output", f"{self.device} is not writable")
         if self.to_stdout or self.device:
             return
         taken: set[str] = set()
@@ -133,20 +137,25 @@ class Naming:
             taken.add(path)
 
     def _check(self, values: Values) -> None:
-        path = self.path(replace(values, ext=_LIKELY_EXTENSION))
+        path = self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or _ANY_JOB))
         folder = os.path.dirname(path) or "."
         unknown = {name for _, name in self._parts if name and name != "ext" and self._value(values, name) is None}
         try:
             if not unknown & self._folder_fields:
                 if not os.path.isdir(folder):
+                    if os.path.lexists(folder):
+                        raise ReveError("output", f"{folder} is not a folder")
                     raise ReveError("output", f"the folder {folder} does not exist", hint=f"mkdir -p {quote(folder)}")
                 if not os.access(folder, os.W_OK | os.X_OK):
                     raise ReveError("output", f"the folder {folder} is not writable")
+            here = identity(path)  # also tells whether the name is too long
             if unknown:
                 return
             if os.path.isdir(path):
                 raise ReveError("output", f"{path} is a folder", hint=f"to save into it: --out {quote(path)}/")
-            self._seen[path] = identity(path)
+            if here and not stat.S_ISREG(os.lstat(path).st_mode) and not os.path.islink(path):
+                raise ReveError("output", f"{path} is not a file")
+            self._seen[path] = here
         except OSError as error:
             raise ReveError("output", f"cannot write {path}: {error.strerror}") from error
         if self._seen[path] and not self.force:
@@ -189,11 +198,20 @@ def numbered(path: str, number: int | str) -> str:
 
 
 def _is_device(path: str) -> bool:
+    """Whether `path` is to be written in place: a character device or a FIFO."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
         return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def _is_stdout(path: str | None) -> bool:
+    """Whether `path` is another name of standard output, such as /dev/stdout, and that is a stream."""
+    try:
+        return path is not None and _is_device(path) and os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False
 
 
 def _escape(text: str) -> str:
@@ -209,5 +227,6 @@ def _parse(template: str) -> list[tuple[str, str]]:
     for _, name, spec, conversion in parts:
         if name is not None and (name not in FIELDS or spec or conversion):
             known = ", ".join(f"{{{field}}}" for field in FIELDS)
-            raise ReveError("usage", f"--out: {{{name}}} is not a field; there are {known}, and {{{{ for a brace")
+            given = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            raise ReveError("usage", f"--out: {{{given}}} is not a field; there are {known}, and {{{{ for a brace")
     return [(text, name or "") for text, name, _, _ in parts]

@@ -4,10 +4,13 @@ Data goes to stdout, everything else to stderr. With `--json`, every line on std
 user or the server is never parsed as markup, and no control character of it reaches a terminal. Imports `errors`.
 """
 
+import errno
 import os
 import re
+import select
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reve_cli.errors import ReveError
@@ -20,6 +23,9 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 """C0 and C1 controls, line separators, bidirectional controls, and halves of characters."""
 
 
+_PART = 4096
+"""Bytes that a pipe takes whole once it takes any (PIPE_BUF)."""
+_MOMENT = 0.25
 _TABLE_WIDTH = 110
 """Columns of a terminal under which a table of jobs has no room."""
 
@@ -27,6 +33,14 @@ _TABLE_WIDTH = 110
 def safe(text: str) -> str:
     """`text` as a terminal may see it: what could steer the terminal is written as an escape."""
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def quote(text: str) -> str:
+    """`text` as one word for a POSIX shell. What a terminal must not see is written in escapes (bash, zsh)."""
+    if safe(text) == text:
+        return shlex.quote(text)
+    raw = text.encode(errors="surrogateescape")
+    return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in raw) + "'"
 
 
 class Output:
@@ -38,6 +52,8 @@ class Output:
         """Standard output is a pipe that nobody reads any more: printing has stopped, work goes on."""
         self.error: ReveError | None = None
         """Standard output could not be written: what to exit with."""
+        self.gave_up: Callable[[], bool] = lambda: False
+        """Whether to wait no longer for a reader of standard output that does not read."""
         self._environ = environ
         self._live: Live | None = None
         self._console: Console | None = None
@@ -60,9 +76,7 @@ class Output:
         with open(path, "rb") as file:
             while chunk := file.read(1 << 20):
                 self._write(chunk)
-        import shlex
-
-        kept = f"cat {shlex.quote(path)}"
+        kept = f"cat {quote(path)}"
         if self.error:
             self.error = ReveError("saved_elsewhere", f"{self.error.message}; the image is kept", hint=kept)
         elif self.reader_left:
@@ -103,7 +117,7 @@ class Output:
         if _is_terminal(sys.stdout):
             self.rest()  # what follows would stand behind the spinner
         try:
-            _write_all(sys.stdout, data)
+            _write_all(sys.stdout, data, self.gave_up)
         except BrokenPipeError:
             self.reader_left = True
             forget_stdout()
@@ -213,19 +227,28 @@ def _name(text: str) -> bytes:
         return _encoded(text)
 
 
-def _write_all(stream: TextIO, data: bytes) -> None:
-    """Write all of `data`: an unbuffered stream (`PYTHONUNBUFFERED`) or one that does not block takes only a part."""
+def _write_all(stream: TextIO, data: bytes, gave_up: Callable[[], bool] = lambda: False) -> None:
+    """Write all of `data`, part by part: a reader that does not read holds up nothing but its own output.
+
+    Raises TimeoutError once `gave_up` says so, BrokenPipeError where the reader left, OSError for the rest.
+    """
     stream.flush()
     file: Any = getattr(stream.buffer, "raw", stream.buffer)
     left = memoryview(data)
     while left:
-        written = file.write(left)
-        if written is None:  # it does not block, and is full
-            import select
+        if os.name != "nt" and not _is_writable(file):
+            if gave_up():
+                raise TimeoutError(errno.ETIMEDOUT, "its reader does not read")
+            continue
+        left = left[file.write(left[:_PART]) or 0 :]
 
-            select.select([], [file], [])
-        else:
-            left = left[written:]
+
+def _is_writable(file: Any) -> bool:
+    """Whether a part can be written without waiting; waits a moment for it."""
+    try:
+        return bool(select.select([], [file], [], _MOMENT)[1])
+    except (OSError, ValueError):  # no descriptor, or one that cannot be waited for
+        return True
 
 
 def forget_stdout() -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from reve_cli.clock import Clock
 from reve_cli.errors import worst
 from reve_cli.models import Phase, Task
-from reve_cli.output import Output
+from reve_cli.output import Output, safe
 
 Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
 
@@ -43,9 +43,9 @@ class Report:
 
     def done(self, task: Task) -> None:
         """Say how a job ended, and print all results whose turn it is."""
-        for saved in task.files:
+        for number, saved in enumerate(task.files):
             cost = task.job.credit_cost if task.job else None
-            charge = f", {cost:g} credits" if cost is not None else ""
+            charge = f", {cost:g} credits" if cost is not None and number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
             self._output.note(f"saved {saved.path} ({saved.bytes:,} bytes{charge}){took}")
         if task.error is not None:
@@ -70,7 +70,7 @@ class Report:
         if self._shows == "ids":
             return [task.job_id] if task.job_id else []
         if self._shows == "urls":
-            return task.job.urls if task.job and not task.error else []
+            return [safe(url) for url in task.job.urls] if task.job and not task.error else []
         return []  # rows: a table at the end
 
     def say(self, text: str) -> None:

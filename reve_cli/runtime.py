@@ -17,15 +17,20 @@ from reve_cli.clock import Deadline
 from reve_cli.errors import ReveError
 from reve_cli.models import Task
 from reve_cli.naming import Naming, Values
-from reve_cli.output import Output
+from reve_cli.output import Output, stdout_is_terminal
 from reve_cli.process import Process
 
 if TYPE_CHECKING:
     from reve_cli.api import Api
     from reve_cli.download import Saver
-    from reve_cli.jobs import Goal
+    from reve_cli.endings import Goal
     from reve_cli.report import Shows
     from reve_cli.sandbox import Sandbox
+
+
+SANDBOX = "sandbox"
+"""The sandbox's folder in the state folder."""
+_LONGEST_JOB = 86400
 
 
 class Runtime:
@@ -49,6 +54,7 @@ class Runtime:
         self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
         self._resources = contextlib.ExitStack()
         self.deadline = Deadline(process.clock, self.settings.timeout)
+        self.output.gave_up = lambda: bool(process.stop) or self.deadline.passed
 
     def __enter__(self) -> "Runtime":
         return self
@@ -104,29 +110,27 @@ class Runtime:
         self.inbox.put(lambda: self.output.debug(text))
 
     @property
-    def state(self) -> Path:
-        """This run's state folder: the sandbox has one of its own."""
+    def state(self) -> Path | None:
+        """This run's state folder, if there can be one: the sandbox has its own."""
         folder = config.state_folder(self.process.environ)
-        return folder / "sandbox" if self.sandbox else folder
+        return folder / SANDBOX if folder and self.sandbox else folder
 
     def _start_sandbox(self) -> tuple[str, str]:
-        simulation = self._resources.enter_context(simulate(self.process, self.state))
+        simulation = simulate(self.process)
+        self._resources.callback(simulation.stop)
         self.output.note("sandbox: simulated on this machine, nothing is charged")
         return simulation.url, simulation.key
 
     def naming(self, out: str | None, tasks: Sequence[Task], *, force: bool) -> Naming:
         """Where the images of `tasks` go, by `--out`. What is known to end badly is refused here, before it costs."""
-        if out == "-":
-            from reve_cli.output import stdout_is_terminal
-
-            if self.output.json:
-                raise ReveError("usage", "--out - and --json both want standard output")
-            if stdout_is_terminal():
-                raise ReveError("usage", "--out - would print an image on a terminal; redirect it, or name a file")
         from datetime import UTC, datetime
 
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
         naming = Naming(out, self.settings.output_folder, jobs=len(tasks), force=force, date=date)
+        if naming.to_stdout and self.output.json:
+            raise ReveError("usage", f"--out {out} and --json both want standard output")
+        if naming.to_stdout and stdout_is_terminal():
+            raise ReveError("usage", f"--out {out} would print an image on a terminal; redirect it, or name a file")
         naming.check(tasks)
         return naming
 
@@ -182,14 +186,27 @@ class Runtime:
         return Saver(images, naming, self.state, self.say)
 
 
-def simulate(process: Process, folder: Path, port: int = 0) -> "Sandbox":
-    """A simulated API that keeps its jobs in `folder`, as slow and as faulty as the environment asks for."""
+def simulate(process: Process, port: int = 0) -> "Sandbox":
+    """A running simulation of the API, its jobs in the state folder, as slow and as faulty as the environment asks for.
+
+    Raises `ReveError` (code `config`) where it cannot run like that, or not here.
+    """
     from reve_cli.sandbox import Sandbox, parse_faults
 
-    environ = process.environ
+    environ, folder = process.environ, config.state_folder(process.environ)
+    if folder is None:
+        raise ReveError("config", "there is no home folder to keep simulated jobs in", hint="set REVE_STATE_DIR")
     try:
         job_seconds = float(environ.get("REVE_SANDBOX_SECONDS") or 2)
+        if not 0 <= job_seconds < _LONGEST_JOB:
+            raise ValueError(f"a job takes from 0 to {_LONGEST_JOB} seconds")
         faults = parse_faults(environ.get("REVE_SANDBOX_FAULTS") or "")
     except ValueError as error:
         raise ReveError("config", f"REVE_SANDBOX_SECONDS or REVE_SANDBOX_FAULTS: {error}") from error
-    return Sandbox(folder, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now)
+    sandbox = Sandbox(folder / SANDBOX, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now)
+    try:
+        return sandbox.start()
+    except OSError as error:
+        where = f"port {port} of 127.0.0.1 or the folder {folder / SANDBOX}"
+        message = f"the sandbox cannot run: {where} cannot be used: {error.strerror or error}"
+        raise ReveError("config", message, hint="another --port or REVE_STATE_DIR, or reve sandbox reset") from error

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 _INTERVALS = (
     (0.0, 0.3),  # some jobs are done at once
-    (0.25, 2.0),  # the second poll is just past 2 s, the sandbox's usual duration
+    (0.25, 2.7),  # the second poll is past 2 s, the sandbox's usual duration, even where progress calls for haste
     (2.0, 4.0),  # real jobs do not end here
     (5.0, 1.2),
     (12.0, 0.46),  # most end between this

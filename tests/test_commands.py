@@ -38,6 +38,12 @@ def test_the_prompt_comes_from_a_file_or_standard_input(reve: Reve, sandbox: San
         (["generate", "fox", "--seed", "9007199254740992"], b"", 2, "--seed"),
         (["generate", "fox", "--seed", "9007199254740991", "--count", "2"], b"", 2, "--seed"),
         (["generate", "fox", "--ar", "16:10"], b"", 2, "--aspect-ratio"),
+        (["generate", "fox", "--ar", ""], b"", 2, "--aspect-ratio"),
+        (["generate", "fox", "--model", ""], b"", 2, "--model"),
+        (["generate", "fox", "--model-version", ""], b"", 2, "--model-version"),
+        (["generate", "-"], "a€".encode() * 4000, 2, "8000"),
+        (["generate", "-"], "a€".encode() * 400_000, 2, "2000"),
+        (["generate", "fox", "--out", "{index:03}.png"], b"", 2, "{index:03}"),
         (["generate", "fox", "--count", "0"], b"", 2, "--count"),
         (["generate", "fox", "--count", "101"], b"", 2, "--count"),
         (["generate", "fox", "--count", "many"], b"", 2, "--count"),
@@ -76,6 +82,58 @@ def test_bad_input_is_refused_before_anything_is_sent(
     assert not sandbox.requests
     as_json = reve(*dict.fromkeys([*arguments, "--json"]), stdin=stdin)
     assert as_json.document["error"]["exitCode"] == as_json.code
+
+
+def test_a_byte_order_mark_is_no_part_of_a_prompt(reve: Reve, sandbox: Sandbox) -> None:
+    Path("prompt.txt").write_bytes(b"\xef\xbb\xbffox\n")
+    assert reve("generate", "--prompt-file", "prompt.txt", "--no-wait").code == 0
+    assert sandbox.jobs()[0].body["prompt"] == "fox"
+
+
+def test_a_prompt_that_is_a_hyphen_is_finished_from_standard_input(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("submit:drop-before"))
+    result = reve("generate", "-", "--no-wait", stdin=b"-\n")
+    assert result.code == 75
+    assert result.stderr.splitlines()[-1].startswith("echo - | reve generate ")
+
+
+@pytest.mark.parametrize(("fault", "code"), [("402", 4), ("401", 3), ("403", 3)])
+def test_what_the_api_says_of_the_account_is_not_asked_twenty_times(
+    reve: Reve, simulate: Simulate, fault: str, code: int
+) -> None:
+    sandbox = simulate(faults=parse_faults(f"submit:{fault}"))
+    result = reve("generate", "fox", "--count", "20", "--out", "fox.png", "--json")
+    assert {document["error"]["exitCode"] for document in result.documents} == {code}
+    assert len(result.documents) == 20
+    assert posts(sandbox) < 10
+
+
+def test_without_a_home_there_is_no_config_and_images_are_saved_all_the_same(
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import platformdirs
+
+    def nobody(*_: object, **__: object) -> str:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(platformdirs, "user_config_dir", nobody)
+    monkeypatch.setattr(platformdirs, "user_state_dir", nobody)
+    assert reve("generate", "fox", "--out", "fox.png").code == 0
+    assert reve("generate", "fox", "--out", "-").stdout.startswith(b"\x89PNG")
+    refused = reve("generate", "fox", "--sandbox")
+    assert (refused.code, "REVE_STATE_DIR" in refused.stderr) == (2, True)
+
+
+def test_a_sandbox_that_cannot_run_says_what_to_do(reve: Reve) -> None:
+    Path("state/sandbox").mkdir(parents=True)
+    Path("state/sandbox/sandbox.db").write_bytes(b"not a database" * 100)
+    env = {"REVE_STATE_DIR": "state"}
+    for command in (["generate", "fox", "--sandbox"], ["sandbox", "serve"]):
+        result = reve(*command, env=env)
+        assert result.code == 2
+        assert "reve sandbox reset" in result.stderr
+    assert reve("sandbox", "reset", env=env).code == 0
+    assert reve("generate", "fox", "--sandbox", "--no-wait", env=env).code == 0
 
 
 def test_without_a_key_the_line_says_where_keys_come_from(reve: Reve) -> None:
@@ -243,10 +301,11 @@ def test_waiting_ends_at_the_time_limit_with_the_command_that_goes_on(reve: Reve
     assert result.document["error"]["hint"] == result.stderr.splitlines()[-1]
 
 
-def test_a_time_limit_before_the_first_request_is_6(reve: Reve, sandbox: Sandbox) -> None:
-    result = reve("generate", "fox", "--count", "100", "--timeout", "0.000001", "--json")
-    assert {document["error"]["exitCode"] for document in result.documents} <= {6, 75}
-    assert posts(sandbox) == len(sandbox.jobs())
+def test_a_time_limit_before_the_first_request_is_6(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("submit:429/9"))
+    result = reve("generate", "fox", "--count", "20", "--timeout", "10", "--json")
+    assert {document["error"]["exitCode"] for document in result.documents} == {6}
+    assert not sandbox.jobs()
 
 
 def test_a_hundred_jobs_are_polled_together(reve: Reve, sandbox: Sandbox) -> None:

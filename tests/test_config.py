@@ -12,7 +12,8 @@ from tests.conftest import Reve
 
 
 def write(text: str) -> Path:
-    path = config.config_folder() / config.CONFIG_FILE
+    path = config.config_file()
+    assert path is not None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
@@ -106,12 +107,19 @@ def test_the_time_limit_comes_from_the_environment_too(reve: Reve, sandbox: Sand
 
 def test_the_state_folder_is_named_or_the_platforms_own(home: Path) -> None:
     assert config.state_folder({"REVE_STATE_DIR": "state"}) == Path.cwd() / "state"
-    assert home in config.state_folder({}).parents
+    folder = config.state_folder({})
+    assert folder is not None
+    assert home in folder.parents
 
 
 @pytest.mark.parametrize(
     ("environ", "said"),
-    [({"REVE_SANDBOX_SECONDS": "soon"}, "SECONDS"), ({"REVE_SANDBOX_FAULTS": "moon:full"}, "moon")],
+    [
+        ({"REVE_SANDBOX_SECONDS": "soon"}, "SECONDS"),
+        ({"REVE_SANDBOX_SECONDS": "nan"}, "SECONDS"),
+        ({"REVE_SANDBOX_SECONDS": "-1"}, "SECONDS"),
+        ({"REVE_SANDBOX_FAULTS": "moon:full"}, "moon"),
+    ],
 )
 def test_a_sandbox_that_cannot_be_is_wrong_configuration(reve: Reve, environ: dict[str, str], said: str) -> None:
     result = reve("generate", "fox", "--sandbox", env=environ)

@@ -2,12 +2,18 @@
 
 import email.utils
 import hashlib
+import io
+import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reve_cli.clock import Deadline, Stop
+from reve_cli.download import Images, Origins, Unusable
+from reve_cli.models import ImageRequest, Job
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 from tests.test_saving import on_image_request
@@ -69,14 +75,14 @@ def test_an_answer_about_another_job_is_no_answer(reve: Reve, simulate: Simulate
     assert (result.code, result.document["error"]["code"]) == (6, "gateway")
 
 
-def reve_with_server(reve: Reve, body: bytes, job: str) -> Any:
+def reve_with_server(reve: Reve, body: bytes, job: str, command: str = "status") -> Any:
     from tests.test_http import Server
 
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
     server = Server(head % len(body) + body)
     reve.environ |= {"APIFRAME_BASE_URL": server.url, "APIFRAME_API_KEY": "afk_x"}
     try:
-        return reve("status", job, "--json", "--timeout", "20")
+        return reve(command, job, *(["--json"] if command == "status" else []), "--timeout", "20")
     finally:
         server.socket.close()
 
@@ -135,10 +141,86 @@ def test_one_job_that_cannot_be_asked_about_does_not_hold_up_the_others(reve: Re
 
 def test_missing_jobs_are_not_asked_for_in_a_hurry(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:forever"))
-    result = reve("generate", "fox", "--count", "40", "--out", "fox.png", "--timeout", "20", "-q")
-    assert result.code == 75
+    reve("generate", "fox", "--count", "40", "--no-wait", "-q")
+    sandbox.faults = parse_faults("jobs:missing")
     before = len(sandbox.requests)
-    sandbox.faults = [*sandbox.faults, *parse_faults("jobs:missing")]
+    assert reve("wait", *(job.id for job in sandbox.jobs()), "--timeout", "60", "-q").code == 75
+    assert len(sandbox.requests) - before < 500
+    assert min(job.polls for job in sandbox.jobs()) > 3
+
+
+def test_an_api_that_answers_nothing_is_asked_less_and_less(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:forever"))
+    reve("generate", "fox", "--count", "5", "--no-wait", "-q")
     ids = [job.id for job in sandbox.jobs()]
-    assert reve("wait", *ids, "--timeout", "20", "-q").code == 75
-    assert len(sandbox.requests) - before < 40 + 40 * 20
+    sandbox.faults = parse_faults("jobs:503")
+    waiting = ["wait", *ids, "--timeout", "300", "-q"]
+    started = len(sandbox.requests)
+    sandbox.faults = [*parse_faults("jobs:503,job:503")]
+    on_requests_after(sandbox, 5, reve)
+    assert reve(*waiting).code == 75
+    assert len(sandbox.requests) - started < 120
+
+
+def on_requests_after(sandbox: Sandbox, looks: int, reve: Reve) -> None:
+    """Let the first looks at jobs through before the faults strike."""
+    faults, sandbox.faults, seen = sandbox.faults, [], []
+
+    class Requests(list):  # type: ignore[type-arg]
+        def append(self, request: object) -> None:
+            seen.append(request)
+            if len(seen) == looks + 1:
+                sandbox.faults = faults
+            super().append(request)
+
+    requests = Requests()
+    requests.extend(sandbox.requests)
+    sandbox.requests = requests
+
+
+def test_a_job_saved_in_part_is_finished_by_the_command_that_is_named(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:images/3"))
+    asked: list[int] = []
+
+    def fail_the_second() -> None:
+        asked.append(1)
+        sandbox.faults = parse_faults("image:500") if 1 < len(asked) < 5 else []
+
+    on_image_request(sandbox, fail_the_second)
+    result = reve("generate", "fox", "--out", "fox.png", "--json")
+    assert result.code == 75
+    assert [Path(file["path"]).name for file in result.document["files"]] == ["fox.png", "fox-3.png"]
+    command = shlex.split(result.document["error"]["hint"])
+    assert reve(*command[1:]).code == 0
+    assert {path.name for path in Path.cwd().iterdir()} == {"fox.png", "fox-2.png", "fox-3.png"}
+    assert sandbox.charged == 4
+
+
+def test_a_job_that_is_not_known_everywhere_yet_is_waited_for(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("job:404*3"))
+    assert reve("generate", "fox", "--out", "fox.png").code == 0
+
+
+def test_an_input_with_the_servers_own_choices_is_still_ours() -> None:
+    job = "3f2a9c1e-0000-4000-8000-000000000001"
+    made = {"prompt": "fox", "reveParams": {"aspect_ratio": "3:2", "version": "latest", "seed": 7}}
+    for seed, same in ((None, True), (7, True), (8, False)):
+        answered = Job.from_wire({"id": job, "status": "COMPLETED", "input": made})
+        assert answered is not None
+        assert ImageRequest("fox", seed=seed).matches(answered) is same
+
+
+def test_a_url_that_is_no_text_is_refused(reve: Reve) -> None:
+    images = Images(Origins(public=True, loopback=True), clock=reve.clock, stop=Stop(), limits=reve.limits, debug=None)
+    for url in ("https://a.example/\ud800.png", "http://[", "https://a b.example/ x"):
+        with pytest.raises(Unusable):
+            images.fetch(url, io.BytesIO(), Deadline(reve.clock, 10))
+    images.close()
+
+
+def test_urls_of_the_servers_cannot_steer_a_terminal(reve: Reve) -> None:
+    job = "3f2a9c1e-0000-4000-8000-000000000001"
+    url = "https://a.example/a.png\n\x1b[31mevil"
+    body = json.dumps({"id": job, "status": "COMPLETED", "result": url}).encode()
+    result = reve_with_server(reve, body, job, "wait")
+    assert result.out == "https://a.example/a.png\\n\\x1b[31mevil\n"

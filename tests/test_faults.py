@@ -143,7 +143,7 @@ def test_job_faults_in_download(reve: Reve, simulate: Simulate, what: str) -> No
 def test_job_faults_that_pass(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"job:{what}*1"))
     result = reve("generate", "fox", "--out", "fox.png")
-    refused = LOOK[what] in (2, 3, 4, 8) or what == "redirect"
+    refused = LOOK[what] in (2, 3, 4) or what == "redirect"  # a 404 may be a part of the API that lags behind
     check(result, 75 if refused else 0, sandbox)
 
 

@@ -86,6 +86,49 @@ def test_a_wait_that_would_pass_the_deadline_is_not_begun(reve: Reve, simulate: 
     assert reve.clock.now() - started < 10
 
 
+def test_while_polling_no_wait_that_the_server_asks_for_ends_the_command_early(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("job:429/9999"))
+    started = reve.clock.now()
+    assert reve("generate", "fox", "--out", "fox.png", "--timeout", "100").code == 75
+    assert reve.clock.now() - started >= 100
+
+
+def test_a_key_that_has_aged_between_two_tries_is_not_sent_again(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("submit:500"))
+    aged: list[int] = []
+
+    class Requests(list):  # type: ignore[type-arg]
+        def append(self, request: object) -> None:
+            if not aged:
+                aged.append(1)
+                reve.clock.advance(23 * 3600 + 1)
+            super().append(request)
+
+    sandbox.requests = Requests()
+    result = reve("generate", "fox", "--no-wait", "--timeout", "86400", "--json")
+    assert (result.code, result.document["error"]["code"]) == (75, "unsettled")
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 " + b"x" * 60_000 + b"\r\n\r\n",
+        b'HTTP/1.1 400 No\r\nContent-Type: application/json\r\n\r\n{"error":"%s","details":{"a":["%s"]}}'
+        % (b"x" * 9000, b"y" * 9000),
+    ],
+)
+def test_an_error_is_one_line_that_people_can_read(reve: Reve, answer: bytes) -> None:
+    server = Server(answer)
+    reve.environ |= {"APIFRAME_BASE_URL": server.url, "APIFRAME_API_KEY": "afk_x"}
+    try:
+        result = reve("generate", "fox", "--no-wait", "--timeout", "20")
+    finally:
+        server.socket.close()
+    assert result.code in (2, 75)
+    assert max(map(len, result.stderr.splitlines())) < 1000
+
+
 def test_a_server_that_is_not_there_is_6_and_nothing_was_accepted(reve: Reve) -> None:
     reve.environ |= {"APIFRAME_BASE_URL": "http://127.0.0.1:1", "APIFRAME_API_KEY": "afk_x"}
     result = reve("generate", "fox", "--json")

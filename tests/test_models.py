@@ -159,6 +159,14 @@ def test_what_is_no_job_is_none(data: Any) -> None:
     assert Job.from_wire(data) is None
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**400), 1e300, True, "4", float("nan")])
+def test_numbers_that_cannot_be_are_unknown(number: object) -> None:
+    job = Job.from_wire({"id": JOB, "status": "COMPLETED", "creditCost": number, "progress": number})
+    assert job is not None
+    assert (job.credit_cost, job.progress) == (None, None)
+    assert job.row()[2:4] == ["", ""]
+
+
 def test_an_unknown_status_is_a_running_job() -> None:
     job = Job.from_wire({"id": JOB, "status": "DREAMING"})
     assert job is not None
@@ -193,6 +201,9 @@ def test_job_ids_are_lower_case() -> None:
         ({"seed": 1}, {"prompt": "fox", "reveParams": {"seed": 2}}, False),
         ({"seed": 1}, {"prompt": "fox", "seed": 2}, False),
         ({"seed": 1}, {"prompt": "fox"}, True),
+        ({}, {"prompt": "fox", "reveParams": {"seed": 2, "aspect_ratio": "3:2", "version": "latest"}}, True),
+        ({}, {"prompt": "fox", "model": "reve-create"}, True),
+        ({}, {"prompt": "fox", "model": "another"}, False),
         ({"aspect_ratio": "1:1"}, {"reveParams": {"aspect_ratio": "16:9"}}, False),
         ({}, None, True),
     ],

@@ -1,6 +1,7 @@
 """`--out` in all its forms."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,18 @@ def test_one_name_for_several_images_is_wrong_usage() -> None:
         ("nowhere/", "mkdir -p nowhere"),
         ("folder", "folder/"),
         ("x" * 300 + ".png", "name too long"),
-        ("there.png/fox.png", "does not exist"),
+        ("x" * 230 + "{job}.{ext}", "name too long"),
+        ("socket", "not a file"),
+        ("there.png/fox.png", "not a folder"),
     ],
 )
 def test_what_is_in_the_way_is_refused_before_anything_is_sent(out: str, said: str) -> None:
     Path("there.png").write_bytes(b"mine")
     Path("folder").mkdir()
     Path("link.png").symlink_to("dangling")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind("socket")
+    listener.close()
     with pytest.raises(ReveError) as caught:
         naming(out).check(asked())
     assert caught.value.exit_code == 7

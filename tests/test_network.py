@@ -719,6 +719,11 @@ def test_only_global_unicast_is_public(address: str) -> None:
     assert not is_public(address)
 
 
+@pytest.mark.parametrize("host", ["d10xk2abc.cloudfront.net", "0x0.st", "cdn0x.example.com", "1.2.3.4.example.com"])
+def test_a_name_with_numbers_in_it_is_a_name(host: str) -> None:
+    assert Origins(public=True, loopback=False).refuse(f"https://{host}/x.png") is None
+
+
 @pytest.mark.parametrize("host", ["0x7f.1", "10.0.0.0x1", "0xa.0.0.1", "127.0.0.0x1."])
 def test_a_number_in_disguise_is_no_public_name(host: str) -> None:
     assert Origins(public=True, loopback=False).refuse(f"https://{host}/x.png")

@@ -719,7 +719,7 @@ def test_reset_of_nothing_makes_nothing(tmp_path: Path) -> None:
 
 def test_reset_removes_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "sandbox.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(OSError, match=r"sandbox\.db"):
         Sandbox(tmp_path).start()
     reset(tmp_path)
     with Sandbox(tmp_path) as sandbox:

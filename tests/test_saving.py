@@ -48,7 +48,7 @@ def test_a_file_that_appears_meanwhile_is_not_touched(reve: Reve, sandbox: Sandb
     beside = Path(document["files"][0]["path"])
     assert beside.name == f"fox-{document['jobId']}.png"
     assert beside.read_bytes().startswith(b"\x89PNG")
-    assert result.stderr.splitlines()[-1].startswith(f"mv {beside} ")
+    assert result.stderr.splitlines()[-1] == f"mv -n -- {beside} fox.png"
 
 
 def test_force_replaces_the_file_that_was_there(reve: Reve, sandbox: Sandbox) -> None:
@@ -157,7 +157,7 @@ def test_a_full_device_keeps_the_image_and_names_the_command(reve: Reve, sandbox
     assert result.code == 75
     command = result.stderr.splitlines()[-1].split()
     assert command[0] == "cat"
-    assert Path(command[1]).read_bytes().startswith(b"\x89PNG")
+    assert Path(command[2]).read_bytes().startswith(b"\x89PNG")
 
 
 def test_standard_output_gets_the_bytes_and_the_spool_keeps_them_for_a_day(reve: Reve, sandbox: Sandbox) -> None:

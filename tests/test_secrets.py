@@ -17,7 +17,7 @@ import pytest
 
 from reve_cli.api import Api
 from reve_cli.clock import Limits
-from reve_cli.config import CONFIG_FILE, config_folder
+from reve_cli.config import config_file
 from reve_cli.report import Report
 from reve_cli.sandbox import ALL_FAULTS, Fault, Sandbox, parse_faults
 from tests.conftest import Result, Reve
@@ -380,10 +380,10 @@ def test_a_config_file_with_a_mistake_beside_the_key_does_not_show_it(reve: Reve
 
 def write_config(home: Path, api_key: str) -> Path:
     """A config file with a key, where this platform looks for it."""
-    folder = config_folder()
-    assert folder.is_relative_to(home)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / CONFIG_FILE
+    file = config_file()
+    assert file is not None
+    assert file.is_relative_to(home)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"api_key = {json.dumps(api_key)}\n")
     return file
 

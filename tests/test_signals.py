@@ -242,6 +242,19 @@ def test_a_download_cut_short_leaves_no_temporary_file(scene: Scene, signum: int
     only_files("fox.png")
 
 
+@pytest.mark.parametrize("attempt", range(6))
+def test_a_signal_as_the_file_appears_leaves_no_command_that_fails(scene: Scene, attempt: int) -> None:
+    scene.sandbox._job_seconds = 0
+    run = scene.generate("--out", "fox.png")
+    while not Path("fox.png").exists():
+        assert run.process.poll() is None
+    run.process.send_signal(SIGTERM)
+    assert run.end() in (0, -SIGTERM)  # 0: it had ended by itself
+    only_files("fox.png")
+    assert run.commands == []
+    assert run.stdout == "fox.png\n"
+
+
 def test_of_several_jobs_each_that_is_not_saved_has_a_command(scene: Scene) -> None:
     durations = iter([0, 0, 0])
     scene.sandbox._job_seconds = lambda: next(durations, 3600)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -59,6 +60,50 @@ def images() -> list[str]:
 def kept(home: Path) -> list[Path]:
     """The images in the state folder."""
     return [path for path in home.rglob("*.png") if path.read_bytes().startswith(PNG)]
+
+
+# A reader that does not read
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes of a fixed size")
+def test_a_reader_that_does_not_read_ends_with_the_time_limit(reve: Reve, live: Sandbox, home: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    command = reve.command("generate", "fox", "--out", "-", "--timeout", "4")
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ, timeout=PATIENCE, check=False
+    )
+    os.close(writer)
+    os.close(reader)
+    assert done.returncode == 75
+    (image,) = kept(home)
+    assert done.stderr.decode().splitlines()[-1] == f"cat {image}"
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes of a fixed size")
+def test_a_reader_that_does_not_read_does_not_hold_up_a_signal(reve: Reve, live: Sandbox, home: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    command = reve.command("generate", "fox", "--out", "-")
+    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ)
+    os.close(writer)
+    eventually(lambda: kept(home), "the image")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE)
+    os.close(reader)
+    assert process.returncode == -signal.SIGTERM
+    assert b"kept" in err
+
+
+def test_dev_stdout_is_standard_output(shell: Shell) -> None:
+    assert shell("reve generate fox --out /dev/stdout | cat").stdout.endswith(b"IEND\xaeB`\x82")
+    assert shell("reve generate fox --out /dev/stdout --json | cat").code == 2
+
+
+def test_a_sandbox_that_cannot_say_where_it_is_does_not_serve(shell: Shell) -> None:
+    if FULL.exists():
+        assert shell("reve sandbox serve >/dev/full").code == 1
+    assert shell("reve sandbox serve >&-").code == 1
 
 
 # A reader that leaves

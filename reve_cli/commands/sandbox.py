@@ -16,30 +16,27 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Listen here
 @app.command()
 def serve(ctx: typer.Context, port: Port = 0) -> None:
     """Simulate the API until interrupted, and print the two variables that point reve at it."""
-    from reve_cli import config
-    from reve_cli.errors import ReveError
     from reve_cli.output import Output
     from reve_cli.runtime import simulate
 
     process: Process = ctx.obj
     output = process.output = Output(process.environ)
-    try:
-        simulation = simulate(process, config.state_folder(process.environ) / "sandbox", port).start()
-    except OSError as error:
-        raise ReveError("config", f"port {port} of 127.0.0.1 cannot be used: {error.strerror}") from error
+    simulation = simulate(process, port)
     output.line(f"export APIFRAME_BASE_URL={simulation.url}")
     output.line(f"export APIFRAME_API_KEY={shlex.quote(simulation.key)}")
     output.note("serving; Ctrl-C ends it")
-    while True:  # until a signal ends the process
+    while not (output.error or output.reader_left):  # until a signal ends the process
         time.sleep(3600)
 
 
 @app.command()
-def reset(ctx: typer.Context) -> int:
+def reset(ctx: typer.Context) -> None:
     """Forget the simulated jobs."""
-    from reve_cli import config
+    from reve_cli.config import state_folder
+    from reve_cli.runtime import SANDBOX
     from reve_cli.sandbox import reset as forget
 
     process: Process = ctx.obj
-    forget(config.state_folder(process.environ) / "sandbox")
-    return 0
+    folder = state_folder(process.environ)
+    if folder:
+        forget(folder / SANDBOX)

@@ -265,10 +265,17 @@ class Store:
             database.execute("PRAGMA synchronous = OFF")
             if _version(database) != _VERSION:
                 _create_schema(database)
+        except sqlite3.DatabaseError as error:
+            database.close()
+            raise DatabaseUnusableError(f"{path}: {error}") from error
         except BaseException:
             database.close()
             raise
         return database
+
+
+class DatabaseUnusableError(OSError):
+    """The file is no database, or a damaged or busy one."""
 
 
 def reset(folder: Path) -> None:
@@ -277,9 +284,9 @@ def reset(folder: Path) -> None:
         return
     try:
         Store(folder).clear()
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:  # not a database, or a damaged one
+    except (DatabaseUnusableError, sqlite3.DatabaseError) as error:
+        if isinstance(error.__cause__ or error, sqlite3.OperationalError):
+            raise
         for path in (folder / _FILE, folder / f"{_FILE}-journal"):
             path.unlink(missing_ok=True)
 
