@@ -98,6 +98,7 @@ class Engine:
             if open_tasks:
                 self._wind_down(open_tasks)
         except Exception as error:  # a fault of ours must not hide jobs that are paid for
+            self._rest()
             self._each(list(tasks), endings.fault(error))()
         finally:
             if self._stop.signum is None:
@@ -337,12 +338,16 @@ class Engine:
 
     # Winding down
 
-    def _wind_down(self, tasks: list[Task]) -> None:
-        """A signal, or the deadline: nothing new is begun, an unanswered POST may still give its id."""
-        signum, seconds = self._stop.signum, self.deadline.seconds
+    def _rest(self) -> None:
+        """Let workers begin nothing new, and leave nothing half done on disk."""
         self._stop.now()
         if self.saver:
             self.saver.close()
+
+    def _wind_down(self, tasks: list[Task]) -> None:
+        """A signal, or the deadline: nothing new is begun, an unanswered POST may still give its id."""
+        signum, seconds = self._stop.signum, self.deadline.seconds
+        self._rest()
         if self._busy["send"]:
             self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what was sent")
         end = self._clock.monotonic() + self._limits.grace
