@@ -1,0 +1,81 @@
+"""What a job ends with, as pure functions of what is known about it."""
+
+import pytest
+
+from reve_cli import endings
+from reve_cli.endings import Goal
+from reve_cli.errors import ErrorCode, ReveError
+from reve_cli.models import ImageRequest, Job, Phase, Task
+
+JOB = "3f2a9c1e-0000-4000-8000-000000000001"
+
+
+def task(phase: Phase, *, job: bool = True, ours: bool = True) -> Task:
+    return Task(1, phase, request=ImageRequest("fox") if ours else None, job_id=JOB if job else None)
+
+
+@pytest.mark.parametrize(
+    ("phase", "job", "interrupted", "goal", "code", "exit_code"),
+    [
+        ("intent", False, True, "saved", "interrupted", 130),
+        ("intent", False, False, "saved", "timed_out", 6),
+        ("sending", False, True, "saved", "unsettled", 75),
+        ("sending", False, False, "accepted", "unsettled", 75),
+        ("accepted", True, True, "saved", "unfinished", 75),
+        ("accepted", True, False, "ended", "unfinished", 75),
+        ("accepted", True, False, "seen", "timed_out", 6),
+        ("completed", True, True, "saved", "unsaved", 75),
+        ("saving", True, False, "saved", "unsaved", 75),
+        ("saving", True, False, "saved if ended", "unsaved", 75),
+    ],
+)
+def test_what_was_cut_short_ends_by_how_far_it_had_come(
+    phase: Phase, job: bool, interrupted: bool, goal: Goal, code: ErrorCode, exit_code: int
+) -> None:
+    error = endings.cut_short(task(phase, job=job), "why", interrupted=interrupted, goal=goal)
+    assert (error.code, error.exit_code) == (code, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("code", "phase", "goal", "ours", "final"),
+    [
+        ("network", "sending", "saved", True, "network"),
+        ("internal", "sending", "saved", True, "unsettled"),
+        ("network", "accepted", "saved", True, "unfinished"),
+        ("invalid_key", "accepted", "saved", True, "unfinished"),
+        ("internal", "saving", "saved", True, "unfinished"),
+        ("job_failed", "accepted", "saved", True, "job_failed"),
+        ("expired", "saving", "saved", True, "expired"),
+        ("key_mismatch", "accepted", "saved", True, "key_mismatch"),
+        ("invalid_key", "accepted", "ended", False, "invalid_key"),
+        ("not_found", "accepted", "saved", False, "not_found"),
+        ("network", "accepted", "ended", False, "unfinished"),
+        ("network", "accepted", "seen", False, "network"),
+        ("unsaved", "saving", "saved", False, "unsaved"),
+        ("unsaved", "saving", "saved if ended", False, "download"),
+        ("unfinished", "accepted", "saved if ended", False, "unfinished"),
+    ],
+)
+def test_once_a_job_is_accepted_what_keeps_it_from_its_file_is_75(
+    code: ErrorCode, phase: Phase, goal: Goal, ours: bool, final: ErrorCode
+) -> None:
+    subject = task(phase, job=phase != "sending", ours=ours)
+    error = endings.final(subject, ReveError(code, "why"), goal, lambda _: "reve wait")
+    assert error.code == final
+    assert (error.hint == "reve wait") == (error.exit_code == 75)
+    assert subject.job_id is None or subject.job_id in error.message
+
+
+def test_only_a_whole_job_has_no_error() -> None:
+    assert endings.of_job(Job(JOB, "COMPLETED", urls=("https://a.example",)), key_is_given=False) is None
+    for job, code in (
+        (Job(JOB, "COMPLETED"), "no_image"),
+        (Job(JOB, "COMPLETED", urls=("https://a.example",), expired=True), "expired"),
+        (Job(JOB, "FAILED", error="x" * 10**6), "job_failed"),
+        (Job(JOB, "CANCELLED"), "job_cancelled"),
+        (Job(JOB, "x" * 10**6), "unfinished"),
+    ):
+        error = endings.of_job(job, key_is_given=True)
+        assert error is not None
+        assert error.code == code
+        assert len(error.message) < 500
