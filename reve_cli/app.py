@@ -63,14 +63,16 @@ def run(arguments: Sequence[str], process: Process) -> int:
         error = caught
     except typer.TyperException as caught:
         context = getattr(caught, "ctx", None)
-        hint = f"{context.command_path if context else 'reve'} --help"
+        quoted = " (a prompt of several words is quoted)" if "extra argument" in str(caught) else ""
+        hint = f"{context.command_path if context else 'reve'} --help{quoted}"
         error = ReveError("usage", caught.format_message().replace("\n", " "), hint=hint)
     except typer.Abort:
         error = ReveError("interrupted", "interrupted")
     except SystemExit:  # Typer's answer to a closed pipe
         die_by_broken_pipe()
     except OSError as caught:
-        forget_stdout()  # what is left in its buffer would fail once more at the end
+        if caught.filename is None:
+            forget_stdout()  # what is left in its buffer would fail once more at the end
         error = ReveError("write_failed", f"{caught.filename or 'standard output'}: {caught.strerror or caught}")
     except Exception as caught:
         if "--debug" in arguments:

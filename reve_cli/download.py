@@ -3,22 +3,20 @@
 `Images` is a client of its own that never saw the API's key and goes only where an image may be: `https`, public names
 and addresses, at most 5 redirects under the same rules. `Saver` writes a temporary file beside the target, checks that
 it is a whole image, and gives it its name without replacing anything that it was not told to replace.
-Imports `http`, `naming`, `formats`, `models`, `clock`, `errors`; slow to load, like `http`.
+Imports `http`, `naming`, `origins`, `formats`, `models`, `clock`, `errors`; slow to load, like `http`.
 """
 
 import contextlib
 import errno
 import hashlib
-import ipaddress
 import os
-import re
 import secrets
 import shutil
 import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
@@ -29,8 +27,9 @@ from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ReveError
 from reve_cli.formats import Format, image_format
 from reve_cli.http import Say, new_client, proxy_for
-from reve_cli.models import SavedFile, Task, is_loopback, is_web_url
+from reve_cli.models import SavedFile, Task, is_loopback
 from reve_cli.naming import Naming, Values, identity, numbered
+from reve_cli.origins import Origins, is_public
 from reve_cli.output import quote
 
 SIZE_CAP = 100 * 10**6
@@ -40,11 +39,6 @@ _URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 """What stands in a URL as it is; a server may have left the rest unescaped."""
 _GONE = (403, 404, 410)
 _SPOOL_SECONDS = 24 * 3600
-_NOT_PUBLIC_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
-_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-_IS_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
-"""The last label of a host that is an address, however it is spelt."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Unusable(Exception):
@@ -53,42 +47,6 @@ class Unusable(Exception):
     def __init__(self, reason: str, *, again: bool = False, gone: bool = False) -> None:
         super().__init__(reason)
         self.again, self.gone = again, gone
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, whatever it is wrapped in."""
-    try:
-        ip = ipaddress.ip_address(address.split("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
-        ip = inner or ip
-    return ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _GLOBAL_UNICAST)
-
-
-@dataclass(frozen=True)
-class Origins:
-    """Which origins images may come from: public ones, this machine (where the API is there too), or both."""
-
-    public: bool
-    loopback: bool
-
-    def refuse(self, url: str) -> str | None:
-        """Why `url` may not be asked for, or None."""
-        if not is_web_url(url):
-            return "not an https URL"
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-        if is_loopback(host):
-            return None if self.loopback else "on this machine"
-        if parts.scheme != "https":
-            return "not an https URL"
-        if not self.public:
-            return "not on this machine, where the sandbox is"
-        if ":" in host or _IS_NUMBER.fullmatch(host.split(".")[-1]):
-            return None if is_public(host) else "not a public address"
-        return "not a public name" if "." not in host or host.endswith(_NOT_PUBLIC_SUFFIXES) else None
 
 
 class Images:
@@ -146,13 +104,10 @@ class Images:
     def _guard(self, url: str) -> Callable[[str, Mapping[str, Any]], None]:
         """Look at the address that a name led to, before a byte is sent. A proxy's own address may be private."""
         host = urlsplit(url).hostname or ""
-        direct = True
+        direct = proxy_for(url) is None
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
-            nonlocal direct
-            if event == "connection.connect_tcp.started":
-                direct = info["host"] in (host, host.encode())
-            elif event == "connection.connect_tcp.complete" and direct and not is_loopback(host):
+            if event == "connection.connect_tcp.complete" and direct and not is_loopback(host):
                 try:
                     address = str(info["return_value"].get_extra_info("server_addr")[0])
                 except OSError:
@@ -206,6 +161,10 @@ class Saver:
         except ReveError as error:
             return error
         return None
+
+    def has_saved(self, task: Task) -> bool:
+        """Whether every image of `task`'s job is where it was meant to go."""
+        return task.job is not None and len(task.files) == len(task.job.urls) and self._naming.meant(task)
 
     def close(self) -> None:
         """Publish nothing from now on, and leave no temporary file behind. Waits for a publication under way."""
@@ -289,9 +248,13 @@ class Saver:
         """A new file in `folder` that is gone at the end unless it was published."""
         path = os.path.join(folder, f".reve-{secrets.token_hex(8)}.part")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        self._temporaries.add(path)
+        with self._publishing:  # so that `close` finds it, or it is never made
+            if self._closed:
+                raise Unusable("stopped before it was saved")
+            self._temporaries.add(path)
+            descriptor = os.open(path, flags, mode)
         try:
-            with os.fdopen(os.open(path, flags, mode), "r+b") as file:
+            with os.fdopen(descriptor, "r+b") as file:
                 yield path, file
         finally:
             with contextlib.suppress(OSError):
@@ -352,7 +315,11 @@ def _link(temporary: str, path: str) -> None:
         raise
     except OSError:  # no hard links on this file system: claim the name first, then put the image over the claim
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(path)
+            raise
 
 
 def _sync_folder(folder: str) -> None:
@@ -390,7 +357,7 @@ def _prune(spool: Path | None) -> None:
                 path.unlink()
 
 
-def _elsewhere(path: str, wanted: str, why: str, command: str = "mv -n -- {path} {wanted}") -> ReveError:
+def _elsewhere(path: str, wanted: str, why: str, command: str = "mv -i -- {path} {wanted}") -> ReveError:
     """An image that is safe, but not where it was meant to be; with the command that takes it there."""
     folder = os.path.dirname(wanted)
     if folder and not os.path.isdir(folder):

@@ -4,10 +4,10 @@ Pure functions of a task and an error. The rule that they keep: once a job is ac
 is 75, never a refusal. Imports `models`, `errors`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
-from reve_cli.errors import ErrorCode, ReveError
+from reve_cli.errors import WORST_FIRST, ErrorCode, ReveError
 from reve_cli.models import Job, Task, cut
 
 Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
@@ -31,6 +31,18 @@ def of_job(job: Job, *, key_is_given: bool) -> ReveError | None:
     return None if job.urls else ReveError("no_image", f"job {job.id} COMPLETED, but names no image")
 
 
+def of_images(problems: Sequence[ReveError | None]) -> ReveError | None:
+    """What a job ends with, from what became of each image: what is missing comes before what only has to be moved."""
+    found = [problem for problem in problems if problem is not None]
+    missing = [problem for problem in found if problem.code != "saved_elsewhere"]
+    if missing:
+        return min(missing, key=lambda problem: WORST_FIRST.index(problem.exit_code))
+    if len(found) < 2:
+        return found[0] if found else None
+    hint = " && ".join(problem.hint for problem in found if problem.hint)
+    return found[0].with_(message=f"{found[0].message} (and {len(found) - 1} more images likewise)", hint=hint)
+
+
 def expired(job: Job) -> ReveError:
     return ReveError("expired", f"the images of job {job.id} have expired: the server keeps them for 24 hours")
 
@@ -47,7 +59,7 @@ def cut_short(task: Task, why: str, *, interrupted: bool, goal: Goal) -> ReveErr
         return ReveError(code, f"{why} before the request was sent: nothing was submitted")
     if task.phase == "sending":
         return ReveError("unsettled", f"{why} before the request was answered")
-    if goal == "seen":
+    if task.job is None and goal in ("seen", "saved if ended"):
         return ReveError("timed_out", f"{why} before job {task.job_id} was looked up")
     if task.phase == "accepted":
         return ReveError("unfinished", f"{why} before job {task.job_id} ended")

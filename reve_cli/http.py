@@ -195,6 +195,8 @@ class Http:
         self.base_url = base_url
         self.clock, self.stop, self.limits = clock, stop, limits
         self.simulated = False
+        self.trouble: str | None = None
+        """What the last try came to, where it brought no answer that could be used."""
         self._key, self._say, self._debug = key, say, debug
         url = urlsplit(base_url)
         self.loopback = is_loopback(url.hostname or "")
@@ -227,14 +229,18 @@ class Http:
         while True:
             too_late = method == "POST" and abs(self.clock.now() - first_try) > _KEY_LIFETIME
             if self.stop or deadline.passed or too_late:
+                if number == 0 and self.stop.signum is not None:
+                    error = ReveError("interrupted", "interrupted before anything was sent")
                 raise self._settle(error, perhaps)
             number += 1
             outcome = self._try(method, path, params, body, headers or {}, deadline)
             result = read(outcome) if isinstance(outcome, Answer) else None
             verdict, code = judge(method, outcome, result is not None)
             if result is not None and verdict is Verdict.OK:
+                self.trouble = None
                 return result
             error = self._error(code, outcome)
+            self.trouble = error.message
             conflicts += verdict is Verdict.CONFLICT
             perhaps |= verdict in (Verdict.PERHAPS, Verdict.CONFLICT)
             delay = self._delay(number, verdict, outcome)
@@ -298,6 +304,8 @@ class Http:
         def trace(event: str, info: Mapping[str, Any]) -> None:
             nonlocal sent
             if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+                if method == "POST" and (self.stop or deadline.passed):  # connecting took its time
+                    raise httpx.ConnectError("stopped before it was sent")
                 sent = True
 
         left = max(deadline.left, 0.001)
@@ -344,7 +352,7 @@ class Http:
             if deadline.passed:
                 raise httpx.ReadTimeout("no complete answer in time")
         try:
-            data = self._cleaned(json.loads(raw.decode()))
+            data = self._cleaned(json.loads(raw.decode(), parse_constant=lambda _: None))
         except (ValueError, RecursionError):
             data = None
         headers = {name: self._clean(value) for name, value in response.headers.items()}

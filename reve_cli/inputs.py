@@ -1,24 +1,29 @@
-"""Arguments, files and standard input, read into requests and job ids. Imports `models`, `errors`."""
+"""Arguments, files and standard input, read into requests and job ids.
+
+Imports `models`, `clock`, `contract`, `errors`.
+"""
 
 import codecs
 import os
 import random
 import re
+import select
 import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from reve_cli.clock import Deadline
 from reve_cli.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.errors import ReveError
 from reve_cli.models import ImageRequest, Task, is_header_text, job_id
 
 _LONGEST = 1 << 20
-"""Bytes of a prompt that are read at most: far more than could be valid."""
+"""Bytes that are read at most: far more than a prompt, or all ids of a command, could be."""
 _RANDOM_SEEDS = 2**31
 
 
-def read_prompt(prompt: str | None, prompt_file: str | None) -> str:
+def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline) -> str:
     """The prompt, from where it was given. One newline at the end of a file or of standard input is dropped."""
     if (prompt is None) == (prompt_file is None):
         raise ReveError("usage", "give the prompt either as an argument or with --prompt-file")
@@ -30,9 +35,9 @@ def read_prompt(prompt: str | None, prompt_file: str | None) -> str:
             with open(prompt_file, "rb") as file:
                 raw = file.read(_LONGEST)
         else:
-            raw = _stdin(_LONGEST)
+            raw = _stdin(_LONGEST, deadline)
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        return decoder.decode(raw, final=len(raw) < _LONGEST).removesuffix("\n").removesuffix("\r")
+        return re.sub(r"\r?\n\Z", "", decoder.decode(raw, final=len(raw) < _LONGEST))
     except OSError as error:
         raise ReveError("usage", f"{source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -73,11 +78,11 @@ def new_jobs(requests: Sequence[ImageRequest], key: str | None) -> list[Task]:
     ]
 
 
-def read_job_ids(arguments: Sequence[str]) -> list[str]:
+def read_job_ids(arguments: Sequence[str], deadline: Deadline) -> list[str]:
     """The job ids, each once, in order; `-` stands for those on standard input, separated by white space."""
     words: list[str] = []
     for argument in arguments:
-        words += _stdin(1 << 20).decode(errors="replace").split() if argument == "-" else [argument]
+        words += _stdin(_LONGEST, deadline).decode(errors="replace").split() if argument == "-" else [argument]
     found: dict[str, None] = {}
     for word in words:
         identity = job_id(word)
@@ -89,12 +94,25 @@ def read_job_ids(arguments: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def earlier_jobs(arguments: Sequence[str]) -> list[Task]:
+def earlier_jobs(arguments: Sequence[str], deadline: Deadline) -> list[Task]:
     """The jobs that a command line names, as tasks."""
-    return [Task(index, "accepted", job_id=job) for index, job in enumerate(read_job_ids(arguments), start=1)]
+    return [Task(index, "accepted", job_id=job) for index, job in enumerate(read_job_ids(arguments, deadline), start=1)]
 
 
-def _stdin(limit: int) -> bytes:
+def _stdin(limit: int, deadline: Deadline) -> bytes:
+    """Standard input to its end, at most about `limit` bytes of it, and until `deadline` at the latest."""
     if sys.stdin is None:
         raise ReveError("usage", "standard input is closed")
-    return sys.stdin.buffer.read(limit)
+    try:
+        descriptor = sys.stdin.fileno()
+    except OSError:  # not a file of the system's
+        return sys.stdin.buffer.read(limit)
+    raw = b""
+    while len(raw) < limit:
+        if os.name != "nt" and not select.select([descriptor], [], [], max(0.0, deadline.left))[0]:
+            raise ReveError("timed_out", "standard input did not end within the time limit; nothing was submitted")
+        part = os.read(descriptor, limit)
+        if not part:
+            break
+        raw += part
+    return raw

@@ -99,6 +99,8 @@ class Engine:
                 self._wind_down(open_tasks)
         except Exception as error:  # a fault of ours must not hide jobs that are paid for
             self._rest()
+            if all(task.phase == "done" for task in tasks):
+                raise  # what failed is the telling of it
             self._each(list(tasks), endings.fault(error))()
         finally:
             if self._stop.signum is None:
@@ -166,10 +168,15 @@ class Engine:
     def _each(self, tasks: list[Task], error: ReveError) -> Then:
         def fail() -> None:
             for task in tasks:
-                if task.phase != "done":
-                    self._end(task, error)
+                self._fail(task, error)
 
         return fail
+
+    def _fail(self, task: Task, error: ReveError) -> None:
+        """End `task` with what a worker met, unless the end of the whole command says it better."""
+        given_up = task.phase == "accepted" and self._over() and error.exit_code == 6
+        if task.phase != "done" and not given_up:
+            self._end(task, error)
 
     # Worker threads: one kind of work each, returning what the main thread does then
 
@@ -221,15 +228,16 @@ class Engine:
     def _save(self, task: Task) -> Then:
         """Save all images of a job."""
         assert task.job is not None
-        problem: ReveError | None = None
+        problems: list[ReveError | None] = []
         for number, url in enumerate(task.job.urls, start=1):
             try:
-                problem = self._save_image(task, url, number) or problem
+                problems.append(self._save_image(task, url, number))
             except ReveError as error:
-                problem = error
+                problems.append(error)
             except (Unusable, OSError) as error:
-                problem = ReveError("unsaved", f"image {number} of job {task.job_id} could not be saved: {error}")
-        return lambda: self._end(task, problem)
+                why = f"image {number} of job {task.job_id} could not be saved: {error}"
+                problems.append(ReveError("unsaved", why))
+        return lambda: self._end(task, endings.of_images(problems))
 
     def _save_image(self, task: Task, url: str, number: int) -> ReveError | None:
         """Save one image. A URL that is refused is asked for afresh once: it may have been renewed."""
@@ -240,11 +248,16 @@ class Engine:
             if not error.gone:
                 raise
             job = self._job(task, self._limits.tries)
-            if job.expired or self._is_old(job):
+            if job.expired:
                 raise endings.expired(job) from error
-            if url in job.urls or len(job.urls) < number:
-                raise
-            return self.saver.save(task, job.urls[number - 1], number, self.deadline)
+            if len(job.urls) >= number and url not in job.urls:
+                try:
+                    return self.saver.save(task, job.urls[number - 1], number, self.deadline)
+                except Unusable as again:
+                    error = again
+            if error.gone and self._is_old(job):
+                raise endings.expired(job) from error
+            raise error
 
     def _job(self, task: Task, tries: float) -> Job:
         assert task.job_id is not None
@@ -274,7 +287,7 @@ class Engine:
             if isinstance(outcome, Job):
                 self._take_job(task, outcome)
             elif outcome is not None and not self._may_yet_appear(task, outcome):
-                self._end(task, outcome)
+                self._fail(task, outcome)
             else:
                 task.next_poll = self._clock.monotonic() + self._delay(task)
             task.next_poll = max(task.next_poll, self._clock.monotonic() + pause)
@@ -349,15 +362,16 @@ class Engine:
         signum, seconds = self._stop.signum, self.deadline.seconds
         self._rest()
         if self._busy["send"]:
-            self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what was sent")
+            self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what may have been sent")
         end = self._clock.monotonic() + self._limits.grace
         while self._busy["send"] and (left := end - self._clock.monotonic()) > 0:
             self._receive(left)
         while self._receive(0):
             pass
-        why = "interrupted" if signum is not None else f"the time limit of {seconds:g} s passed"
+        trouble = f" ({self.api.http.trouble})" if self.api.http.trouble else ""
+        why = "interrupted" if signum is not None else f"the time limit of {seconds:g} s passed{trouble}"
         for task in tasks:
-            if task.phase == "saving" and task.job and len(task.files) == len(task.job.urls):
+            if task.phase == "saving" and self.saver and self.saver.has_saved(task):
                 self._end(task, None)
             elif task.phase != "done":
                 self._end(task, endings.cut_short(task, why, interrupted=signum is not None, goal=self._goal))

@@ -15,6 +15,7 @@ import os
 import stat
 import string
 import sys
+import time
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -98,6 +99,7 @@ class Naming:
         self.to_stdout = out == "-" or _is_stdout(out)
         self.device = out if out is not None and not self.to_stdout and _is_device(out) else None
         self._date = date
+        self._since = time.time_ns()
         self._seen: dict[str, Identity | None] = {}
         self._template = self._understand(out, folder, jobs)
         self._parts = _parse(self._template)
@@ -132,14 +134,18 @@ class Naming:
         for values in map(Values.of, tasks):
             self._check(values)
             path = self.path(replace(values, job=values.job or f"job{values.index}", ext=_LIKELY_EXTENSION))
-            if path in taken and values.slug is not None:
+            if path in taken and not self._unknown(values) - {"job"}:
                 raise ReveError("usage", "--out: several images would have one name; put {index} or {job} into it")
             taken.add(path)
+
+    def _unknown(self, values: Values) -> set[str]:
+        """The fields of the template that are not known yet, but for the extension."""
+        return {name for _, name in self._parts if name and name != "ext" and self._value(values, name) is None}
 
     def _check(self, values: Values) -> None:
         path = self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or _ANY_JOB))
         folder = os.path.dirname(path) or "."
-        unknown = {name for _, name in self._parts if name and name != "ext" and self._value(values, name) is None}
+        unknown = self._unknown(values)
         try:
             if not unknown & self._folder_fields:
                 if not os.path.isdir(folder):
@@ -148,24 +154,36 @@ class Naming:
                     raise ReveError("output", f"the folder {folder} does not exist", hint=f"mkdir -p {quote(folder)}")
                 if not os.access(folder, os.W_OK | os.X_OK):
                     raise ReveError("output", f"the folder {folder} is not writable")
-            here = identity(path)  # also tells whether the name is too long
+            now = identity(path)  # also tells whether the name is too long
             if unknown:
                 return
             if os.path.isdir(path):
                 raise ReveError("output", f"{path} is a folder", hint=f"to save into it: --out {quote(path)}/")
-            if here and not stat.S_ISREG(os.lstat(path).st_mode) and not os.path.islink(path):
+            if now and not stat.S_ISREG(os.lstat(path).st_mode) and not os.path.islink(path):
                 raise ReveError("output", f"{path} is not a file")
-            self._seen[path] = here
+            at_first = self._seen.setdefault(path, now)  # what this run saves there later is not to be replaced
         except OSError as error:
             raise ReveError("output", f"cannot write {path}: {error.strerror}") from error
-        if self._seen[path] and not self.force:
+        if at_first and not self.force:
             raise ReveError("output", f"{path} exists", hint="--force replaces it")
 
     def replaceable(self, path: str) -> Identity | None:
-        """The file at `path` that may be replaced: the one seen at the start, and only with `--force`."""
+        """The file at `path` that may be replaced: one that was there at the start, and only with `--force`."""
         if not self.force:
             return None
-        return self._seen[path] if path in self._seen else identity(path)
+        if path in self._seen:
+            return self._seen[path]
+        here = identity(path)
+        return here if here is not None and here[3] < self._since else None
+
+    def meant(self, task: Task) -> bool:
+        """Whether all files of `task` have the names that its images were to have, and not others beside them."""
+        values, images = Values.of(task), len(task.job.urls) if task.job else 0
+        for saved in task.files:
+            named = replace(values, ext=os.path.splitext(saved.path)[1][1:])
+            if saved.path not in (self.path(named, number) for number in range(1, images + 1)):
+                return False
+        return True
 
     def path(self, values: Values, number: int = 1) -> str:
         """The path of a job's image, `number` counting the images of that job from 1."""
@@ -207,9 +225,9 @@ def _is_device(path: str) -> bool:
 
 
 def _is_stdout(path: str | None) -> bool:
-    """Whether `path` is another name of standard output, such as /dev/stdout, and that is a stream."""
+    """Whether `path` is another name of standard output, such as /dev/stdout."""
     try:
-        return path is not None and _is_device(path) and os.path.samestat(os.stat(path), os.fstat(1))
+        return path is not None and os.path.samestat(os.stat(path), os.fstat(1))
     except OSError:
         return False
 

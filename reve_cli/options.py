@@ -52,8 +52,10 @@ JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids; - 
 
 Prompt = Annotated[str | None, typer.Argument(metavar="PROMPT", help="What to draw; - reads it from stdin.")]
 PromptFile = Annotated[str | None, typer.Option("--prompt-file", metavar="PATH", help="Read the prompt from a file.")]
-Seed = Annotated[str | None, typer.Option("--seed", metavar="N|random", help="The same number, the same picture.")]
-Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100, help="Make this many images, each a job.")]
+Seed = Annotated[
+    str | None, typer.Option("--seed", metavar="N|random", help="The same number draws the same picture, mostly.")
+]
+Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100, help="Make this many images, each charged.")]
 AspectRatio = Annotated[
     str | None,
     typer.Option("--aspect-ratio", "--ar", metavar="W:H", help=", ".join(ASPECT_RATIOS), autocompletion=_ratios),
@@ -75,7 +77,9 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Print the job id and le
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact request as JSON and send nothing.")]
 IdempotencyKey = Annotated[
     str | None,
-    typer.Option("--idempotency-key", metavar="KEY", help="The same key within 24 hours is the same job."),
+    typer.Option(
+        "--idempotency-key", metavar="KEY", help="The same key within 24 hours is the same job, charged once."
+    ),
 ]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit with 5 if a job failed, 75 if one is still running.")

@@ -145,12 +145,11 @@ class Output:
         if sys.stderr is None:
             return
         try:
-            if style and self.is_live:
-                self._terminal().print(safe(text), style=style, markup=False, highlight=False, soft_wrap=True)
-            elif self._live is not None:
-                self._terminal().print(safe(text), markup=False, highlight=False, soft_wrap=True)
+            if self._live is not None or (style and self.is_live):
+                self._terminal().print(safe(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
             else:
-                _write_all(sys.stderr, f"{safe(text)}\n".encode(sys.stderr.encoding, "backslashreplace"))
+                line = f"{safe(text)}\n".encode(sys.stderr.encoding, "backslashreplace")
+                _write_all(sys.stderr, line, self.gave_up)
         except OSError:
             pass  # nobody to tell
 
@@ -190,7 +189,8 @@ class Output:
         if self._console is None:
             from rich.console import Console
 
-            self._console = Console(stderr=True, highlight=False, no_color=bool(self._environ.get("NO_COLOR")))
+            no_color = bool(self._environ.get("NO_COLOR"))
+            self._console = Console(stderr=True, emoji=False, highlight=False, no_color=no_color)
         return self._console
 
 
@@ -228,7 +228,7 @@ def _name(text: str) -> bytes:
 
 
 def _write_all(stream: TextIO, data: bytes, gave_up: Callable[[], bool] = lambda: False) -> None:
-    """Write all of `data`, part by part: a reader that does not read holds up nothing but its own output.
+    """Write all of `data`, part by part, waiting for the reader no longer than until `gave_up` says so.
 
     Raises TimeoutError once `gave_up` says so, BrokenPipeError where the reader left, OSError for the rest.
     """

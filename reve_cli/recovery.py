@@ -3,24 +3,28 @@
 from collections.abc import Sequence
 
 from reve_cli.models import Task
-from reve_cli.naming import Naming, Values
+from reve_cli.naming import Naming, Values, numbered
 from reve_cli.output import quote
 
 
 def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> str:
     """What finishes `task`: waiting for its job, or, where no job is known, the same request with the same key.
 
-    `naming`: where its images go, or None where none were to be saved. Some may be there already: these are ours.
+    `naming`: where its images go, or None where none were to be saved. Where some of them are saved already, the names
+    are all ours: those that were asked for, or, where one of these was taken, such as hold the job's id.
     """
     out: list[str] = []
     if naming is not None:
-        out = [f"--out={naming.as_option(Values.of(task))}", *(["--force"] if naming.force or task.files else [])]
+        option = naming.as_option(Values.of(task))
+        if not naming.meant(task):
+            option = numbered(option, str(task.job_id))
+        out = [f"--out={option}", *(["--force"] if naming.force or task.files else [])]
     if task.job_id:
         words = ["reve", "wait", task.job_id, *out, *flags]
     else:
         words = ["reve", "generate", *_options(task), *(out or ["--no-wait"]), *flags]
         words += ["--", task.request.prompt if task.request else ""]
-    from_stdin = "echo - | " if words[-1] == "-" else ""  # a prompt that is a hyphen can only come from there
+    from_stdin = "printf %s - | " if words[-1] == "-" else ""  # a prompt that is a hyphen can only come from there
     return from_stdin + " ".join(map(quote, words))
 
 

@@ -172,7 +172,8 @@ class Runtime:
         return 0
 
     def _saver(self, naming: Naming) -> "Saver":
-        from reve_cli.download import Images, Origins, Saver
+        from reve_cli.download import Images, Saver
+        from reve_cli.origins import Origins
 
         process = self.process
         images = Images(

@@ -94,7 +94,7 @@ def test_a_prompt_that_is_a_hyphen_is_finished_from_standard_input(reve: Reve, s
     simulate(faults=parse_faults("submit:drop-before"))
     result = reve("generate", "-", "--no-wait", stdin=b"-\n")
     assert result.code == 75
-    assert result.stderr.splitlines()[-1].startswith("echo - | reve generate ")
+    assert result.stderr.splitlines()[-1].startswith("printf %s - | reve generate ")
 
 
 @pytest.mark.parametrize(("fault", "code"), [("402", 4), ("401", 3), ("403", 3)])

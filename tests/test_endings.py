@@ -11,7 +11,8 @@ JOB = "3f2a9c1e-0000-4000-8000-000000000001"
 
 
 def task(phase: Phase, *, job: bool = True, ours: bool = True) -> Task:
-    return Task(1, phase, request=ImageRequest("fox") if ours else None, job_id=JOB if job else None)
+    seen = Job(JOB, "COMPLETED") if phase in ("completed", "saving") else None
+    return Task(1, phase, request=ImageRequest("fox") if ours else None, job_id=JOB if job else None, job=seen)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,7 @@ def task(phase: Phase, *, job: bool = True, ours: bool = True) -> Task:
         ("accepted", True, True, "saved", "unfinished", 75),
         ("accepted", True, False, "ended", "unfinished", 75),
         ("accepted", True, False, "seen", "timed_out", 6),
+        ("accepted", True, False, "saved if ended", "timed_out", 6),
         ("completed", True, True, "saved", "unsaved", 75),
         ("saving", True, False, "saved", "unsaved", 75),
         ("saving", True, False, "saved if ended", "unsaved", 75),
@@ -79,3 +81,19 @@ def test_only_a_whole_job_has_no_error() -> None:
         assert error is not None
         assert error.code == code
         assert len(error.message) < 500
+
+
+def problem(code: ErrorCode, hint: str | None = None) -> ReveError:
+    return ReveError(code, code, hint=hint)
+
+
+def test_of_several_images_what_is_missing_comes_before_what_has_to_be_moved() -> None:
+    moved, again = problem("saved_elsewhere", "mv a b"), problem("saved_elsewhere", "mv c d")
+    assert endings.of_images([None, None]) is None
+    assert endings.of_images([None, moved]) is moved
+    both = endings.of_images([moved, None, again])
+    assert both is not None
+    assert both.hint == "mv a b && mv c d"
+    missing = endings.of_images([moved, problem("expired"), problem("unsaved"), moved])
+    assert missing is not None
+    assert missing.code == "unsaved"

@@ -22,6 +22,7 @@ LAYERS = (
     {"config", "output"},
     {"process", "sandbox"},
     {"signals"},
+    {"origins"},
     {"models", "formats", "clock"},
     {"contract", "errors"},
     {"__init__"},

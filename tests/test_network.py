@@ -13,8 +13,9 @@ import pytest
 import trustme
 
 from reve_cli.clock import Deadline, Limits, Stop
-from reve_cli.download import Images, Origins, Unusable, is_public
+from reve_cli.download import Images, Unusable
 from reve_cli.http import tls_context
+from reve_cli.origins import Origins, is_public
 from reve_cli.sandbox import Fault, Sandbox
 from tests.conftest import KEY, MadeUpClock, Result, Reve
 from tests.servers import Asked, Origin, Proxy, Reply, Tap, sandbox_behind

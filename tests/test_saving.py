@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import shutil
 import stat
 import threading
@@ -48,7 +49,7 @@ def test_a_file_that_appears_meanwhile_is_not_touched(reve: Reve, sandbox: Sandb
     beside = Path(document["files"][0]["path"])
     assert beside.name == f"fox-{document['jobId']}.png"
     assert beside.read_bytes().startswith(b"\x89PNG")
-    assert result.stderr.splitlines()[-1] == f"mv -n -- {beside} fox.png"
+    assert result.stderr.splitlines()[-1] == f"mv -i -- {beside} fox.png"
 
 
 def test_force_replaces_the_file_that_was_there(reve: Reve, sandbox: Sandbox) -> None:
@@ -204,3 +205,68 @@ def test_only_whole_images_are_images(whole: bytes) -> None:
 )
 def test_other_bytes_are_no_image(data: bytes) -> None:
     assert image_format(io.BytesIO(data), len(data)) is None
+
+
+def test_two_jobs_that_come_to_have_one_name_are_both_kept(reve: Reve, sandbox: Sandbox) -> None:
+    jobs = reve("generate", "fox", "--count", "2", "--no-wait").out.split()
+    result = reve("wait", *jobs, "--out", "{slug}.png", "--force", "--json")
+    assert result.code == 75
+    paths = {document["files"][0]["path"] for document in result.documents}
+    assert len(paths) == 2
+    assert {path.name for path in Path.cwd().iterdir()} == paths
+    assert reve("wait", *jobs, "--out", "{date}.png").code == 2
+
+
+def test_force_replaces_no_further_image_that_appears_meanwhile(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:images/2"))
+    Path("fox-2.png").write_bytes(b"old")
+    os.utime("fox-2.png")
+    assert reve("generate", "fox", "--out", "fox.png", "--force").code == 0
+    assert Path("fox-2.png").read_bytes().startswith(b"\x89PNG")
+    on_image_request(sandbox, lambda: Path("cat-2.png").write_bytes(b"somebody's"))
+    assert reve("generate", "cat", "--out", "cat.png", "--force").code == 75
+    assert Path("cat-2.png").read_bytes() == b"somebody's"
+
+
+def test_the_finishing_command_spares_the_file_that_was_in_the_way(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:images/2"))
+    asked: list[int] = []
+
+    def interfere() -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            Path("fox.png").write_bytes(b"somebody's")
+        sandbox.faults = parse_faults("image:500") if 1 < len(asked) < 5 else []
+
+    on_image_request(sandbox, interfere)
+    result = reve("generate", "fox", "--out", "fox.png", "--json")
+    assert result.code == 75
+    assert reve(*shlex.split(result.document["error"]["hint"])[1:]).code == 0
+    assert Path("fox.png").read_bytes() == b"somebody's"
+    assert len(list(Path.cwd().iterdir())) == 3
+
+
+def test_an_old_job_whose_url_was_renewed_is_still_saved(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:403*3"))
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    reve.clock.advance(23.9 * 3600)
+
+    def renew() -> None:
+        sandbox.cdn_url = sandbox.cdn_url.replace("127.0.0.1", "localhost")
+
+    on_image_request(sandbox, renew)
+    assert reve("download", job, "--out", "fox.png").code == 0
+
+
+def test_a_spooled_image_that_vanishes_is_no_success(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+    unlink, link = os.unlink, os.link
+
+    def vanish(source: str, target: str) -> None:
+        link(source, target)
+        unlink(target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "link", vanish)
+        result = reve("generate", "fox", "--out", "-")
+    assert result.code == 1
+    assert result.stdout == b""

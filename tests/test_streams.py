@@ -501,3 +501,23 @@ def test_a_chain_goes_on_only_after_success(shell: Shell, live: Sandbox) -> None
 def test_the_path_can_be_taken_into_a_variable(shell: Shell) -> None:
     result = shell("""set -e; file=$(reve generate "it's \"fox\" & more" --quiet); test -s "$file"; echo ok""")
     assert (result.code, result.out, result.stderr) == (0, "ok\n", "")
+
+
+@pytest.mark.parametrize("command", ["generate - --no-wait", "status -", "wait -"])
+def test_the_time_limit_holds_for_standard_input_too(reve: Reve, live: Sandbox, command: str) -> None:
+    reader, writer = os.pipe()
+    arguments = [*command.split(), "--timeout", "1"]
+    done = subprocess.run(
+        reve.command(*arguments), stdin=reader, capture_output=True, env=reve.environ, timeout=PATIENCE, check=False
+    )
+    os.close(writer)
+    os.close(reader)
+    assert done.returncode == 6
+    assert b"standard input" in done.stderr
+    assert not live.jobs()
+
+
+def test_standard_output_that_is_a_file_is_written_under_its_other_name(shell: Shell) -> None:
+    assert shell("reve generate fox --out /dev/stdout >fox.png").code == 0
+    assert Path("fox.png").read_bytes().startswith(PNG)
+    assert Path("fox.png").read_bytes().endswith(b"IEND\xaeB`\x82")

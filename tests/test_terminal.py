@@ -352,3 +352,10 @@ def test_tmux_shows_the_same_screen(reve: Reve, live: Sandbox, tmp_path: Path) -
         assert tell("display-message", "-p", "#{cursor_flag}").strip() == "1"
     finally:
         tell("kill-server")
+
+
+def test_the_finishing_command_is_printed_to_the_letter(reve: Reve, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("submit:drop-before")
+    _, screen = shown(reve, "generate", "a :fox_face: at :1234:", "--out", "a:ok:b.png", "--timeout", "3", columns=200)
+    assert "a :fox_face: at :1234:" in screen.text
+    assert "a:ok:b.png" in screen.text

@@ -13,6 +13,6 @@ def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, forc
     """Save the images of jobs that have ended."""
     from reve_cli.inputs import earlier_jobs
 
-    tasks = earlier_jobs(jobs)
+    tasks = earlier_jobs(jobs, run.deadline)
     naming = run.naming(out, tasks, force=force)
     return run.run(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)

@@ -32,7 +32,7 @@ def generate(
     from reve_cli.models import ImageRequest
 
     request = ImageRequest(
-        prompt=inputs.read_prompt(prompt, prompt_file),
+        prompt=inputs.read_prompt(prompt, prompt_file, run.deadline),
         model=run.settings.model if model is None else model,
         aspect_ratio=run.settings.aspect_ratio if aspect_ratio is None else aspect_ratio,
         version=run.settings.model_version if model_version is None else model_version,
@@ -41,7 +41,7 @@ def generate(
     )
     tasks = inputs.new_jobs(inputs.expand(request, seed, count), idempotency_key)
     naming = None if no_wait else run.naming(out, tasks, force=force)
-    if no_wait and out is not None:
+    if no_wait and (out is not None or force):
         raise ReveError("usage", "--no-wait saves nothing: use reve wait JOB --out PATH later")
     if dry_run:
         return run.show_requests(tasks, naming)

@@ -13,7 +13,7 @@ def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: o
     """Wait until every job has ended; with --out, save its images."""
     from reve_cli.inputs import earlier_jobs
 
-    tasks = earlier_jobs(jobs)
+    tasks = earlier_jobs(jobs, run.deadline)
     if out is None:
         return run.run(tasks, "ended", "urls")
     naming = run.naming(out, tasks, force=force)

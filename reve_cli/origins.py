@@ -1,0 +1,53 @@
+"""Which addresses images may come from: public ones, or this machine, where the API is there too. Imports `models`.
+
+A server that names an image's URL must not make this program ask something inside the network that it runs in.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from reve_cli.models import is_loopback, is_web_url
+
+_NOT_PUBLIC_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_IS_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
+"""The last label of a host that is an address, however it is spelt."""
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, whatever it is wrapped in."""
+    try:
+        ip = ipaddress.ip_address(address.split("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
+        ip = inner or ip
+    return ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _GLOBAL_UNICAST)
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Which origins images may come from: public ones, this machine (where the API is there too), or both."""
+
+    public: bool
+    loopback: bool
+
+    def refuse(self, url: str) -> str | None:
+        """Why `url` may not be asked for, or None."""
+        if not is_web_url(url):
+            return "not an https URL"
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        if is_loopback(host):
+            return None if self.loopback else "on this machine"
+        if parts.scheme != "https":
+            return "not an https URL"
+        if not self.public:
+            return "not on this machine, where the sandbox is"
+        if ":" in host or _IS_NUMBER.fullmatch(host.split(".")[-1]):
+            return None if is_public(host) else "not a public address"
+        return "not a public name" if "." not in host or host.endswith(_NOT_PUBLIC_SUFFIXES) else None
