@@ -746,3 +746,21 @@ def test_no_entry_of_no_proxy_stops_a_command(
     assert reve("generate", "a red fox", "--no-wait").code == 0
     env = {"APIFRAME_BASE_URL": "https://api.reve.example"}
     assert reve("generate", "a red fox", "--no-wait", env=env).code == 6
+
+
+def test_nothing_is_submitted_once_connecting_has_outlasted_the_time_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit passes between the proxy's tunnel and the request."""
+    world.use_proxy()
+
+    class Slow(list[Asked]):
+        def append(self, asked: Asked) -> None:
+            world.reve.clock.advance(1000)
+            super().append(asked)
+
+    world.proxy.asked = Slow()
+    result = world.generate("--timeout", "60", "--json")
+    assert (result.code, result.document["error"]["exitCode"]) == (6, 6)
+    assert world.proxy.tunnels
+    assert not world.sandbox.requests
