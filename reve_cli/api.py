@@ -1,11 +1,12 @@
 """The API's endpoints: what is asked, and how the JSON that comes back becomes models. No retries, no policy.
 
-Imports `http`, `models`, `clock` and `errors`.
+Imports `http`, `models`, `clock` and `contract`.
 """
 
 from dataclasses import dataclass
 
 from reve_cli.clock import Deadline
+from reve_cli.contract import GENERATE_PATH
 from reve_cli.http import Answer, Http, http_date
 from reve_cli.models import ImageRequest, Job, job_id
 
@@ -50,7 +51,7 @@ class Api:
 
         return self.http.send(
             "POST",
-            "/v2/images/generate",
+            GENERATE_PATH,
             read,
             deadline,
             tries=self.http.limits.tries,

@@ -1,5 +1,6 @@
 """Names and limits that the API publishes. Constants only: even `--help` loads this. Imports nothing."""
 
+GENERATE_PATH = "/v2/images/generate"
 DEFAULT_MODEL = "reve-create"
 ASPECT_RATIOS = ("16:9", "9:16", "3:2", "2:3", "4:3", "3:4", "1:1")
 WEBHOOK_EVENTS = ("progress", "completed", "failed")

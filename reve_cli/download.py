@@ -26,7 +26,7 @@ import httpx
 from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ReveError
 from reve_cli.formats import Format, image_format
-from reve_cli.http import Say, new_client, proxy_for
+from reve_cli.http import Say, new_client, patience, proxy_for
 from reve_cli.models import SavedFile, Task, is_loopback
 from reve_cli.naming import Naming, Values, identity, numbered
 from reve_cli.origins import Origins, is_public
@@ -85,26 +85,24 @@ class Images:
 
     @contextlib.contextmanager
     def _stream(self, url: str, deadline: Deadline) -> Iterator[httpx.Response]:
-        left = max(deadline.left, 0.001)
-        timeout = httpx.Timeout(min(self.limits.silence, left), connect=min(self.limits.connect, left))
-        extensions = {"trace": self._guard(url)}
+        proxy, timeout = proxy_for(url), patience(self.limits, deadline)
+        client, extensions = self._client(url, proxy), {"trace": self._guard(url, direct=proxy is None)}
         headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
-        with self._client(url).stream("GET", url, timeout=timeout, headers=headers, extensions=extensions) as response:
+        with client.stream("GET", url, timeout=timeout, headers=headers, extensions=extensions) as response:
             if self._debug:
                 self._debug(f"GET image {_shown(url)} -> {response.status_code}")
             yield response
 
-    def _client(self, url: str) -> httpx.Client:
-        kind = urlsplit(url).scheme, proxy_for(url)
+    def _client(self, url: str, proxy: str | None) -> httpx.Client:
+        kind = urlsplit(url).scheme, proxy
         with self._lock:
             if kind not in self._clients:
                 self._clients[kind] = new_client(*kind, {})
             return self._clients[kind]
 
-    def _guard(self, url: str) -> Callable[[str, Mapping[str, Any]], None]:
+    def _guard(self, url: str, *, direct: bool) -> Callable[[str, Mapping[str, Any]], None]:
         """Look at the address that a name led to, before a byte is sent. A proxy's own address may be private."""
         host = urlsplit(url).hostname or ""
-        direct = proxy_for(url) is None
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
             if event == "connection.connect_tcp.complete" and direct and not is_loopback(host):

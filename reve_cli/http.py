@@ -186,6 +186,12 @@ def new_client(scheme: str, proxy: str | None, headers: Mapping[str, str]) -> ht
         raise ReveError("config", message, hint="it must be the URL of an HTTP proxy: http://host:port") from None
 
 
+def patience(limits: Limits, deadline: Deadline) -> httpx.Timeout:
+    """How long one exchange may be silent: as `limits` say, and not past `deadline`."""
+    left = max(deadline.left, 0.001)
+    return httpx.Timeout(min(limits.silence, left), connect=min(limits.connect, left))
+
+
 class Http:
     """The API's origin, the key and the patience of one run."""
 
@@ -308,9 +314,6 @@ class Http:
                     raise httpx.ConnectError("stopped before it was sent")
                 sent = True
 
-        left = max(deadline.left, 0.001)
-        wait = min(self.limits.silence, left)
-        timeout = httpx.Timeout(wait, connect=min(self.limits.connect, left))
         started = self.clock.monotonic()
         if self._debug and body is not None:
             self._debug(f"{method} {path} {cut(self._clean(body.decode()), _DEBUG_LENGTH)}")
@@ -321,7 +324,7 @@ class Http:
                 params=params,
                 content=body,
                 headers={**headers, "Content-Type": "application/json"} if body is not None else headers,
-                timeout=timeout,
+                timeout=patience(self.limits, deadline),
                 extensions={"trace": trace},
             ) as response:
                 answer = self._read(response, deadline)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reve_cli import config
 from reve_cli.clock import Deadline
+from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError
 from reve_cli.models import Task
 from reve_cli.naming import Naming, Values
@@ -163,7 +164,7 @@ class Runtime:
             self.output.document(
                 {
                     "method": "POST",
-                    "url": f"{self.settings.base_url}/v2/images/generate",
+                    "url": self.settings.base_url + GENERATE_PATH,
                     "headers": headers | given,
                     "body": task.request.wire(),
                     "out": naming.as_option(Values.of(task)) if naming else None,
