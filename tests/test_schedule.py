@@ -1,8 +1,9 @@
-"""When to poll next: the bounds hold for whatever a server may report, and the trade it was tuned for is met."""
+"""When to poll next: the bounds hold for whatever a server may report and whatever was learned, and the trade it was
+tuned for is met."""
 
 import random
-from collections.abc import Callable
-from math import exp, inf, nan
+from collections.abc import Callable, Sequence
+from math import exp, inf, isfinite, nan
 from statistics import NormalDist, fmean
 
 import pytest
@@ -14,34 +15,51 @@ from reve_cli.schedule import next_delay
 ELAPSED = st.floats(min_value=0, allow_nan=False)
 PROGRESS = st.none() | st.floats() | st.integers(-200, 300)
 JITTER = st.floats(0, 1, exclude_max=True)
+PAST = st.lists(st.floats() | st.sampled_from([0.0, 0.05, 2.0, 15.0, 1e9]), max_size=50)
 
 
 def always(value: float) -> Callable[[], float]:
     return lambda: value
 
 
-def without_jitter(elapsed: float, progress: float | None = None) -> float:
-    return next_delay(elapsed, progress, always(0.5))
+def without_jitter(elapsed: float, progress: float | None = None, past: Sequence[float] = ()) -> float:
+    return next_delay(elapsed, progress, past, always(0.5))
 
 
-@given(ELAPSED, PROGRESS, JITTER)
-@example(0.0, 5e-324, 0.0)
-@example(inf, 5e-324, 0.99)
-@example(1e308, 99.9, 0.99)
+def drawn(median: float, count: int = 40) -> list[float]:
+    """Log-normal durations, as they happen to come."""
+    chance = random.Random(1)  # noqa: S311 (a draw, not a secret)
+    return [median * exp(chance.gauss(0, 0.3)) for _ in range(count)]
+
+
+@given(ELAPSED, PROGRESS, PAST, JITTER)
+@example(0.0, 5e-324, [], 0.0)
+@example(inf, 5e-324, [], 0.99)
+@example(1e308, 99.9, [], 0.99)
+@example(0.0, None, [0.0] * 50, 0.0)
+@example(5e-324, None, [5e-324] * 50, 0.0)
+@example(inf, None, [0.0] * 50, 0.99)
+@example(1e308, None, [15.0] * 50, 0.99)
+@example(0.0, None, [1e308] * 50, 0.99)
+@example(30.0, None, [0.05] + [15.0] * 49, 0.0)
+@example(15.0, None, [15.0] * 49 + [1e9], 0.0)
 def test_a_poll_never_comes_sooner_than_a_quarter_of_a_second_nor_later_than_five_and_a_half(
-    elapsed: float, progress: float | None, jitter: float
+    elapsed: float, progress: float | None, past: list[float], jitter: float
 ) -> None:
-    assert 0.25 <= next_delay(elapsed, progress, always(jitter)) <= 5.5
+    assert 0.25 <= next_delay(elapsed, progress, past, always(jitter)) <= 5.5
 
 
-@given(ELAPSED, PROGRESS, JITTER)
-def test_the_same_arguments_give_the_same_delay(elapsed: float, progress: float | None, jitter: float) -> None:
-    assert next_delay(elapsed, progress, always(jitter)) == next_delay(elapsed, progress, always(jitter))
+@given(ELAPSED, PROGRESS, PAST, JITTER)
+def test_the_same_arguments_give_the_same_delay(
+    elapsed: float, progress: float | None, past: list[float], jitter: float
+) -> None:
+    assert next_delay(elapsed, progress, past, always(jitter)) == next_delay(elapsed, progress, past, always(jitter))
 
 
-@given(ELAPSED, JITTER)
-def test_jitter_is_at_most_ten_percent(elapsed: float, jitter: float) -> None:
-    assert 0.899 <= next_delay(elapsed, None, always(jitter)) / without_jitter(elapsed) <= 1.101
+@given(ELAPSED, PAST, JITTER)
+def test_jitter_is_at_most_ten_percent(elapsed: float, past: list[float], jitter: float) -> None:
+    delay = next_delay(elapsed, None, past, always(jitter))
+    assert 0.899 <= delay / without_jitter(elapsed, None, past) <= 1.101
 
 
 @given(st.floats(20, 1e6), st.floats(20, 1e6))
@@ -56,12 +74,12 @@ def test_a_job_of_minutes_is_polled_every_5_s(elapsed: float) -> None:
 
 @given(JITTER)
 def test_the_first_poll_comes_early(jitter: float) -> None:
-    assert 0.25 <= next_delay(0, None, always(jitter)) < 0.5
+    assert 0.25 <= next_delay(0, None, (), always(jitter)) < 0.5
 
 
-@given(ELAPSED, st.floats(0, 100, exclude_min=True, exclude_max=True))
-def test_progress_changes_a_delay_by_a_third_at_most(elapsed: float, progress: float) -> None:
-    assert 0.749 <= without_jitter(elapsed, progress) / without_jitter(elapsed) <= 1.334
+@given(ELAPSED, st.floats(0, 100, exclude_min=True, exclude_max=True), PAST)
+def test_progress_changes_a_delay_by_a_third_at_most(elapsed: float, progress: float, past: list[float]) -> None:
+    assert 0.749 <= without_jitter(elapsed, progress, past) / without_jitter(elapsed, None, past) <= 1.334
 
 
 @given(ELAPSED, st.sampled_from([0, 100, -1, 101, -0.0, nan, inf, -inf]))
@@ -74,19 +92,21 @@ def test_a_job_that_reports_little_progress_is_polled_less_than_one_that_is_near
     assert without_jitter(elapsed, 10) > without_jitter(elapsed) > without_jitter(elapsed, 99)
 
 
-def mean_lateness_and_polls(median: float, reports: Callable[[float], float | None]) -> tuple[float, float]:
-    """Of 2,000 log-normal jobs in virtual time, 30 ms a request.
+def mean_lateness_and_polls(
+    median: float, reports: Callable[[float], float | None], past: Sequence[float] = (), jobs: int = 2000
+) -> tuple[float, float]:
+    """Of log-normal jobs in virtual time, 30 ms a request.
 
     reports: the progress that the server tells, from the part of a job's duration that has passed.
     """
     jitter = random.Random(1)  # noqa: S311 (jitter, not a secret)
     spread = NormalDist(0, 0.3)
     lateness, counts = [], []
-    for number in range(2000):
-        duration = median * exp(spread.inv_cdf((number + 0.5) / 2000))
+    for number in range(jobs):
+        duration = median * exp(spread.inv_cdf((number + 0.5) / jobs))
         now, polls, progress = 0.0, 0, None
         while now < duration:
-            now += next_delay(now, progress, jitter.random) + 0.03
+            now += next_delay(now, progress, past, jitter.random) + 0.03
             progress = reports(now / duration)
             polls += 1
         lateness.append(now - duration)
@@ -131,3 +151,82 @@ def test_misleading_progress_costs_little(reports: Callable[[float], float]) -> 
     blind, misled = mean_lateness_and_polls(15, silent), mean_lateness_and_polls(15, reports)
     assert misled[0] < 1.4 * blind[0]
     assert misled[1] < 1.4 * blind[1]
+
+
+@given(ELAPSED, PROGRESS, st.lists(st.floats(0, allow_infinity=False), max_size=4), JITTER)
+@example(0.0, None, [30.0] * 4, 0.5)
+def test_a_handful_of_past_jobs_is_needed_to_learn(
+    elapsed: float, progress: float | None, past: list[float], jitter: float
+) -> None:
+    assert next_delay(elapsed, progress, past, always(jitter)) == next_delay(elapsed, progress, (), always(jitter))
+    assert without_jitter(0, None, [30.0] * 5) != without_jitter(0)
+
+
+@given(ELAPSED, PAST)
+@example(0.0, [-30.0, nan, inf, -inf, -1.0, -0.5])
+@example(0.0, [-30.0, nan, inf, -inf, 30.0, 30.0, 30.0, 30.0, 30.0])
+def test_nothing_is_learned_from_what_cannot_be_a_duration(elapsed: float, past: list[float]) -> None:
+    durations = [seconds for seconds in past if isfinite(seconds) and seconds >= 0]
+    assert without_jitter(elapsed, None, past) == without_jitter(elapsed, None, durations)
+
+
+def learned(median: float, past: float) -> tuple[float, float]:
+    """Mean lateness and polls of silent jobs with that median, when those of the past had another."""
+    return mean_lateness_and_polls(median, silent, drawn(past), 200)
+
+
+@pytest.mark.parametrize("median", [8, 15])
+def test_jobs_like_the_past_are_seen_within_0_3_s_for_20_polls(median: float) -> None:
+    lateness, polls = learned(median, median)
+    assert lateness <= 0.3
+    assert polls <= 20
+
+
+def test_jobs_of_30_s_like_the_past_are_seen_sooner_and_for_fewer_polls_than_by_one_who_has_learned_nothing() -> None:
+    lateness, polls = learned(30, 30)
+    ignorant = mean_lateness_and_polls(30, silent, (), 200)
+    assert lateness < 0.85 * ignorant[0]
+    assert polls < 0.85 * ignorant[1]
+
+
+def test_where_jobs_take_30_s_two_polls_are_enough_for_the_first_10_s() -> None:
+    past, now, polls = drawn(30), 0.0, 0
+    while (now := now + without_jitter(now, None, past) + 0.03) < 10:
+        polls += 1
+    assert polls <= 2
+
+
+@given(st.floats(1, 60))
+def test_the_first_poll_does_not_leap_over_the_time_when_jobs_end(duration: float) -> None:
+    assert without_jitter(0, None, [duration] * 40) < 1.1 * duration + 0.1
+
+
+def test_a_job_that_outlives_the_past_is_polled_ever_more_seldom() -> None:
+    delays = [without_jitter(elapsed, None, drawn(15)) for elapsed in (30, 60, 120, 300, 900)]
+    assert delays == sorted(set(delays))
+    assert without_jitter(3600, None, drawn(15)) == 5
+
+
+def test_a_past_that_misleads_costs_little() -> None:
+    """Less than the vendor's SDK is late, which makes as many polls; hardly more polls than who has learned nothing."""
+    short, long = learned(8, 30), learned(30, 15)
+    assert short[0] < 1.5
+    assert short[1] < 5
+    assert long[0] < 0.5
+    assert long[1] < 1.2 * mean_lateness_and_polls(30, silent, (), 200)[1]
+
+
+@pytest.mark.parametrize("past", [1, 0.8, 0.5])
+@pytest.mark.parametrize("duration", [2, 2.5, 3, 4, 6, 8, 15, 30])
+def test_4_jobs_at_once_make_fewer_than_400_requests_a_minute(duration: float, past: float) -> None:
+    """Where the past took as long, or less; equal durations leave polls nowhere to be saved."""
+    jitter = random.Random(1)  # noqa: S311 (jitter, not a secret)
+    durations = [max(2.0, past * duration)] * 40
+    seconds, requests, jobs = 0.0, 0, 50
+    for _ in range(jobs):
+        now, requests = 0.03, requests + 1
+        while now < duration:
+            now += next_delay(now, None, durations, jitter.random) + 0.03
+            requests += 1
+        seconds += now
+    assert 4 * 60 * requests / seconds < 400

@@ -4,6 +4,7 @@
 
 The first part is simulated, in virtual time: at most 4 jobs at once, a server that allows 500 requests a minute, the
 same durations for every policy. Each row is followed by one of 4,000 jobs, which shows what to expect on average.
+"learned" has seen 40 earlier jobs of the same kind, "wrong past" 40 of another kind.
 `--live` adds a run at real speed: `reve generate` processes and the other loops, side by side, each against a sandbox
 of its own. It takes a quarter of the jobs' total: some 150 s for 40. Progress is null throughout.
 
@@ -22,7 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,9 @@ PER_MINUTE = 500
 REQUEST_SECONDS = 0.03
 SIGMA = 0.3
 MEDIANS = {"8 s": (8,), "15 s": (15,), "30 s": (30,), "8 and 30 s": (8, 30)}
+MISTAKEN = {"8 s": (30,), "30 s": (15,)}
+"""Other medians that the past may have had."""
+PAST = 40
 MANY = 4000
 
 Policy = Callable[[int, float], float]
@@ -53,7 +57,17 @@ def vendor(polls: int, elapsed: float) -> float:
 
 
 def reve(jitter: random.Random, polls: int, elapsed: float) -> float:
-    return next_delay(elapsed, None, jitter.random)
+    return next_delay(elapsed, None, (), jitter.random)
+
+
+def learned(past: list[float], jitter: random.Random) -> Policy:
+    """In steps of 0.05 s, each worked out once: 4,000 jobs ask 100,000 times."""
+
+    @cache
+    def bounds(step: int) -> tuple[float, float]:
+        return next_delay(step / 20, None, past, lambda: 0.0), next_delay(step / 20, None, past, lambda: 1.0)
+
+    return lambda polls, elapsed: jitter.uniform(*bounds(round(elapsed * 20)))
 
 
 class Seen(NamedTuple):
@@ -78,6 +92,12 @@ def draw(medians: tuple[int, ...], jobs: int, seed: int) -> list[float]:
     durations = [medians[n % len(medians)] * math.exp(spread.inv_cdf((n + 0.5) / jobs)) for n in range(jobs)]
     random.Random(seed).shuffle(durations)  # noqa: S311 (an order, not a secret)
     return durations
+
+
+def draw_past(medians: tuple[int, ...], seed: int) -> list[float]:
+    """Durations as they happen to come: what was learned from is never spread evenly."""
+    chance = random.Random(f"past {seed}")  # noqa: S311 (a draw, not a secret)
+    return [chance.choice(medians) * math.exp(chance.gauss(0, SIGMA)) for _ in range(PAST)]
 
 
 class Limiter:
@@ -184,7 +204,7 @@ def show(durations: str, policy: str, result: Result) -> None:
     polls = statistics.fmean(seen.polls for seen in result.jobs)
     p95 = late[math.ceil(0.95 * len(late)) - 1]
     row = f"{statistics.fmean(late):7.2f} {p95:7.2f} {late[-1]:7.2f} {polls:7.1f} {result.refused:6}"
-    print(f"{durations:12} {policy:14} {len(late):5} {row}", flush=True)
+    print(f"{durations:12} {policy:16} {len(late):5} {row}", flush=True)
 
 
 def main() -> None:
@@ -196,10 +216,14 @@ def main() -> None:
     loops: dict[str, Policy] = {"fixed 2 s": fixed, "vendor's SDK": vendor}
 
     print("simulated; lateness in seconds")
-    print(f"{'median':12} {'policy':14} {'jobs':>5} {'mean':>7} {'p95':>7} {'max':>7} {'polls':>7} {'429s':>6}")
+    print(f"{'median':12} {'policy':16} {'jobs':>5} {'mean':>7} {'p95':>7} {'max':>7} {'polls':>7} {'429s':>6}")
     jitter = random.Random(options.seed)  # noqa: S311 (jitter, not a secret)
     for name, medians in MEDIANS.items():
-        for policy, delay in ({"reve": partial(reve, jitter)} | loops).items():
+        policies: dict[str, Policy] = {"reve": partial(reve, jitter)}
+        policies["reve, learned"] = learned(draw_past(medians, options.seed), jitter)
+        if name in MISTAKEN:
+            policies["reve, wrong past"] = learned(draw_past(MISTAKEN[name], options.seed), jitter)
+        for policy, delay in (policies | loops).items():
             for jobs in (options.jobs, MANY):
                 show(name, policy, simulate(delay, draw(medians, jobs, options.seed)))
 
