@@ -1,17 +1,22 @@
 """The API's endpoints: what is asked, and how the JSON that comes back becomes models. No retries, no policy.
 
-Imports `http`, `models`, `clock` and `contract`.
+Imports `http`, `models`, `clock`, `contract`, `errors`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from reve_cli.clock import Deadline
 from reve_cli.contract import GENERATE_PATH
+from reve_cli.errors import ReveError
 from reve_cli.http import Answer, Http, http_date
 from reve_cli.models import ImageRequest, Job, job_id
 
 PAGE = 100
 """Most jobs in one page."""
+_FEW = 2
+"""Tries of a question that can be done without."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,30 @@ class Page:
     cursor: str | None
 
 
+@dataclass(frozen=True)
+class Account:
+    """Whose key it is, user and team, and what time it is, by the server's clock."""
+
+    name: str
+    at: float
+
+
 class Api:
     """Apiframe v2, as far as image jobs go."""
 
     def __init__(self, http: Http) -> None:
         self.http = http
 
-    def submit(self, request: ImageRequest, idempotency_key: str, deadline: Deadline) -> Accepted:
-        """POST /v2/images/generate. Exactly these bytes and this key on every try."""
+    def submit(
+        self,
+        request: ImageRequest,
+        idempotency_key: str,
+        deadline: Deadline,
+        before: Callable[[], None],
+        *,
+        perhaps: bool,
+    ) -> Accepted:
+        """POST /v2/images/generate. Exactly these bytes and this key on every try; see `Http.send`."""
         clock = self.http.clock
         started = clock.monotonic()
 
@@ -57,6 +78,8 @@ class Api:
             tries=self.http.limits.tries,
             body=request.body(),
             headers={"Idempotency-Key": idempotency_key},
+            before=before,
+            perhaps=perhaps,
         )
 
     def job(self, identity: str, deadline: Deadline, *, tries: float) -> Job:
@@ -67,6 +90,32 @@ class Api:
             return job if job is not None and job.id == identity else None
 
         return self.http.send("GET", f"/v2/jobs/{identity}", read, deadline, tries=tries)
+
+    def account(self, deadline: Deadline) -> Account:
+        """GET /v2/me. Raises `ReveError` also where the answer does not tell the user, or the time."""
+
+        def read(answer: Answer) -> Account | None:
+            data = answer.data if isinstance(answer.data, dict) else {}
+            found = [data.get(name) for name in ("user", "team")]
+            user, team = (part.get("id") if isinstance(part, dict) else None for part in found)
+            at = http_date(answer.headers.get("date", ""))
+            return Account(f"{user} {team or ''}", at) if isinstance(user, str) and at is not None else None
+
+        return self.http.send("GET", "/v2/me", read, deadline, tries=_FEW)
+
+    def price(self, model: str, deadline: Deadline) -> float | None:
+        """GET /v2/models: the most credits that an image of `model` costs; None where that is not published."""
+
+        def read(answer: Answer) -> list[Any] | None:
+            found = answer.data.get("models") if isinstance(answer.data, dict) else answer.data
+            return found if isinstance(found, list) else None
+
+        try:
+            models = self.http.send("GET", "/v2/models", read, deadline, tries=_FEW, params={"modality": "image"})
+        except ReveError:
+            return None
+        costs = [one.get("costMax") for one in models if isinstance(one, dict) and one.get("id") == model]
+        return next((float(cost) for cost in costs if isinstance(cost, int | float) and cost >= 0), None)
 
     def page(self, cursor: str | None, deadline: Deadline, *, tries: float) -> Page:
         """GET /v2/jobs: one page, newest first. Its jobs say nothing of what was asked for."""

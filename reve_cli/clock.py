@@ -44,6 +44,11 @@ class Clock:
         """Wall time since the epoch."""
         return time.time()
 
+    def uptime(self) -> float:
+        """Since the machine was started, its sleep included: nobody can set it. Wall time where no system tells it."""
+        boottime = getattr(time, "CLOCK_BOOTTIME", None)
+        return self.now() if boottime is None else time.clock_gettime(boottime)
+
     def sleep(self, seconds: float, stop: Stop) -> None:
         """Sleep in a worker thread, no longer than until `stop`."""
         stop.wait(seconds)

@@ -21,7 +21,7 @@ TIMEOUT = 600.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What a command works with. `timeout` in seconds, `output_folder` as a path."""
+    """What a command works with. `timeout` in seconds, `output_folder` as a path, the rest by their names."""
 
     base_url: str = BASE_URL
     model: str = DEFAULT_MODEL
@@ -29,6 +29,9 @@ class Settings:
     model_version: str | None = None
     output_folder: str = "."
     timeout: float = TIMEOUT
+    max_credits_per_day: float | None = None
+    credits_per_image: float | None = None
+    history_days: float = 365.0
 
 
 def seconds(value: object) -> float:
@@ -39,6 +42,17 @@ def seconds(value: object) -> float:
         number = 0.0
     if not 0 < number <= 86400:
         raise ValueError("must be a number of seconds over 0, at most 86400")
+    return number
+
+
+def amount(value: object) -> float:
+    """A number from 0 up, of credits or of days."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 10**9:
+        raise ValueError("must be a number from 0 to 1000000000")
     return number
 
 
@@ -87,6 +101,9 @@ _SETTINGS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "model_version": ("REVE_MODEL_VERSION", _text),
     "output_folder": ("REVE_OUTPUT_FOLDER", _text),
     "timeout": ("REVE_TIMEOUT", seconds),
+    "max_credits_per_day": ("REVE_MAX_CREDITS_PER_DAY", amount),
+    "credits_per_image": ("REVE_CREDITS_PER_IMAGE", amount),
+    "history_days": ("REVE_HISTORY_DAYS", amount),
 }
 """Every setting: its name in the config file, its environment variable, and how its value is read."""
 

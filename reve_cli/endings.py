@@ -25,7 +25,7 @@ def of_job(job: Job, *, key_is_given: bool) -> ReveError | None:
         code: ErrorCode = "job_failed" if job.status == "FAILED" else "job_cancelled"
         said = f": {cut(job.error)}" if job.error else ""
         hint = "an idempotency key answers with its job for 24 hours: use a new one" if key_is_given else None
-        return ReveError(code, f"job {job.id} {job.status}{said}; not charged", hint=hint)
+        return ReveError(code, f"job {job.id} {job.status}{said}", hint=hint)
     if job.expired:
         return expired(job)
     return None if job.urls else ReveError("no_image", f"job {job.id} COMPLETED, but names no image")
@@ -54,16 +54,25 @@ def fault(error: Exception) -> ReveError:
 
 def cut_short(task: Task, why: str, *, interrupted: bool, goal: Goal) -> ReveError:
     """What a task ends with that the time limit or a signal has ended: by how far it had come."""
-    if task.phase == "intent":
+    if task.phase == "intent" and not task.was_sent:
         code: ErrorCode = "interrupted" if interrupted else "timed_out"
-        return ReveError(code, f"{why} before the request was sent: nothing was submitted")
-    if task.phase == "sending":
+        return ReveError(code, f"{why} before the request was sent")
+    if task.phase in ("intent", "sending"):
         return ReveError("unsettled", f"{why} before the request was answered")
     if task.job is None and goal in ("seen", "saved if ended"):
         return ReveError("timed_out", f"{why} before job {task.job_id} was looked up")
     if task.phase == "accepted":
         return ReveError("unfinished", f"{why} before job {task.job_id} ended")
     return ReveError("unsaved", f"{why} before all images of job {task.job_id} were saved")
+
+
+def charge(task: Task, error: ReveError) -> str:
+    """What a task that ended with `error` was charged, in words; empty where that is not this command's to say."""
+    if task.charge is not None:
+        return f"charged {task.charge:g} credits" if task.charge else "not charged"
+    if error.exit_code == 75:
+        return "charge pending"
+    return "nothing was charged" if task.request is not None and task.job_id is None else ""
 
 
 def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], str]) -> ReveError:
@@ -78,6 +87,9 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
         error = error.with_(code="download")
     elif (ours or gave_up) and error.code not in _FINAL and error.exit_code != 75:
         error = error.with_(code="unfinished", message=f"not seen to its end: {error.message}", hint=None)
+    charged = charge(task, error)
+    if charged:
+        error = error.with_(message=f"{error.message.removesuffix(':')}; {charged}" + ":" * error.message.endswith(":"))
     if error.exit_code == 75 and error.hint is None:
         said = f"{error.message}; do not submit it again, but finish it with:"
         error = error.with_(message=said, hint=recover(task))

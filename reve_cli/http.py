@@ -38,9 +38,6 @@ FOREVER = float("inf")
 _LOUD_WAIT = 2.0
 """Waits longer than this, in seconds, are announced."""
 _CONFLICT_TRIES = 3
-_KEY_LIFETIME = 23 * 3600
-"""Seconds after the first try for which the same idempotency key surely means the same job: the API keeps it for 24 h.
-Wall time: a laptop that sleeps between two tries ages the key, but not its monotonic clock."""
 _DEBUG_LENGTH = 2000
 _DEBUG_HEADERS = ("content-type", "content-length", "date", "location", "retry-after", "server", "x-request-id")
 
@@ -203,7 +200,7 @@ class Http:
         self.simulated = False
         self.trouble: str | None = None
         """What the last try came to, where it brought no answer that could be used."""
-        self._key, self._say, self._debug = key, say, debug
+        self.key, self._say, self._debug = key, say, debug
         url = urlsplit(base_url)
         self.loopback = is_loopback(url.hostname or "")
         self._client = new_client(url.scheme, proxy_for(base_url), {"X-API-Key": key})
@@ -223,21 +220,27 @@ class Http:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        before: Callable[[], None] = lambda: None,
+        perhaps: bool = False,
     ) -> T:
         """Send a request until it is answered with something that `read` can use (it answers None where not).
 
         Raises `ReveError`: after a final refusal, after `tries` tries, at the deadline, or when told to stop; also when
         the next try would be after the deadline, unless `tries` is `FOREVER`: then it waits for the deadline. For a
-        POST it is `unsettled` (exit 75) once any try may have been accepted.
+        POST it is `unsettled` (exit 75) once any try may have been accepted, be it one of another process (`perhaps`).
+        `before` is called before every try, and may raise `ReveError` to have none.
         """
-        perhaps, conflicts, number, first_try = False, 0, 0, self.clock.now()
+        conflicts = number = 0
         error = ReveError("timed_out", f"the time limit of {deadline.seconds:g} s passed before anything was sent")
         while True:
-            too_late = method == "POST" and abs(self.clock.now() - first_try) > _KEY_LIFETIME
-            if self.stop or deadline.passed or too_late:
+            if self.stop or deadline.passed:
                 if number == 0 and self.stop.signum is not None:
                     error = ReveError("interrupted", "interrupted before anything was sent")
                 raise self._settle(error, perhaps)
+            try:
+                before()
+            except ReveError as refused:
+                raise self._settle(refused, perhaps) from refused
             number += 1
             outcome = self._try(method, path, params, body, headers or {}, deadline)
             result = read(outcome) if isinstance(outcome, Answer) else None
@@ -364,7 +367,7 @@ class Http:
 
     def _clean(self, text: str) -> str:
         """Server text without the key, should a server repeat it."""
-        return text.replace(self._key, "afk_[hidden]")
+        return text.replace(self.key, "afk_[hidden]")
 
     def _cleaned(self, data: Any) -> Any:
         """Parsed JSON without the key, however it was escaped."""

@@ -9,14 +9,13 @@ import random
 import re
 import select
 import sys
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
 from reve_cli.clock import Deadline
 from reve_cli.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.errors import ReveError
-from reve_cli.models import ImageRequest, Task, is_header_text, job_id
+from reve_cli.models import ImageRequest, Task, is_header_text, job_id, new_key
 
 _LONGEST = 1 << 20
 """Bytes that are read at most: far more than a prompt, or all ids of a command, could be."""
@@ -66,16 +65,23 @@ def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageReq
     return [replace(request, seed=first + index) for index in range(count)]
 
 
-def new_jobs(requests: Sequence[ImageRequest], key: str | None) -> list[Task]:
-    """A task for each request, with the user's idempotency key or one that nobody else has."""
+def new_jobs(requests: Sequence[ImageRequest], key: str | None, scope: str | None = None) -> list[Task]:
+    """A task for each request, with the user's idempotency key, one made of a scope, or one that nobody else has."""
     if key is not None and len(requests) > 1:
         raise ReveError("usage", "--idempotency-key names one job: it cannot be used with --count over 1")
+    if key is not None and scope is not None:
+        raise ReveError("usage", "--once makes the idempotency keys: it cannot be used with --idempotency-key")
     if key is not None and (not is_header_text(key) or len(key) > IDEMPOTENCY_KEY_LIMIT):
         raise ReveError("usage", f"--idempotency-key takes 1 to {IDEMPOTENCY_KEY_LIMIT} printable ASCII characters")
-    return [
-        Task(index, "intent", request=request, idempotency_key=key or str(uuid.uuid4()), key_is_given=key is not None)
-        for index, request in enumerate(requests, start=1)
-    ]
+    if scope is not None and (not scope.strip() or any("\ud800" <= character <= "\udfff" for character in scope)):
+        raise ReveError("usage", "--once takes some text that names what is made once, such as the id of a pipeline")
+    tasks = []
+    for index, request in enumerate(requests, start=1):
+        task = Task(index, "intent", request=request, key_is_given=key is not None, scope=scope)
+        task.idempotency_key = key or new_key(scope, request, index, task.attempt)
+        task.may_renew = scope is not None
+        tasks.append(task)
+    return tasks
 
 
 def read_job_ids(arguments: Sequence[str], deadline: Deadline) -> list[str]:

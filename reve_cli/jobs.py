@@ -4,12 +4,12 @@ The main thread owns all state: it hands out work to daemon threads, takes back 
 watches the clock and the signals meanwhile. Work is one POST, one look at a job, one poll of all that are running, or
 the saving of one job's images.
 
-Imports `api`, `download`, `endings`, `schedule`, `http`, `models`, `clock`, `signals`, `errors`.
+The ledger is told each fact before the next step.
+Imports `api`, `polling`, `saving`, `ledger`, `endings`, `schedule`, `http`, `models`, `clock`, `signals`, `errors`.
 
     intent → sending → accepted → completed → saving → done
 """
 
-import contextlib
 import queue
 import random
 import threading
@@ -20,13 +20,16 @@ from functools import partial
 from typing import Protocol
 
 from reve_cli import endings
-from reve_cli.api import PAGE, Accepted, Api
+from reve_cli.api import Accepted, Api
 from reve_cli.clock import Deadline
-from reve_cli.download import Saver, Unusable
+from reve_cli.download import Unusable
 from reve_cli.endings import Goal
 from reve_cli.errors import ReveError
 from reve_cli.http import FOREVER
+from reve_cli.ledger import Ledger
 from reve_cli.models import ENDED, Job, Task, moment
+from reve_cli.polling import Found, Poller
+from reve_cli.saving import Saver
 from reve_cli.schedule import next_delay
 from reve_cli.signals import Signals
 
@@ -35,17 +38,16 @@ Then = Callable[[], None]
 
 _AT_ONCE = {"send": 4, "look": 4, "poll": 1, "save": 4}
 """How many threads do the same kind of work at once."""
-_MISSING_AT_ONCE = 10
-"""Jobs missing from the pages that are asked for by id in one poll."""
 _REPLAY_SLACK = 2.0
 """Seconds by which a job must be older than our first try to count as a replay: the server's date has whole seconds."""
 _EXPIRY = 24 * 3600
+_HOUR = 3600
+_KEY_LIFETIME = 23 * 3600
+"""Seconds after its first try for which a request may be sent again: the API keeps its key for 24 hours."""
 _LAG = 30.0
 """Seconds for which an accepted job may still be unknown to the part of the API that is asked about it."""
 _SPACING = 0.15
 """Seconds between the requests of polls, on average: 400 a minute, where 500 are allowed."""
-_QUICK = 2
-"""Tries of one question in a poll of many jobs: the next poll asks again."""
 
 
 class Watcher(Protocol):
@@ -64,6 +66,7 @@ class Engine:
     """Takes tasks to a goal. `inbox` carries what workers want done in the main thread."""
 
     api: Api
+    ledger: Ledger
     saver: Saver | None
     inbox: "queue.SimpleQueue[Then]"
     deadline: Deadline
@@ -71,6 +74,8 @@ class Engine:
     watcher: Watcher
     recover: Callable[[Task], str]
     """The command that finishes a task."""
+    past: Sequence[float] = ()
+    """Seconds that earlier jobs took, newest first."""
 
     def __post_init__(self) -> None:
         self._clock, self._stop, self._limits = self.api.http.clock, self.api.http.stop, self.api.http.limits
@@ -78,8 +83,7 @@ class Engine:
         self._goal: Goal = "seen"
         self._refusal: ReveError | None = None
         """What the API said of the key or the credits: what it says of one request it says of all."""
-        self._turn = 0
-        """Whose turn it is to be asked for by id."""
+        self._poller = Poller(self.api)
         self._barren_polls = 0
         """Polls in a row that brought nothing."""
 
@@ -94,7 +98,7 @@ class Engine:
         try:
             while (open_tasks := [task for task in tasks if task.phase != "done"]) and not self._over():
                 self._dispatch(open_tasks)
-                self._receive(min(self._until_next_poll(open_tasks), self.watcher.tick()))
+                self._receive(min(self._until_due(open_tasks), self.watcher.tick()))
             if open_tasks:
                 self._wind_down(open_tasks)
         except Exception as error:  # a fault of ours must not hide jobs that are paid for
@@ -114,30 +118,31 @@ class Engine:
     def _dispatch(self, tasks: list[Task]) -> None:
         """Start all work that can be started."""
         for task in tasks:
-            if task.phase == "intent" and self._refusal:
+            if task.phase == "intent" and self._refusal and not task.was_sent:
                 self._end(task, self._refusal)
-            elif task.phase == "intent" and self._free("send"):
+            elif task.phase == "intent" and self._free("send") and task.due <= self._clock.monotonic():
                 task.phase = "sending"
                 self._start("send", [task], partial(self._send, task))
             elif task.phase == "completed" and self._free("save"):
                 task.phase = "saving"
                 self._start("save", [task], partial(self._save, task))
-            elif task.phase == "accepted" and task.job is None and task.next_poll == 0 and self._free("look"):
-                task.next_poll = FOREVER
+            elif task.phase == "accepted" and task.job is None and task.due == 0 and self._free("look"):
+                task.due = FOREVER
                 self._start("look", [task], partial(self._look, task))
         running = [task for task in tasks if task.phase == "accepted" and task.job is not None]
-        due = any(task.next_poll <= self._clock.monotonic() for task in running)
+        due = any(task.due <= self._clock.monotonic() for task in running)
         if due and self._free("poll"):
             self._start("poll", running, lambda: self._poll(running))
 
     def _free(self, kind: str) -> bool:
         return self._busy[kind] < _AT_ONCE[kind]
 
-    def _until_next_poll(self, tasks: list[Task]) -> float:
-        if self._busy["poll"]:
-            return self.deadline.left
-        polls = (task.next_poll for task in tasks if task.phase == "accepted" and task.job)
-        return max(0.0, min(min(polls, default=FOREVER) - self._clock.monotonic(), self.deadline.left))
+    def _until_due(self, tasks: list[Task]) -> float:
+        now = self._clock.monotonic()
+        waiting = [task.due for task in tasks if task.phase == "intent" and task.due > now]
+        if not self._busy["poll"]:
+            waiting += (task.due for task in tasks if task.phase == "accepted" and task.job)
+        return max(0.0, min(min(waiting, default=FOREVER) - now, self.deadline.left))
 
     def _receive(self, seconds: float) -> bool:
         then = self._clock.receive(self.inbox, seconds, idle=not self._busy.total())
@@ -183,8 +188,29 @@ class Engine:
     def _send(self, task: Task) -> Then:
         assert task.request is not None
         assert task.idempotency_key is not None
-        accepted = self.api.submit(task.request, task.idempotency_key, self.deadline)
+        accepted = self.api.submit(
+            task.request, task.idempotency_key, self.deadline, lambda: self._permit(task), perhaps=task.was_sent
+        )
         return lambda: self._take_acceptance(task, accepted)
+
+    def _permit(self, task: Task) -> None:
+        """Before every try of a POST: note it. Raises `ReveError` where it must not be sent (again).
+
+        A key means the same job for 24 hours. Neither its age by this machine's clock, which may stand still with a
+        virtual machine, nor its age by the server's, set against a wall clock that may have been wrong, is enough.
+        """
+        if task.first_uptime is None:
+            task.first_try, task.first_uptime = self._clock.now(), self._clock.uptime()
+        age = self._clock.uptime() - task.first_uptime
+        if age > _HOUR:
+            age = max(age, abs(self.api.account(self.deadline).at - (task.first_try or 0.0)))
+        if age > _KEY_LIFETIME:
+            raise ReveError("unsettled", "it was first sent more than 23 hours ago, and is not sent again")
+        self.ledger.sending(task)
+
+    def _ask_account(self) -> Then:
+        account = self.api.account(self.deadline)
+        return lambda: self.ledger.note_account(account.name)
 
     def _look(self, task: Task) -> Then:
         patient = self._goal in ("ended", "saved")
@@ -192,38 +218,8 @@ class Engine:
         return lambda: self._take_job(task, job)
 
     def _poll(self, tasks: list[Task]) -> Then:
-        """Ask about all running jobs at once; by id about a single one, and about those that the pages leave out."""
-        single = len(tasks) == 1
-        pages = [] if single else self._pages(len(tasks))
-        found: dict[str | None, Job | ReveError] = {job.id: job for job in pages}
-        missing = [task for task in tasks if task.job_id not in found]
-        turn = self._turn % max(1, len(missing))
-        asked = (missing[turn:] + missing[:turn])[:_MISSING_AT_ONCE]
-        self._turn += len(asked)
-        for task in asked:
-            try:
-                found[task.job_id] = self._job(task, FOREVER if single else _QUICK)
-            except ReveError as error:
-                if error.exit_code == 6 and not single:
-                    break  # no answer proves nothing, and the next question would get none either
-                found[task.job_id] = error
-        return lambda: self._take_poll(tasks, found, pause=(1 + len(asked)) * _SPACING)
-
-    def _pages(self, count: int) -> list[Job]:
-        """The newest jobs, at least `count` of them if there are so many; only those whose page tells enough.
-
-        What a page leaves out, and pages that are not to be had, prove nothing: such jobs are asked for by id.
-        """
-        jobs: list[Job] = []
-        cursor: str | None = None
-        with contextlib.suppress(ReveError):
-            for _ in range(count // PAGE + 1):
-                page = self.api.page(cursor, self.deadline, tries=_QUICK)
-                jobs += (job for job in page.jobs if job.urls or job.status != "COMPLETED")
-                cursor = page.cursor
-                if cursor is None:
-                    break
-        return jobs
+        found, asked = self._poller.ask([str(task.job_id) for task in tasks], self.deadline)
+        return lambda: self._take_poll(tasks, found, pause=(1 + asked) * _SPACING)
 
     def _save(self, task: Task) -> Then:
         """Save all images of a job."""
@@ -270,27 +266,30 @@ class Engine:
         task.job_id, task.phase = accepted.job_id, "accepted"
         task.job = Job(id=accepted.job_id, status=accepted.status)
         task.accepted_at, task.asked_at = now, accepted.asked_at
-        task.next_poll = now + (0 if accepted.status in ENDED else self._delay(task))
+        self.ledger.accepted(task)
+        if self.ledger.account_is_unknown and not self._busy["account"]:
+            self._start("account", [], self._ask_account)
+        task.due = now + (0 if accepted.status in ENDED else self._delay(task))
         self.watcher.accepted(task)
         if self._goal == "accepted":
-            if task.key_is_given:  # the job may be another request's: look once
-                task.next_poll = now
+            if task.key_is_given or task.scope:  # the job may be another request's, or have failed: look once
+                task.due = now
             else:
                 self._end(task, None)
 
-    def _take_poll(self, tasks: list[Task], found: dict[str | None, Job | ReveError], pause: float) -> None:
+    def _take_poll(self, tasks: list[Task], found: Found, pause: float) -> None:
         """Take what a poll found. The next one is at least `pause` seconds away, and more where polls find nothing."""
         self._barren_polls = 0 if found else min(self._barren_polls + 1, 6)
         pause = max(pause, 2.0**self._barren_polls / 2 if self._barren_polls else 0.0)
         for task in tasks:
-            outcome = found.get(task.job_id)
+            outcome = found.get(str(task.job_id))
             if isinstance(outcome, Job):
                 self._take_job(task, outcome)
             elif outcome is not None and not self._may_yet_appear(task, outcome):
                 self._fail(task, outcome)
             else:
-                task.next_poll = self._clock.monotonic() + self._delay(task)
-            task.next_poll = max(task.next_poll, self._clock.monotonic() + pause)
+                task.due = self._clock.monotonic() + self._delay(task)
+            task.due = max(task.due, self._clock.monotonic() + pause)
 
     def _may_yet_appear(self, task: Task, error: ReveError) -> bool:
         """Whether a job that was just accepted is not known everywhere yet."""
@@ -306,9 +305,11 @@ class Engine:
             task.accepted_at = now if created is None else now - max(0.0, self._clock.now() - created)
         first = task.job is None or task.job.created_at is None
         task.job = job if job.input is not None else replace(job, input=task.job.input if task.job else None)
+        if first:
+            task.ended_before = job.ended
         if first and task.request is not None:
             self._note_replay(task, job)
-        task.next_poll = now + self._delay(task)
+        task.due = now + self._delay(task)
         if task.phase == "accepted" and (job.ended or self._goal not in ("ended", "saved")):
             self._conclude(task, job)
 
@@ -323,7 +324,12 @@ class Engine:
 
     def _conclude(self, task: Task, job: Job) -> None:
         """What to do with a job that will not be polled again."""
-        error = None if self._goal in ("accepted", "seen") else endings.of_job(job, key_is_given=task.key_is_given)
+        self.ledger.completed(task)
+        error = endings.of_job(job, key_is_given=task.key_is_given)
+        if self._goal in ("accepted", "seen"):
+            if error is not None and self._is_made_anew(task, error):
+                return
+            error = None
         if error is None and self._goal in ("saved", "saved if ended"):
             task.phase = "completed"
             if task.request is None and self.saver is not None:
@@ -335,19 +341,35 @@ class Engine:
     def _end(self, task: Task, error: ReveError | None) -> None:
         """A task is done, well or with `error`."""
         if error is not None:
+            if self._is_made_anew(task, error):
+                return
             if task.phase == "sending" and error.exit_code in (3, 4):
                 self._refusal = error
             task.error = endings.final(task, error, self._goal, self.recover)
+        self.ledger.ended(task, saved=self._goal in ("saved", "saved if ended"))
         task.phase = "done"
         self.watcher.done(task)
 
+    def _is_made_anew(self, task: Task, error: ReveError) -> bool:
+        """Begin again, with a new key, what had failed or expired before this run asked for it."""
+        over = error.code not in ("job_failed", "job_cancelled", "expired") or self._over() or bool(task.files)
+        if over or not (task.may_renew and task.ended_before and (task.adopted or task.replayed)):
+            return False
+        self.watcher.say(f"{error.message}; it had ended before: made anew, with a new key")
+        try:
+            self.ledger.renew(task, "expired" if error.code == "expired" else "failed")
+        except ReveError as refused:
+            self._end(task, refused)
+        return True
+
     def _delay(self, task: Task) -> float:
         elapsed = max(0.0, self._clock.monotonic() - (task.accepted_at or 0.0))
-        return next_delay(elapsed, task.job.progress if task.job else None, random.random)
+        return next_delay(elapsed, task.job.progress if task.job else None, self.past, random.random)
 
     def _is_old(self, job: Job) -> bool:
+        """Whether its images may be gone for good, by the server's clock: this machine's may be wrong."""
         created = moment(job.completed_at) or moment(job.created_at)
-        return created is not None and self._clock.now() - created > _EXPIRY
+        return created is not None and self.api.account(self.deadline).at - created > _EXPIRY
 
     # Winding down
 

@@ -5,9 +5,12 @@ No input, no output, no clock. Imports `contract` and `errors`.
 """
 
 import datetime
+import hashlib
 import json
 import re
+import secrets
 import unicodedata
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +18,9 @@ from urllib.parse import urlsplit
 
 from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
+
+Identity = tuple[int, int, int, int]
+"""Device, inode, size and time of change (ns): what tells one file from another under the same name."""
 
 ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 """Terminal states. Any other status, known or not, is a job that is still running."""
@@ -90,6 +96,20 @@ class ImageRequest:
             body["webhookEvents"] = list(self.webhook_events)
         return body
 
+    @classmethod
+    def from_wire(cls, data: dict[str, Any]) -> "ImageRequest":
+        """The request that has this body. Raises `ReveError` where it cannot be one."""
+        params = data.get("reveParams", {})
+        return cls(
+            prompt=data["prompt"],
+            model=data["model"],
+            seed=params.get("seed"),
+            aspect_ratio=params.get("aspect_ratio"),
+            version=params.get("version"),
+            webhook_url=data.get("webhookUrl"),
+            webhook_events=tuple(data.get("webhookEvents", ())),
+        )
+
     def matches(self, job: "Job") -> bool:
         """Whether `job` can have come from this request, as far as its `input` says what was asked for.
 
@@ -135,6 +155,14 @@ def moment(text: str | None) -> float | None:
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def iso(seconds: float | None) -> str | None:
+    """Seconds since the epoch as an ISO 8601 time in UTC, in milliseconds."""
+    if seconds is None:
+        return None
+    text = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def is_header_text(text: str) -> bool:
@@ -236,8 +264,12 @@ def _number(value: Any) -> float | None:
 
 @dataclass(frozen=True)
 class SavedFile:
-    """An image on disk: where, from which URL, how many bytes, their SHA-256 in hex, and what they really are."""
+    """An image on disk: where, from which URL, how many bytes, their SHA-256 in hex, and what they really are.
 
+    `number` counts the images of one job from 1.
+    """
+
+    number: int
     path: str
     url: str
     bytes: int
@@ -258,6 +290,17 @@ Phase = Literal["intent", "sending", "accepted", "completed", "saving", "done"]
 """How far a task has come. `done` is as far as it goes in this run, well or not."""
 
 
+def new_key(scope: str | None, request: ImageRequest, index: int, attempt: int) -> str:
+    """An idempotency key: one that nobody else has, or with a `scope` one that is the same wherever it is made.
+
+    Of the same scope and request, each `index` of a run and each `attempt` has a key of its own.
+    """
+    if scope is None:
+        return str(uuid.uuid4())
+    text = json.dumps([scope, request.body().decode(), index, attempt])
+    return f"once-{hashlib.sha256(text.encode()).hexdigest()}"
+
+
 @dataclass
 class Task:
     """One image job of this run: what was asked for, how far it has come, and what came of it."""
@@ -268,6 +311,34 @@ class Task:
     idempotency_key: str | None = None
     key_is_given: bool = False
     """The idempotency key is the user's: its job may be of an earlier command, or of another request."""
+    scope: str | None = None
+    """What `--once` was given: the key is made from it."""
+    attempt: int = 1
+    """How many keys this image has had: a job that FAILED is never made again with the same one."""
+    out: str | None = None
+    """Where the images go: an absolute template, `-` for a pipe or a device, None where nobody asked for a file."""
+    replaces: tuple[str, Identity] | None = None
+    """The file at its output path that may be replaced, and by nothing else that stands there later."""
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    """In the names of its temporary files."""
+    run: str | None = None
+    """The run that it belongs to in the journal."""
+    row: int | None = None
+    """Its row there."""
+    is_owned: bool = False
+    """The row is this process's: it alone sends the request."""
+    adopted: bool = False
+    """An earlier process had begun it."""
+    may_renew: bool = False
+    """A job that had failed or expired before this run is to be made anew."""
+    ended_before: bool = False
+    """The job had ended when this run first saw it."""
+    first_try: float | None = None
+    """Wall time of the first try of the request, in this process or an earlier one."""
+    first_uptime: float | None = None
+    """The same by a clock that nobody sets, see `Clock.uptime`."""
+    was_sent: bool = False
+    """An earlier process may have sent the request."""
     job_id: str | None = None
     job: Job | None = None
     files: list[SavedFile] = field(default_factory=list)
@@ -278,8 +349,26 @@ class Task:
     """Monotonic time of acceptance, as far as it is known."""
     asked_at: float = 0.0
     """Wall time, by the server's clock, of the first try of the request: no earlier."""
-    next_poll: float = 0.0
-    """Monotonic time at which to ask about the job again."""
+    due: float = 0.0
+    """Monotonic time at which to go on with it: to ask about its job again, or to send it."""
+
+    def renew(self) -> None:
+        """Begin anew with another key, as what became of the last one is final."""
+        assert self.request is not None
+        self.attempt += 1
+        self.idempotency_key = new_key(self.scope, self.request, self.index, self.attempt)
+        self.phase, self.row, self.job_id, self.job, self.error = "intent", None, None, None, None
+        self.first_try = self.first_uptime = self.accepted_at = self.replayed = None
+        self.asked_at = self.due = 0.0
+        self.was_sent = self.adopted = self.ended_before = False
+        self.files, self.token = [], secrets.token_hex(8)
+
+    @property
+    def charge(self) -> float | None:
+        """Credits charged; None while that is not known."""
+        if self.job is not None and self.job.status in ENDED - {"COMPLETED"}:
+            return 0.0
+        return self.job.credit_cost if self.job is not None and self.job.ended else None
 
     def document(self, simulated: bool) -> dict[str, Any]:
         """The JSON document of this job: always the full shape, in this order, null where unknown."""
@@ -296,12 +385,12 @@ class Task:
             "version": asked.version if asked else job.asked("version"),
             "urls": list(job.urls),
             "files": [saved.document() for saved in self.files],
-            "creditCost": job.credit_cost,
+            "creditCost": self.charge,
             "createdAt": job.created_at,
             "completedAt": job.completed_at,
             "expired": job.expired,
             "idempotencyKey": self.idempotency_key,
-            "adopted": False,
+            "adopted": self.adopted,
             "replayed": self.replayed,
             "simulated": simulated,
             "error": self.error.document() if self.error else None,

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reve_cli.errors import ReveError
-from reve_cli.models import Task
+from reve_cli.models import Identity, Task
 from reve_cli.output import quote
 
 FIELDS = ("index", "seed", "job", "slug", "date", "ext")
@@ -33,9 +33,6 @@ _ANY_JOB = "00000000-0000-0000-0000-000000000000"
 """As long as any job id."""
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 """Names that Windows keeps for devices, whatever their extension."""
-
-Identity = tuple[int, int, int, int]
-"""Device, inode, size and time of change (ns): what tells one file from another under the same name."""
 
 
 def slug(prompt: str) -> str:
@@ -101,6 +98,7 @@ class Naming:
         self._date = date
         self._since = time.time_ns()
         self._seen: dict[str, Identity | None] = {}
+        self._allowed: dict[str, Identity] = {}
         self._template = self._understand(out, folder, jobs)
         self._parts = _parse(self._template)
         self._folder_fields = {name for _, name in _parse(os.path.split(self._template)[0])}
@@ -143,7 +141,7 @@ class Naming:
         return {name for _, name in self._parts if name and name != "ext" and self._value(values, name) is None}
 
     def _check(self, values: Values) -> None:
-        path = self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or _ANY_JOB))
+        path = self._likely(values)
         folder = os.path.dirname(path) or "."
         unknown = self._unknown(values)
         try:
@@ -169,12 +167,46 @@ class Naming:
 
     def replaceable(self, path: str) -> Identity | None:
         """The file at `path` that may be replaced: one that was there at the start, and only with `--force`."""
+        if path in self._allowed:
+            return self._allowed[path]
         if not self.force:
             return None
         if path in self._seen:
             return self._seen[path]
         here = identity(path)
         return here if here is not None and here[3] < self._since else None
+
+    @classmethod
+    def of_row(cls, out: str, replaces: tuple[str, Identity] | None) -> "Naming":
+        """The naming of a job that an earlier command began, from its absolute template."""
+        naming = cls(out, ".", jobs=1, force=False, date="")
+        if replaces is not None:
+            naming._allowed[replaces[0]] = replaces[1]
+        return naming
+
+    def allow(self, task: Task, replaces: tuple[str, Identity]) -> None:
+        """Let `task` replace the file that the command which began it was told to replace."""
+        self._allowed[self._likely(Values.of(task))] = replaces[1]
+
+    def as_row(self, task: Task) -> tuple[str, tuple[str, Identity] | None]:
+        """What a later command needs to save `task`'s images: an absolute template, or `-`; and what it may replace."""
+        values = Values.of(task)
+        if self.to_stdout or self.device:
+            return "-", None
+        path = self._likely(values)
+        old = self._seen.get(path) if self.force else None
+        here = _here()
+        return os.path.join(_escape(here), self.as_option(values)), (os.path.join(here, path), old) if old else None
+
+    @property
+    def identity(self) -> str | None:
+        """The output in a form that tells it from others, wherever it is said; None where it is a pipe or a device."""
+        if self.to_stdout or self.device:
+            return None
+        return os.path.normpath(os.path.join(_escape(_here()), self._template))
+
+    def _likely(self, values: Values) -> str:
+        return self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or _ANY_JOB))
 
     def meant(self, task: Task) -> bool:
         """Whether all files of `task` have the names that its images were to have, and not others beside them."""
@@ -207,6 +239,13 @@ class Naming:
             return self._date
         value = getattr(values, name)
         return None if value is None else str(value)
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise ReveError("output", f"the current folder cannot be used: {error.strerror}") from error
 
 
 def numbered(path: str, number: int | str) -> str:

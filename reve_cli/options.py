@@ -1,6 +1,6 @@
 """The options that commands share, each declared once, and how a command gets those that all have.
 
-Imports `contract` and Typer, and `runtime` when a command runs: `--help` and completion load little else.
+Imports `contract`, `errors` and Typer, and `runtime` when a command runs: `--help` and completion load little else.
 """
 
 import inspect
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
+from reve_cli.errors import ReveError
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _COMMON = "Every command"
+_OPEN_STATES = ("unfinished", "intent", "sending", "accepted", "completed")
+STATES = (*_OPEN_STATES, "saved", "refused", "abandoned", "failed", "expired", "mismatch")
+"""What `--state` takes: that something is left to do, and the states of the journal, which is slow to load."""
 
 
 def _ratios(incomplete: str) -> list[str]:
@@ -25,6 +29,10 @@ def _ratios(incomplete: str) -> list[str]:
 
 def _events(incomplete: str) -> list[str]:
     return [event for event in WEBHOOK_EVENTS if event.startswith(incomplete)]
+
+
+def _states(incomplete: str) -> list[str]:
+    return [state for state in STATES if state.startswith(incomplete)]
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.", rich_help_panel=_COMMON)]
@@ -81,9 +89,39 @@ IdempotencyKey = Annotated[
         "--idempotency-key", metavar="KEY", help="The same key within 24 hours is the same job, charged once."
     ),
 ]
+Once = Annotated[
+    str | None,
+    typer.Option("--once", metavar="SCOPE", help="Make it once in this scope, such as a pipeline, on any machine."),
+]
+New = Annotated[bool, typer.Option("--new", help="Make new images; do not take up a run that was cut short.")]
+MaxCredits = Annotated[
+    float | None,
+    typer.Option("--max-credits", metavar="N", min=0, help="Refuse to begin what may cost more than this."),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[JOB]...", help="Job ids, idempotency keys or runs; without any, all that is unfinished."),
+]
+WouldDo = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Abandon = Annotated[bool, typer.Option("--abandon", help="Give these up instead: they will not be asked about again.")]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit with 5 if a job failed, 75 if one is still running.")
 ]
+
+States = Annotated[
+    list[str] | None,
+    typer.Option("--state", metavar="STATE", help=f"{', '.join(STATES)}; repeatable.", autocompletion=_states),
+]
+_WHEN = "a date, a time, or an age such as 90m, 24h, 7d, 2w"
+Since = Annotated[str | None, typer.Option("--since", metavar="WHEN", help=f"Begun then or later: {_WHEN}.")]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="WHEN", help="Begun before then; a date is that whole day.")
+]
+Search = Annotated[
+    str | None, typer.Option("--search", metavar="TEXT", help="Only with this in prompt, path, job id or key.")
+]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Show the newest N; 0 is all.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.")]
 
 _COMMON_OPTIONS = {
     "json": Json,
@@ -93,15 +131,27 @@ _COMMON_OPTIONS = {
     "api_key_file": ApiKeyFile,
     "timeout": Timeout,
 }
+_LOCAL_OPTIONS = {name: kind for name, kind in _COMMON_OPTIONS.items() if name not in ("api_key_file", "timeout")}
 
 
 def api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
     """Make a function of a `Runtime` and its own options a Typer command with the common options as well."""
+    return _with_runtime(command, _COMMON_OPTIONS)
 
+
+def local_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
+    """The same for what never asks the API. As a group's callback it is what the group does without a subcommand."""
+    return _with_runtime(command, _LOCAL_OPTIONS)
+
+
+def _with_runtime(command: "Callable[Concatenate[Runtime, P], int]", options: dict[str, Any]) -> Callable[..., int]:
     def with_runtime(ctx: typer.Context, **arguments: Any) -> int:
         from reve_cli.runtime import Runtime
 
-        common = {name: arguments.pop(name) for name in _COMMON_OPTIONS}
+        if ctx.invoked_subcommand is not None:
+            _refuse_options(ctx)
+            return 0
+        common = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
         with Runtime(ctx.obj, **common) as run:
             return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
 
@@ -114,8 +164,17 @@ def api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[.
             annotation=kind,
             default=None if name in ("api_key_file", "timeout") else False,
         )
-        for name, kind in _COMMON_OPTIONS.items()
+        for name, kind in options.items()
     ]
     with_runtime.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]
     with_runtime.__name__, with_runtime.__doc__ = command.__name__, command.__doc__
     return with_runtime
+
+
+def _refuse_options(ctx: typer.Context) -> None:
+    """Refuse a group's options where one of its subcommands follows: they would be lost on it."""
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            message = f"{parameter.opts[0]} stands before {ctx.invoked_subcommand}, whose own options stand after it"
+            raise ReveError("usage", message, hint=f"{ctx.command_path} {ctx.invoked_subcommand} --help")

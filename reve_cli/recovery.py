@@ -7,6 +7,15 @@ from reve_cli.naming import Naming, Values, numbered
 from reve_cli.output import quote
 
 
+def resume_command(name: str | None, flags: Sequence[str], *, abandon: bool = False) -> str:
+    """What finishes, or gives up, all that the journal knows under `name` (a job, an idempotency key, or a run).
+
+    None: all that it has.
+    """
+    named = [] if name is None else ["--", name] if name.startswith("-") else [name]
+    return " ".join(map(quote, ["reve", "resume", *(["--abandon"] if abandon else []), *flags, *named]))
+
+
 def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> str:
     """What finishes `task`: waiting for its job, or, where no job is known, the same request with the same key.
 

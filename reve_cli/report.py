@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from reve_cli.clock import Clock
-from reve_cli.errors import worst
+from reve_cli.errors import ReveError, worst
 from reve_cli.models import Phase, Task
 from reve_cli.output import Output, safe
 
@@ -44,8 +44,8 @@ class Report:
     def done(self, task: Task) -> None:
         """Say how a job ended, and print all results whose turn it is."""
         for number, saved in enumerate(task.files):
-            cost = task.job.credit_cost if task.job else None
-            charge = f", {cost:g} credits" if cost is not None and number == 0 else ""
+            cost = "charge not told" if task.charge is None else f"{task.charge:g} credits"
+            charge = f", {cost}" if number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
             self._output.note(f"saved {saved.path} ({saved.bytes:,} bytes{charge}){took}")
         if task.error is not None:
@@ -95,6 +95,20 @@ class Report:
             return "asking" if task.phase == "accepted" else _WORDS[task.phase]
         progress = task.job.progress
         return task.job.status if progress is None else f"{task.job.status} {progress:.0f} %"
+
+    def total(self, recover: str | None) -> None:
+        """Say what several jobs were charged together, and last the command that finishes all that are unfinished."""
+        if len(self._tasks) < 2 or not any(task.request for task in self._tasks):
+            return
+        charged = f"{sum(task.charge or 0 for task in self._tasks):g} credits"
+        pending = sum(task.error is not None and task.error.exit_code == 75 for task in self._tasks)
+        if recover:
+            message = (
+                f"{pending} of {len(self._tasks)} jobs are unfinished, {charged} charged so far; finish them with:"
+            )
+            self._output.fail(ReveError("unfinished", message, hint=recover))
+        elif not pending:
+            self._output.note(f"charged: {charged}")
 
     def exit_code(self) -> int:
         """The worst of what the jobs ended with."""

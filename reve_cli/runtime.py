@@ -6,7 +6,7 @@ sends anything never pays for it.
 
 import contextlib
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +23,12 @@ from reve_cli.process import Process
 
 if TYPE_CHECKING:
     from reve_cli.api import Api
-    from reve_cli.download import Saver
     from reve_cli.endings import Goal
+    from reve_cli.journal import Journal, Row
+    from reve_cli.ledger import Ledger
     from reve_cli.report import Shows
     from reve_cli.sandbox import Sandbox
-
+    from reve_cli.saving import Saver
 
 SANDBOX = "sandbox"
 """The sandbox's folder in the state folder."""
@@ -122,8 +123,44 @@ class Runtime:
         self.output.note("sandbox: simulated on this machine, nothing is charged")
         return simulation.url, simulation.key
 
+    def ledger(self, *, begin: bool) -> "Ledger":
+        """What is written of this run's tasks into the journal. `begin`: also where there is no journal yet."""
+        from reve_cli.ledger import Ledger
+
+        journal, lost = self.journal(begin=begin)
+        if begin and journal is None:
+            self.output.note(f"crash safety is off: {lost}")
+        http = self.api.http
+        origin, key = ("sandbox", "") if self.sandbox else (http.base_url, http.key)
+        return Ledger(
+            journal,
+            origin=origin,
+            key=key,
+            clock=self.process.clock,
+            say=self.say,
+            lost=lost,
+            keep_days=self.settings.history_days,
+        )
+
+    def journal(self, *, begin: bool) -> "tuple[Journal | None, str]":
+        """The journal, or None and why there is none."""
+        if not config.truthy(self.process.environ.get("REVE_JOURNAL", "on")):
+            return None, "REVE_JOURNAL turns the journal off"
+        if self.state is None:
+            return None, "there is no home folder to keep the journal in; set REVE_STATE_DIR"
+        from reve_cli.database import JournalError
+        from reve_cli.journal import open_journal
+
+        try:
+            journal = open_journal(self.state, self.process.clock, self.output.note, begin=begin)
+        except JournalError as error:
+            return None, str(error)
+        if journal is not None:
+            self._resources.callback(journal.close)
+        return journal, ""
+
     def naming(self, out: str | None, tasks: Sequence[Task], *, force: bool) -> Naming:
-        """Where the images of `tasks` go, by `--out`. What is known to end badly is refused here, before it costs."""
+        """Where the images of `tasks` go, by `--out`."""
         from datetime import UTC, datetime
 
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
@@ -132,27 +169,68 @@ class Runtime:
             raise ReveError("usage", f"--out {out} and --json both want standard output")
         if naming.to_stdout and stdout_is_terminal():
             raise ReveError("usage", f"--out {out} would print an image on a terminal; redirect it, or name a file")
-        naming.check(tasks)
         return naming
 
-    def run(self, tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None = None) -> int:
-        """Take `tasks` to `goal`, saving as `naming` says, printing what `shows` says. Returns the exit code."""
+    def follow(self, tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None = None) -> int:
+        """Take jobs that are named by their ids to `goal`. Returns the exit code."""
+        if naming is not None:
+            naming.check(tasks)
+        ledger = self.ledger(begin=False)
+        ledger.attach(tasks)
+        return self.run(tasks, goal, shows, ledger, (lambda _: naming) if naming else None)
+
+    def run(
+        self,
+        tasks: Sequence[Task],
+        goal: "Goal",
+        shows: "Shows",
+        ledger: "Ledger",
+        naming_of: "Callable[[Task], Naming] | None" = None,
+        rows: "Mapping[int, Row] | None" = None,
+    ) -> int:
+        """Take `tasks` to `goal`, saving where `naming_of` says, printing what `shows` says. Returns the exit code.
+
+        rows: those of tasks that are taken up, by the task's index.
+        """
         from reve_cli.jobs import Engine
-        from reve_cli.recovery import finish_command
+        from reve_cli.recovery import finish_command, resume_command
         from reve_cli.report import Report
 
+        def recover(task: Task) -> str:
+            if ledger.can_resume(task):
+                return resume_command(task.job_id or task.idempotency_key, self.flags)
+            return finish_command(task, naming_of(task) if naming_of else None, self.flags)
+
+        saver = self._saver(naming_of, ledger) if naming_of else None
+        for task in tasks:
+            if saver and rows and task.index in rows:
+                from reve_cli.takeup import recover_files
+
+                recover_files(task, rows[task.index], saver)
+        model = next((task.request.model for task in tasks if task.request), self.settings.model)
         report = Report(self.output, self.process.clock, tasks, shows, lambda: self.api.http.simulated)
         engine = Engine(
             api=self.api,
-            saver=self._saver(naming) if naming else None,
+            ledger=ledger,
+            saver=saver,
             inbox=self.inbox,
             deadline=self.deadline,
             signals=self.process.signals,
             watcher=report,
-            recover=lambda task: finish_command(task, naming, self.flags),
+            recover=recover,
+            past=ledger.durations(model),
         )
+        for task in tasks:
+            if task.phase == "done":
+                report.done(task)
         engine.run(tasks, goal)
         self.output.rest()
+        unfinished = [task for task in tasks if task.error and task.error.hint == recover(task)]
+        finish = None
+        if unfinished and all(map(ledger.can_resume, unfinished)):
+            runs = {str(task.run) for task in unfinished}
+            finish = resume_command("".join(runs) if len(runs) == 1 else None, self.flags)
+        report.total(finish)
         return report.exit_code()
 
     def show_requests(self, tasks: Sequence[Task], naming: Naming | None) -> int:
@@ -172,9 +250,10 @@ class Runtime:
             )
         return 0
 
-    def _saver(self, naming: Naming) -> "Saver":
-        from reve_cli.download import Images, Saver
+    def _saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
+        from reve_cli.download import Images
         from reve_cli.origins import Origins
+        from reve_cli.saving import Saver
 
         process = self.process
         images = Images(
@@ -185,7 +264,7 @@ class Runtime:
             debug=self.debug if self._debug else None,
         )
         self._resources.callback(images.close)
-        return Saver(images, naming, self.state, self.say)
+        return Saver(images, naming_of, self.state, self.say, ledger.publishing)
 
 
 def simulate(process: Process, port: int = 0) -> "Sandbox":

@@ -15,4 +15,4 @@ def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, forc
 
     tasks = earlier_jobs(jobs, run.deadline)
     naming = run.naming(out, tasks, force=force)
-    return run.run(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)
+    return run.follow(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)

@@ -26,6 +26,9 @@ def generate(
     no_wait: options.NoWait = False,
     dry_run: options.DryRun = False,
     idempotency_key: options.IdempotencyKey = None,
+    once: options.Once = None,
+    new: options.New = False,
+    max_credits: options.MaxCredits = None,
 ) -> int:
     """Make an image: submit the prompt, wait for the job, save what it made."""
     from reve_cli import inputs
@@ -39,12 +42,14 @@ def generate(
         webhook_url=webhook_url,
         webhook_events=tuple(webhook_event or ()),
     )
-    tasks = inputs.new_jobs(inputs.expand(request, seed, count), idempotency_key)
+    tasks = inputs.new_jobs(inputs.expand(request, seed, count), idempotency_key, once)
     naming = None if no_wait else run.naming(out, tasks, force=force)
     if no_wait and (out is not None or force):
         raise ReveError("usage", "--no-wait saves nothing: use reve wait JOB --out PATH later")
     if dry_run:
+        if naming:
+            naming.check(tasks)
         return run.show_requests(tasks, naming)
-    if naming is None:
-        return run.run(tasks, "accepted", "ids")
-    return run.run(tasks, "saved", "bytes" if naming.to_stdout else "paths", naming)
+    from reve_cli import runs
+
+    return runs.generate(run, tasks, naming, new=new, max_credits=max_credits)

@@ -33,6 +33,7 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
 def reset(ctx: typer.Context) -> None:
     """Forget the simulated jobs."""
     from reve_cli.config import state_folder
+    from reve_cli.journal import open_journal
     from reve_cli.runtime import SANDBOX
     from reve_cli.sandbox import reset as forget
 
@@ -40,3 +41,7 @@ def reset(ctx: typer.Context) -> None:
     folder = state_folder(process.environ)
     if folder:
         forget(folder / SANDBOX)
+        journal = open_journal(folder / SANDBOX, process.clock, lambda text: None, begin=False)
+        if journal:
+            journal.forget()
+            journal.close()

@@ -15,7 +15,7 @@ def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus
     from reve_cli.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
-    code = run.run(tasks, "seen", "rows")
+    code = run.follow(tasks, "seen", "rows")
     found = [task.job for task in tasks if task.job and not task.error]
     if not run.output.json and found:
         headers = ("JOB", "STATUS", "PROGRESS", "CREDITS", "CREATED", "PROMPT")

@@ -15,6 +15,6 @@ def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: o
 
     tasks = earlier_jobs(jobs, run.deadline)
     if out is None:
-        return run.run(tasks, "ended", "urls")
+        return run.follow(tasks, "ended", "urls")
     naming = run.naming(out, tasks, force=force)
-    return run.run(tasks, "saved", "bytes" if naming.to_stdout else "paths", naming)
+    return run.follow(tasks, "saved", "bytes" if naming.to_stdout else "paths", naming)

@@ -21,7 +21,7 @@ from reve_cli.sandbox.store import PRICE, JobRecord, KeyConflictError, Plan, Sto
 
 CREDITS = 100_000
 _TEAM = {"id": "5a2d0000-0000-4000-8000-000000000001", "name": "Sandbox", "customerId": None}
-_USER = {"id": "5a2d0000-0000-4000-8000-000000000002", "email": "sandbox@example.com", "role": "OWNER"}
+USER = "5a2d0000-0000-4000-8000-000000000002"
 _KEY = {"id": "5a2d0000-0000-4000-8000-000000000003", "name": "Sandbox"}
 _MODEL = {
     "id": DEFAULT_MODEL,
@@ -41,6 +41,7 @@ class Service:
 
     store: Store
     key: str
+    user: str
     plan: Callable[[], Plan]
 
 
@@ -142,7 +143,8 @@ def _list_jobs(call: Call) -> Answer:
 def _me(call: Call) -> Answer:
     service = call.service
     team = {**_TEAM, "plan": "sandbox", "credits": max(0, CREDITS - service.store.charged(call.request.now))}
-    return json_answer(200, {"user": _USER, "team": team, "apiKey": {**_KEY, "prefix": service.key[:12]}})
+    user = {"id": service.user, "email": "sandbox@example.com", "role": "OWNER"}
+    return json_answer(200, {"user": user, "team": team, "apiKey": {**_KEY, "prefix": service.key[:12]}})
 
 
 def _models(call: Call) -> Answer:

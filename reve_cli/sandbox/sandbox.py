@@ -40,7 +40,7 @@ class Sandbox:
     """The API, simulated on 127.0.0.1. Start it with `start`, or as a context manager.
 
     folder: where its jobs are kept.
-    key: the API key it wants; a random one where None.
+    key: the API key it wants; a random one where None. user: the id of the user whose key that is.
     port: of the API; any free one where 0.
     faults: what it does wrong. `self.faults` may be changed meanwhile; faults with a number of times are counted down.
     job_seconds: how long each job takes.
@@ -53,6 +53,7 @@ class Sandbox:
         folder: Path,
         *,
         key: str | None = None,
+        user: str = api.USER,
         port: int = 0,
         faults: Iterable[Fault] = (),
         job_seconds: float | Callable[[], float] = 2.0,
@@ -69,7 +70,7 @@ class Sandbox:
         self._requests_per_minute = requests_per_minute
         self._clock = clock
         self._store = Store(folder)
-        self._service = api.Service(self._store, self.key, self._plan)
+        self._service = api.Service(self._store, self.key, user, self._plan)
         self._recent: deque[float] = deque()
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []

@@ -1,0 +1,24 @@
+"""`reve resume`: finish what was begun and cut short."""
+
+from typing import TYPE_CHECKING
+
+from reve_cli import options
+from reve_cli.errors import ReveError
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
+
+
+@options.api_command
+def resume(
+    run: "Runtime",
+    jobs: options.Names = None,
+    dry_run: options.WouldDo = False,
+    abandon: options.Abandon = False,
+) -> int:
+    """Finish what is unfinished: jobs that were paid for, or may have been, and are not on disk."""
+    from reve_cli import runs
+
+    if abandon and (not jobs or dry_run):
+        raise ReveError("usage", "--abandon takes the jobs, keys or runs to give up, and no --dry-run")
+    return runs.resume(run, jobs or [], dry_run=dry_run, abandon=abandon)

@@ -1,0 +1,327 @@
+"""The journal: one SQLite file that knows every job that we mean to make, from before its request is sent.
+
+What it is for: after a crash, whatever was or may have been paid for can still be found, and nothing is sent that was
+not meant. So every fact is on the disk before the next step is taken. It never holds the API key, only a tag of it
+under a salt of its own.
+
+Imports `database`, `owners`, `clock`; slow to load, like `database`. Any thread may call any method.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from reve_cli.clock import Clock
+from reve_cli.database import Database, JournalError, open_database
+from reve_cli.owners import Owner, boot, machine
+
+if TYPE_CHECKING:
+    import sqlite3
+
+NAME = "journal.db"
+OPEN = ("intent", "sending", "accepted", "completed")
+CLOSED = ("saved", "refused", "abandoned", "failed", "expired", "mismatch")
+FREE = ("refused", "abandoned", "failed", "mismatch")
+"""States in which nothing was charged, unless the user has closed what may have been."""
+GIVEN_UP = "closed by the user"
+"""The error of a row that was begun and that the user has closed."""
+UNFINISHED = "(state IN ('intent', 'sending') OR (state IN ('accepted', 'completed') AND out IS NOT NULL))"
+"""What is still to be done, in SQL: a job that was left to run (no output) is done with once it is accepted."""
+_PROBE = f"SELECT count(*) FROM jobs WHERE {UNFINISHED}"
+_DECODED = ("out", "replaces", "files")
+"""Columns of JSON, which holds any path."""
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))));
+    CREATE TABLE accounts (
+        origin TEXT, key_tag TEXT, account TEXT NOT NULL, PRIMARY KEY (origin, key_tag)
+    );
+    CREATE TABLE runs (
+        run TEXT PRIMARY KEY, identity TEXT, origin TEXT NOT NULL, begun REAL NOT NULL, begun_uptime REAL NOT NULL,
+        machine TEXT NOT NULL, boot TEXT NOT NULL, owner TEXT, told INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX runs_by_identity ON runs (identity) WHERE NOT told;
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs, number INTEGER NOT NULL, attempt INTEGER NOT NULL,
+        key TEXT NOT NULL, key_is_given INTEGER NOT NULL, key_tag TEXT NOT NULL, scope TEXT, body TEXT,
+        model TEXT NOT NULL, out TEXT, replaces TEXT, token TEXT NOT NULL, state TEXT NOT NULL,
+        created REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, first_try REAL, first_uptime REAL, last_uptime REAL,
+        reserved REAL, charge REAL, job TEXT, made REAL, ended REAL, images INTEGER, files TEXT, error TEXT,
+        UNIQUE (run, number, attempt)
+    );
+    CREATE INDEX jobs_by_state ON jobs (state, created);
+    CREATE INDEX jobs_by_age ON jobs (created);
+    CREATE INDEX jobs_by_job ON jobs (job) WHERE job IS NOT NULL;
+    """,
+)
+
+Standing = Literal["ours", "live", "rebooted", "elsewhere"]
+"""Whose a run is: of this process (its own, or one that ended), of another that lives, of this machine before it was
+started anew, or of another machine."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A job as the journal has it. Times are in epoch seconds, `made` and `ended` by the API; `_uptime` see `Clock`.
+
+    body: the request's exact text, None once thinned. out, replaces and files: decoded JSON. current: no later attempt.
+    """
+
+    id: int
+    run: str
+    number: int
+    attempt: int
+    key: str
+    key_is_given: int
+    key_tag: str
+    scope: str | None
+    body: str | None
+    model: str
+    out: str | None
+    replaces: Any
+    token: str
+    state: str
+    created: float
+    tries: int
+    first_try: float | None
+    first_uptime: float | None
+    last_uptime: float | None
+    reserved: float | None
+    charge: float | None
+    job: str | None
+    made: float | None
+    ended: float | None
+    images: int | None
+    files: list[dict[str, Any]] | None
+    error: str | None
+    identity: str | None
+    origin: str
+    begun: float
+    begun_uptime: float
+    machine: str
+    boot: str
+    owner: str | None
+    told: int
+    account: str | None
+    current: int
+
+    @property
+    def is_unfinished(self) -> bool:
+        """The same as `UNFINISHED`."""
+        return self.state in ("intent", "sending") or (self.state in ("accepted", "completed") and self.out is not None)
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The request's body; empty where it was thinned."""
+        found: dict[str, Any] = json.loads(self.body or "{}")
+        return found
+
+
+@dataclass
+class Run:
+    """The current rows of a run, by number, and whose it is. `is_taken`: it was made this process's."""
+
+    rows: list[Row]
+    standing: Standing
+    is_taken: bool = False
+
+
+_SELECT = """SELECT jobs.*, identity, origin, begun, begun_uptime, machine, boot, owner, told,
+    (SELECT account FROM accounts WHERE accounts.origin = runs.origin AND accounts.key_tag = jobs.key_tag) AS account,
+    NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.run = jobs.run AND later.number = jobs.number
+                AND later.attempt > jobs.attempt) AS current
+    FROM jobs JOIN runs USING (run) """
+
+
+class Journal:
+    """An open journal in a state folder."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._owner: Owner | None = None
+        self._salt = str(self._database.value("SELECT value FROM meta WHERE name = 'salt'"))
+
+    def close(self) -> None:
+        self._database.close()
+        if self._owner is not None:
+            self._owner.close()
+
+    @property
+    def owner(self) -> Owner:
+        """This process. Raises JournalError where there can be no lock."""
+        try:
+            self._owner = self._owner or Owner(self._database.path.parent)
+        except OSError as error:
+            raise JournalError(f"{error.filename}: {error.strerror}") from error
+        return self._owner
+
+    def tag(self, key: str) -> str:
+        """A name for an API key that does not tell the key."""
+        return hmac.new(bytes.fromhex(self._salt), key.encode(), hashlib.sha256).hexdigest()[:16]
+
+    # Writing
+
+    def add_run(
+        self, run: str, identity: str | None, origin: str, rows: Sequence[Mapping[str, Any]], check: Callable[[], None]
+    ) -> list[int]:
+        """Note a run and all its rows in one transaction, if `check`, which may ask `spent`, does not raise.
+
+        Returns the rows' ids.
+        """
+        facts = (run, identity, origin, self._clock.now(), self._clock.uptime(), machine(), boot(), self.owner.name)
+        with self._database.transaction() as database:
+            check()
+            database.execute(
+                "INSERT INTO runs (run, identity, origin, begun, begun_uptime, machine, boot, owner)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                facts,
+            )
+            return [self._insert(database, row) for row in rows]
+
+    def add_attempt(self, row: Mapping[str, Any], check: Callable[[], None]) -> int:
+        """Note another attempt at a row of a run that is ours, if `check` does not raise."""
+        with self._database.transaction() as database:
+            check()
+            return self._insert(database, row)
+
+    def update(self, row: int, *, where: str = "1", **facts: Any) -> bool:
+        """Set facts of a row, provided that `where` holds. Returns whether it did."""
+        setters = ", ".join(f"{name} = :{name}" for name in facts)
+        with self._database.transaction() as database:
+            query = f"UPDATE jobs SET {setters} WHERE id = :row AND {where}"
+            return database.execute(query, {**facts, "row": row}).rowcount == 1
+
+    def sending(self, row: int, key_tag: str, first_try: float, first_uptime: float) -> bool:
+        """Note that a row is about to be sent. Returns whether it is ours to send."""
+        ours = "EXISTS (SELECT 1 FROM runs WHERE runs.run = jobs.run AND owner = :owner)"
+        query = (
+            "UPDATE jobs SET state = 'sending', tries = tries + 1, key_tag = :tag, first_try = :first_try,"
+            " first_uptime = :first_uptime, last_uptime = :uptime WHERE id = :row"
+            f" AND state IN ('intent', 'sending') AND (tries = 0 OR key_tag = :tag) AND {ours}"
+        )
+        values = {"row": row, "tag": key_tag, "first_try": first_try, "first_uptime": first_uptime}
+        values |= {"uptime": self._clock.uptime(), "owner": self.owner.name}
+        with self._database.transaction() as database:
+            return database.execute(query, values).rowcount == 1
+
+    def claim(self, which: str, values: Mapping[str, Any], accept: Callable[[Run], bool]) -> list[Run]:
+        """All runs that have a row for which `which` (SQL) holds, newest first.
+
+        Those that `accept` wants become this process's, unless their owner lives or is on another machine.
+        """
+        with self._database.transaction() as database:
+            found = self.runs(which, values)
+            for run in found:
+                if run.standing in ("ours", "rebooted") and accept(run):
+                    run.is_taken = True
+                    database.execute("UPDATE runs SET owner = ? WHERE run = ?", (self.owner.name, run.rows[0].run))
+        return found
+
+    def standing(self, row: Row) -> Standing:
+        """Whose a row's run is."""
+        if row.machine != machine():
+            return "elsewhere"
+        if row.owner not in (None, self.owner.name) and not self.owner.is_gone(row.owner):
+            return "live"
+        return "ours" if row.boot == boot() else "rebooted"
+
+    def end_runs(self, *, told: bool) -> None:
+        """Let go of this process's runs. `told`: their outcome was told, so that nobody takes up what is finished."""
+        finished = f"NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.run = runs.run AND {UNFINISHED})"
+        with self._database.transaction() as database:
+            database.execute(
+                f"UPDATE runs SET owner = NULL, told = max(told, :told AND {finished}) WHERE owner = :owner",
+                {"told": int(told), "owner": self.owner.name},
+            )
+
+    def note_account(self, origin: str, key_tag: str, account: str) -> None:
+        with self._database.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (origin, key_tag, account))
+
+    def forget(self) -> None:
+        """Forget everything. For simulated jobs only."""
+        with self._database.transaction() as database:
+            for table in ("jobs", "runs", "accounts"):
+                database.execute(f"DELETE FROM {table}")
+
+    def thin(self, before: float) -> None:
+        """Forget of finished rows from before a time what only their users could want: prompts, paths, files."""
+        with self._database.transaction() as database:
+            database.execute(
+                "UPDATE jobs SET body = NULL, out = NULL, replaces = NULL, files = NULL, error = NULL, scope = NULL"
+                f" WHERE created < ? AND body IS NOT NULL AND NOT {UNFINISHED}",
+                (before,),
+            )
+
+    # Reading
+
+    def runs(self, which: str, values: Mapping[str, Any]) -> list[Run]:
+        """All runs that have a row for which `which` (SQL) holds, newest first, as their current rows by number."""
+        chosen = f"run IN (SELECT run FROM jobs JOIN runs USING (run) WHERE {which}) AND current"
+        found: dict[str, list[Row]] = {}
+        for row in self.rows(f"{chosen} ORDER BY begun DESC, jobs.run, number", values):
+            found.setdefault(row.run, []).append(row)
+        return [Run(rows, self.standing(rows[0])) for rows in found.values()]
+
+    def rows(self, where: str = "1", values: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows for which `where` (SQL, may end in ORDER BY and LIMIT) holds."""
+        with self._database.transaction() as database:
+            return self._rows(database, f"WHERE {where}", values or {})
+
+    def account(self, origin: str, key_tag: str) -> str | None:
+        query = "SELECT account FROM accounts WHERE origin = ? AND key_tag = ?"
+        found = self._database.value(query, (origin, key_tag))
+        return None if found is None else str(found)
+
+    def spent(self, origin: str, since: float, price: float) -> float:
+        """Credits charged, or reserved, for what was begun after `since`; `price` where neither is known."""
+        query = (
+            "SELECT total(coalesce(charge, reserved, ?)) FROM jobs JOIN runs USING (run)"
+            f" WHERE origin = ? AND created > ? AND (state NOT IN {FREE} OR error = ?)"
+        )
+        return float(self._database.value(query, (price, origin, since, GIVEN_UP)))
+
+    def highest_charge(self, origin: str, model: str) -> float | None:
+        query = "SELECT max(charge) FROM jobs JOIN runs USING (run) WHERE origin = ? AND model = ? AND charge > 0"
+        found = self._database.value(query, (origin, model))
+        return None if found is None else float(found)
+
+    def durations(self, origin: str, model: str, count: int) -> list[float]:
+        """Seconds that the newest jobs of a model took, at most `count` of them."""
+        query = (
+            "SELECT ended - made FROM jobs JOIN runs USING (run) WHERE origin = ? AND model = ?"
+            " AND ended >= made ORDER BY created DESC LIMIT ?"
+        )
+        with self._database.transaction() as database:
+            return [float(found) for (found,) in database.execute(query, (origin, model, count))]
+
+    def _insert(self, database: "sqlite3.Connection", row: Mapping[str, Any]) -> int:
+        names = ", ".join(row)
+        places = ", ".join(f":{name}" for name in row)
+        done = database.execute(f"INSERT INTO jobs ({names}) VALUES ({places})", row)
+        assert done.lastrowid is not None
+        return done.lastrowid
+
+    def _rows(self, database: "sqlite3.Connection", rest: str, values: Mapping[str, Any]) -> list[Row]:
+        cursor = database.execute(_SELECT + rest, values)
+        names = [name for name, *_ in cursor.description]
+        found = (dict(zip(names, row, strict=True)) for row in cursor)
+        return [Row(**{**row, **{name: json.loads(row[name] or "null") for name in _DECODED}}) for row in found]
+
+
+def open_journal(folder: Path, clock: Clock, say: Callable[[str], None], *, begin: bool) -> Journal | None:
+    """The journal in `folder`; None where there is none yet and none is to be begun. A damaged one is set aside, and
+    said. Raises JournalError.
+    """
+    path = folder / NAME
+
+    def set_aside(aside: Path) -> None:
+        say(f"the journal was damaged and is kept as {aside}; a new one is begun, which does not know its jobs")
+
+    return Journal(open_database(path, _MIGRATIONS, _PROBE, set_aside), clock) if begin or path.exists() else None

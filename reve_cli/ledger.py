@@ -1,0 +1,251 @@
+"""What one run writes into the journal: each fact about its tasks, before the next step is taken.
+
+Where there is no journal to be had, a run goes on without one, and says so once; only spending caps insist on it.
+Imports `journal`'s types only, `spending`, `models`, `clock`, `errors`. Any thread may call any method.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from reve_cli.clock import Clock
+from reve_cli.errors import ErrorCode, ReveError
+from reve_cli.models import Identity, SavedFile, Task, moment
+from reve_cli.spending import Caps
+
+if TYPE_CHECKING:
+    from reve_cli.journal import Journal, Row
+
+_DAY = 24 * 3600
+_LEARN_FROM = 50
+"""Past jobs that the polling schedule learns from."""
+_REFUSALS: tuple[ErrorCode, ...] = ("usage", "invalid_request", "invalid_key", "forbidden", "insufficient_credits")
+_OPEN = ("intent", "sending", "accepted", "completed")
+_STATES: dict[ErrorCode, str] = {
+    "job_failed": "failed",
+    "job_cancelled": "failed",
+    "expired": "expired",
+    "key_mismatch": "mismatch",
+    "saved_elsewhere": "saved",
+}
+"""The state of a row whose job ended with an error that is final."""
+
+
+def identity_of(origin: str, tasks: Sequence[Task], out: str) -> str:
+    """What makes a command the same command again: the origin, the exact requests, keys that were given, the output."""
+    given = [task.idempotency_key if task.key_is_given else task.scope for task in tasks]
+    bodies = [task.request.body().decode() for task in tasks if task.request]
+    return hashlib.sha256(json.dumps([origin, out, bodies, given]).encode()).hexdigest()
+
+
+class Ledger:
+    """The journal, as far as the tasks of one run go.
+
+    origin: of the API. key: the API key, of which only a tag is kept. `lost`: why there is no journal, where none is.
+    """
+
+    def __init__(
+        self,
+        journal: "Journal | None",
+        *,
+        origin: str,
+        key: str,
+        clock: Clock,
+        say: Callable[[str], None],
+        lost: str,
+        keep_days: float,
+    ) -> None:
+        self.journal, self.origin, self._clock, self._say = journal, origin, clock, say
+        self.lost, self._keep = lost, keep_days * _DAY
+        self.tag = journal.tag(key) if journal else ""
+        self.run = uuid.uuid4().hex
+        self.caps: Caps | None = None
+        self._account: str | None = None
+
+    def can_resume(self, task: Task) -> bool:
+        """Whether `resume` can finish `task` should this process end now."""
+        return self._knows(task) and (task.is_owned or task.adopted)
+
+    def may_fetch(self, row: "Row") -> bool:
+        """Whether a row's job can be asked for: it was made here, with this key or with another of the same account."""
+        same = row.key_tag == self.tag or (row.account is not None and row.account == self.account)
+        return row.origin == self.origin and same
+
+    def begin(self, tasks: Sequence[Task], identity: str | None) -> None:
+        """Note all `tasks`, before the first of them is sent. Raises `ReveError` where a cap forbids them.
+
+        What is older than the days to keep is thinned by the way.
+        """
+        if not tasks or not self._can_keep_caps(len(tasks)):
+            return
+        for task in tasks:
+            task.run = self.run
+        rows = [self._facts(task) for task in tasks]
+
+        def prepare(journal: "Journal") -> None:
+            self._check(journal, len(rows))
+            journal.thin(self._clock.now() - self._keep)
+
+        ids = self._write(lambda j: j.add_run(self.run, identity, self.origin, rows, lambda: prepare(j)))
+        for task, row in zip(tasks, ids or [None] * len(rows), strict=True):
+            task.row, task.is_owned = row, row is not None
+        self._can_keep_caps(0)
+
+    def renew(self, task: Task, state: str) -> None:
+        """Close a task's row in `state` and note its next attempt. Raises `ReveError` like `begin`."""
+        self._update(task, where=f"state IN {_OPEN}", state=state)
+        task.renew()
+        if self._can_keep_caps(0):
+            row = self._facts(task)
+            task.row = self._write(lambda j: j.add_attempt(row, lambda: self._check(j, 1)))
+
+    def sending(self, task: Task) -> None:
+        """Note that `task` is about to be sent. Raises `ReveError` where it is not ours to send."""
+        if not self._knows(task):
+            return
+        row, first = task.row or 0, (task.first_try or 0.0, task.first_uptime or 0.0)
+        ours = self._write(lambda j: j.sending(row, self.tag, *first))
+        if ours is False:
+            raise ReveError("unsettled", "another reve, or this one with another key, has begun to send it")
+
+    def accepted(self, task: Task) -> None:
+        self._update(task, state="accepted", job=task.job_id)
+
+    def completed(self, task: Task) -> None:
+        """Note how a job ended, as the API tells it."""
+        job = task.job
+        if job is None or not job.ended:
+            return
+        state = "completed" if job.status == "COMPLETED" else "failed"
+        facts = {"charge": task.charge, "made": moment(job.created_at), "ended": moment(job.completed_at)}
+        self._update(task, where=f"state IN {_OPEN}", state=state, images=len(job.urls), **facts)
+
+    def publishing(self, task: Task, saved: SavedFile, temporary: str, identity: Identity) -> None:
+        """Note what is about to be published, under its temporary and its final name."""
+        if not task.is_owned:
+            return
+        entry = {**self._entry(saved), "temporary": temporary, "inode": list(identity[:2])}
+        others = [self._entry(file) for file in task.files if file.number != saved.number]
+        self._update(task, files=json.dumps([*others, entry]))
+
+    def ended(self, task: Task, *, saved: bool) -> None:
+        """Note what became of a task. `saved`: its images are on disk, should there be no error."""
+        error = task.error
+        if error is None:
+            if saved:
+                self._update(task, state="saved", files=json.dumps([self._entry(file) for file in task.files]))
+            return
+        said = f"{error.code}: {error.message}".encode(errors="backslashreplace").decode()
+        if error.code in _STATES:
+            facts: dict[str, Any] = {"files": json.dumps([self._entry(file) for file in task.files])}
+            if task.charge is not None:
+                facts["charge"] = task.charge
+            self._update(task, state=_STATES[error.code], error=said, **facts)
+        elif error.exit_code == 75 or not task.is_owned or task.job_id is not None:
+            self._update(task, error=said)
+        else:
+            state = "refused" if error.code in _REFUSALS else "abandoned"
+            self._update(task, where="state IN ('intent', 'sending') AND job IS NULL", state=state, error=said)
+
+    def end(self, *, told: bool) -> None:
+        """Let go of everything. `told`: the user knows what became of it, so that nothing is taken up again."""
+        if self.journal is not None:
+            self._write(lambda j: j.end_runs(told=told))
+
+    def attach(self, tasks: Sequence[Task]) -> None:
+        """Find the rows of jobs that are named by their ids, to note what is learned of them."""
+        for task in tasks:
+            task.row = self._write(partial(self._row_of, task))
+
+    def _row_of(self, task: Task, journal: "Journal") -> int | None:
+        found = journal.rows("job = :job AND origin = :origin", {"job": task.job_id, "origin": self.origin})
+        return found[-1].id if found else None
+
+    @property
+    def account(self) -> str | None:
+        """Whose key this is, user and team, where the API has told it before."""
+        if self._account is None:
+            self._account = self._write(lambda j: j.account(self.origin, self.tag))
+        return self._account
+
+    @property
+    def account_is_unknown(self) -> bool:
+        """Whether the API has yet to be asked whose key this is."""
+        return self.account is None and self.journal is not None
+
+    def note_account(self, name: str) -> None:
+        """Note whose key this is."""
+        self._account = name
+        self._write(lambda j: j.note_account(self.origin, self.tag, name))
+
+    def highest_charge(self, model: str) -> float | None:
+        """The most credits that an image of a model was charged."""
+        found = self._write(lambda j: j.highest_charge(self.origin, model))
+        return None if found is None else float(found)
+
+    def durations(self, model: str) -> list[float]:
+        """Seconds that past jobs took, newest first."""
+        return self._write(lambda j: j.durations(self.origin, model, _LEARN_FROM)) or []
+
+    def _knows(self, task: Task) -> bool:
+        return self.journal is not None and task.row is not None
+
+    def _facts(self, task: Task) -> dict[str, Any]:
+        assert task.request is not None
+        return {
+            "run": task.run,
+            "number": task.index,
+            "attempt": task.attempt,
+            "key": task.idempotency_key,
+            "key_is_given": int(task.key_is_given),
+            "key_tag": self.tag,
+            "scope": task.scope,
+            "body": task.request.body().decode(),
+            "model": task.request.model,
+            "out": None if task.out is None else json.dumps(task.out),
+            "replaces": json.dumps(task.replaces),
+            "token": task.token,
+            "state": "intent",
+            "created": self._clock.now(),
+            "reserved": self.caps.price if self.caps else None,
+        }
+
+    def _can_keep_caps(self, count: int) -> bool:
+        """Whether there is a journal. Raises `ReveError` where a cap forbids `count` images, or needs a journal."""
+        if self.caps:
+            self.caps.check_command(count)
+            if self.journal is None:
+                raise ReveError("journal", f"spending caps need the journal: {self.lost}; nothing was submitted")
+        return self.journal is not None
+
+    def _check(self, journal: "Journal", count: int) -> None:
+        if self.caps and self.caps.day is not None:
+            spent = journal.spent(self.origin, self._clock.now() - _DAY, self.caps.price)
+            self.caps.check_day(spent, count)
+
+    @staticmethod
+    def _entry(file: SavedFile) -> dict[str, Any]:
+        return {**file.document(), "path": os.path.abspath(file.path), "number": file.number}
+
+    def _update(self, task: Task, *, where: str = "1", **facts: Any) -> None:
+        if self._knows(task):
+            row = task.row or 0
+            self._write(lambda j: j.update(row, where=where, **facts))
+
+    def _write(self, work: "Callable[[Journal], Any]") -> Any:
+        """Do `work` with the journal. Where that cannot be, say so once and go on without: the answer is None."""
+        from reve_cli.database import JournalError
+
+        if self.journal is None:
+            return None
+        try:
+            return work(self.journal)
+        except JournalError as error:
+            self.journal, self.lost = None, str(error)
+            if not self.caps:
+                self._say(f"crash safety is off from here on: {error}")
+            return None

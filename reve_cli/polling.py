@@ -1,0 +1,63 @@
+"""Where many jobs stand, asked at once: by pages of the newest, and by id for those that the pages leave out.
+
+Imports `api`, `http`, `models`, `clock`, `errors`.
+"""
+
+import contextlib
+
+from reve_cli.api import PAGE, Api
+from reve_cli.clock import Deadline
+from reve_cli.errors import ReveError
+from reve_cli.http import FOREVER
+from reve_cli.models import Job
+
+Found = dict[str, Job | ReveError]
+"""What was learned of jobs, by id; a job that nothing was learned of is not in it."""
+
+_MISSING_AT_ONCE = 10
+"""Jobs missing from the pages that are asked for by id in one poll."""
+_QUICK = 2
+"""Tries of one question in a poll of many jobs: the next poll asks again."""
+
+
+class Poller:
+    """Asks about running jobs, again and again. Used by one thread at a time."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._turn = 0
+        """Whose turn it is to be asked for by id."""
+
+    def ask(self, jobs: list[str], deadline: Deadline) -> tuple[Found, int]:
+        """What can be learned of `jobs`, and how many of them were asked for by id: a single one always is."""
+        single = len(jobs) == 1
+        pages = [] if single else self._pages(len(jobs), deadline)
+        found: Found = {job.id: job for job in pages}
+        missing = [job for job in jobs if job not in found]
+        turn = self._turn % max(1, len(missing))
+        asked = (missing[turn:] + missing[:turn])[:_MISSING_AT_ONCE]
+        self._turn += len(asked)
+        for job in asked:
+            try:
+                found[job] = self._api.job(job, deadline, tries=FOREVER if single else _QUICK)
+            except ReveError as error:
+                if error.exit_code == 6 and not single:
+                    break  # no answer proves nothing, and the next question would get none either
+                found[job] = error
+        return found, len(asked)
+
+    def _pages(self, count: int, deadline: Deadline) -> list[Job]:
+        """The newest jobs, at least `count` of them if there are so many; only those whose page tells enough.
+
+        What a page leaves out, and pages that are not to be had, prove nothing: such jobs are asked for by id.
+        """
+        jobs: list[Job] = []
+        cursor: str | None = None
+        with contextlib.suppress(ReveError):
+            for _ in range(count // PAGE + 1):
+                page = self._api.page(cursor, deadline, tries=_QUICK)
+                jobs += (job for job in page.jobs if job.urls or job.status != "COMPLETED")
+                cursor = page.cursor
+                if cursor is None:
+                    break
+        return jobs

@@ -1,0 +1,248 @@
+"""Taking up what earlier processes left unfinished: rows of the journal become tasks again.
+
+Two ways lead here. `adopt`: the same `generate` is run again, and goes on with the run that was cut short. `Plan`: what
+`resume` does about each unfinished row; it charges nothing that was not begun.
+Imports `recovery`, `ledger`, `journal`, `models`, `clock`, `errors`; slow to load, like `journal`.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from reve_cli.clock import Clock
+from reve_cli.errors import ReveError
+from reve_cli.journal import GIVEN_UP, UNFINISHED, Journal, Row, Run, Standing
+from reve_cli.ledger import Ledger
+from reve_cli.models import ImageRequest, Job, Task, cut, iso, job_id
+from reve_cli.recovery import resume_command
+
+if TYPE_CHECKING:
+    from reve_cli.saving import Saver
+
+_HOUR = 3600.0
+_KEY_LIFETIME = 23 * 3600.0
+_PAUSE = 10.0
+"""Seconds after the last try of a process that crashed, before the same request is sent again: its own may be on the
+way still."""
+_LIVE = "another reve is at work on it"
+_BEGUN = ("intent", "sending", "accepted", "completed", "saved")
+_NAMED = "(job IN (SELECT value FROM json_each(:names)) OR key IN (SELECT value FROM json_each(:names))"
+_NAMED += " OR jobs.run IN (SELECT value FROM json_each(:names)))"
+
+Action = Literal["fetch", "send", "abandon", "report", "leave"]
+"""What `resume` does about a row: save its images; send its request once more, which may be what charges it; give up
+what was never sent; say that it cannot be settled from here; leave it to whom it belongs."""
+
+
+def adopt(
+    ledger: Ledger,
+    journal: Journal,
+    identity: str,
+    clock: Clock,
+    flags: Sequence[str],
+    ask_account: Callable[[], None],
+) -> list[Row]:
+    """The rows of the newest run of the same command that was cut short and is taken up; none where there is none.
+
+    Raises `ReveError` (75) where such a run is unfinished, but must not be taken up.
+    """
+    chosen = "identity = :identity AND NOT told"
+    if any(row.key_tag != ledger.tag for run in journal.runs(chosen, {"identity": identity}) for row in run.rows):
+        ask_account()
+    taken: list[Run] = []
+
+    def accept(run: Run) -> bool:
+        if taken or not _is_begun(run) or not all(ledger.may_fetch(row) for row in run.rows):
+            return False
+        first = run.rows[0]
+        age = clock.uptime() - first.begun_uptime
+        same_key = first.key_is_given or first.scope is not None  # then the API itself would know the request again
+        foreign = any(row.tries and not row.job and row.key_tag != ledger.tag for row in run.rows)
+        if run.standing == "ours" and not foreign and 0 <= age < (_KEY_LIFETIME if same_key else _HOUR):
+            taken.append(run)
+        return bool(taken)
+
+    runs = journal.claim(chosen, {"identity": identity}, accept)
+    if taken:
+        return taken[0].rows
+    for run in runs:
+        mine = all(ledger.may_fetch(row) for row in run.rows)
+        at_stake = any(row.is_unfinished and row.state != "intent" for row in run.rows)
+        if mine and at_stake and run.standing != "live":
+            begun, name = _when(run.rows[0].begun), run.rows[0].run
+            message = f"this command was begun at {begun} and is not finished; finish it (or add --new for new images):"
+            raise ReveError("unfinished", message, hint=resume_command(name, flags))
+    return []
+
+
+def _is_begun(run: Run) -> bool:
+    """Whether there is something to take up: not where everything was refused, given up, or failed."""
+    return any(row.state in _BEGUN for row in run.rows)
+
+
+def task_of(row: Row, index: int, clock: Clock, *, owned: bool) -> Task:
+    """A task that goes on where its row ends. Raises `ReveError` where the row tells too little."""
+    request = ImageRequest.from_wire(row.request) if row.body else None
+    task = Task(index, "intent", request=request, idempotency_key=row.key, key_is_given=bool(row.key_is_given))
+    task.scope, task.attempt, task.out, task.run, task.row = row.scope, row.attempt, row.out, row.run, row.id
+    task.adopted, task.is_owned = True, owned
+    task.first_try, task.first_uptime = row.first_try, row.first_uptime
+    if row.replaces:
+        task.replaces = row.replaces[0], tuple(row.replaces[1])
+    if owned:
+        task.token = row.token
+    if row.job:
+        task.phase, task.job_id = "accepted", row.job
+    elif row.state == "sending":
+        task.was_sent = True
+        waited = clock.uptime() - (row.last_uptime or 0.0)
+        task.due = clock.monotonic() + max(0.0, _PAUSE - waited)
+    return task
+
+
+def recover_files(task: Task, row: Row, saver: "Saver") -> None:
+    """Take up what is on disk of a task's images. Where that is all of them, nothing is left to be asked."""
+    saver.recover(task, row.files or [])
+    if row.images and len(task.files) >= row.images:
+        task.phase = "completed"
+        task.job = Job(
+            id=row.job or "",
+            status="COMPLETED",
+            model=row.model,
+            urls=tuple(file.url for file in sorted(task.files, key=lambda file: file.number)),
+            credit_cost=row.charge,
+            created_at=iso(row.made),
+            completed_at=iso(row.ended),
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """What `resume` does about a row, and why, where that needs saying. `owned`: the row is this process's."""
+
+    row: Row
+    action: Action
+    why: str = ""
+    owned: bool = True
+
+    def cells(self) -> list[str]:
+        """The step as a line of a table."""
+        row, why = self.row, f" ({self.why})" if self.why else ""
+        prompt = cut(str(row.request.get("prompt", "")), 60)
+        return [self.action + why, row.job or row.key, _when(row.begun), row.out or "", prompt]
+
+    def document(self) -> dict[str, Any]:
+        """The step in JSON."""
+        row = self.row
+        return {
+            "action": self.action,
+            "why": self.why or None,
+            "state": row.state,
+            "run": row.run,
+            "jobId": row.job,
+            "idempotencyKey": row.key,
+            "begunAt": iso(row.begun),
+            "out": row.out,
+            "prompt": row.request.get("prompt"),
+        }
+
+
+class Plan:
+    """What `resume` does: about all unfinished rows, or about those that `names` (jobs, keys, runs) mean.
+
+    Raises `ReveError` (code `not_found`) for a name that the journal does not know.
+    """
+
+    def __init__(self, ledger: Ledger, journal: Journal, clock: Clock, names: Sequence[str]) -> None:
+        self._ledger, self._journal, self._clock = ledger, journal, clock
+        spelled = {name: json.dumps([name, job_id(name)]) for name in names}
+        for name, spellings in spelled.items():
+            if not journal.rows(_NAMED, {"names": spellings}):
+                raise ReveError("not_found", f"the journal knows no job, key or run {name}", hint="reve history")
+        self._chosen = f"{UNFINISHED} AND {_NAMED if names else 'length(:names)'}"
+        self._values = {"names": json.dumps([*names, *map(job_id, names)])}
+
+    @property
+    def has_other_keys(self) -> bool:
+        """Whether it matters whose key this is."""
+        return any(row.key_tag != self._ledger.tag for run in self._runs() for row in run.rows)
+
+    def look(self) -> list[Step]:
+        """What would be done, without doing it."""
+        return self._steps(self._runs())
+
+    def take(self) -> list[Step]:
+        """What is to be done. The rows are this process's from now on, unless it is to leave them."""
+
+        def accept(run: Run) -> bool:
+            return any(self._ledger.may_fetch(row) for row in run.rows)
+
+        steps = self._steps(self._journal.claim(self._chosen, self._values, accept))
+        for step in steps:
+            if step.action == "abandon":
+                self._journal.update(step.row.id, where="state = 'intent'", state="abandoned")
+        return steps
+
+    def close(self) -> int:
+        """Give up all rows, but for those that a living process is at work on. Returns how many those are."""
+        closed = 0
+        for step in self.look():
+            if step.why != _LIVE:
+                error = None if step.row.state == "intent" else GIVEN_UP
+                closed += self._journal.update(step.row.id, where=UNFINISHED, state="abandoned", error=error)
+        return closed
+
+    def _runs(self) -> list[Run]:
+        return self._journal.runs(self._chosen, self._values)
+
+    def _steps(self, runs: list[Run]) -> list[Step]:
+        wanted = {row.id for row in self._journal.rows(self._chosen, self._values)}
+        rows = ((row, run.standing) for run in reversed(runs) for row in run.rows if row.id in wanted)
+        return [self._step(row, standing) for row, standing in rows]
+
+    def _step(self, row: Row, standing: Standing) -> Step:
+        if standing == "live":
+            return Step(row, "leave", _LIVE)
+        if not self._ledger.may_fetch(row):
+            return Step(row, "leave", f"it belongs to another account, or to {row.origin}")
+        if row.job:
+            return Step(row, "fetch", owned=standing != "elsewhere")
+        if standing == "elsewhere":
+            return Step(row, "leave", "only the machine that began it can send it")
+        if row.state == "intent":
+            return Step(row, "abandon", "it was never sent")
+        return self._unsettled(row, standing)
+
+    def _unsettled(self, row: Row, standing: Standing) -> Step:
+        """A request that was sent, and not answered as far as we know."""
+        if standing == "rebooted":
+            return Step(row, "report", "the machine was started anew since it was sent")
+        if row.key_tag != self._ledger.tag:
+            return Step(row, "leave", "it was sent with another API key, and only that one can find it")
+        if self._clock.uptime() - (row.first_uptime or 0.0) > _KEY_LIFETIME:
+            return Step(row, "report", "it was sent more than 23 hours ago")
+        if row.body is None or ImageRequest.from_wire(row.request).body().decode() != row.body:
+            return Step(row, "report", "this version of reve would not send the same bytes")
+        return Step(row, "send")
+
+
+def unsettled(step: Step, flags: Sequence[str]) -> ReveError:
+    """What a row ends with that cannot be settled from here: all that is needed to look for its job."""
+    row = step.row
+    sent, prompt = _when(row.first_try or row.created), cut(str(row.request.get("prompt", "")), 60)
+    message = (
+        f'the request of {sent} for "{prompt}" may have been accepted, but {step.why}: look for a job of that time in '
+        f"the Apiframe console (idempotency key {row.key}), then close it:"
+    )
+    return ReveError("unsettled", message, hint=resume_command(row.key, flags, abandon=True))
+
+
+def left(step: Step) -> ReveError:
+    """What a row ends with that was asked for by name, and is left alone."""
+    return ReveError("unfinished", f"{step.row.job or step.row.key} is left alone: {step.why}", hint="reve history")
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
