@@ -50,6 +50,8 @@ class MadeUpClock(Clock):
 
     def __init__(self) -> None:
         self._now = 1_800_000_000.0
+        self.wall_error = 0.0
+        """Seconds by which somebody has set the wall clock wrong."""
         self._lock = threading.Lock()
 
     def advance(self, seconds: float) -> None:
@@ -60,6 +62,9 @@ class MadeUpClock(Clock):
         return self._now
 
     def now(self) -> float:
+        return self._now + self.wall_error
+
+    def uptime(self) -> float:
         return self._now
 
     def sleep(self, seconds: float, stop: Stop) -> None:
@@ -169,6 +174,13 @@ def loaded(arguments: list[str], environ: Mapping[str, str] | None = None) -> tu
 def reve(home: Path) -> Reve:
     """reve without an API: no key, no sandbox."""
     return Reve(dict(os.environ), Path.cwd())
+
+
+@pytest.fixture(params=["journal", "no-journal"])
+def journal(request: pytest.FixtureRequest, reve: Reve) -> bool:
+    """Whether `reve` keeps a journal: the test is run both with one and without."""
+    reve.environ["REVE_JOURNAL"] = "on" if request.param == "journal" else "off"
+    return reve.environ["REVE_JOURNAL"] == "on"
 
 
 @pytest.fixture

@@ -11,7 +11,19 @@ from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 
 Golden = Callable[[str, str], None]
-COMMANDS = ["", "generate", "status", "wait", "download", "sandbox", "sandbox serve", "sandbox reset"]
+COMMANDS = [
+    "",
+    "generate",
+    "status",
+    "wait",
+    "download",
+    "resume",
+    "history",
+    "history show",
+    "sandbox",
+    "sandbox serve",
+    "sandbox reset",
+]
 NAMES = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
     (r"http://127\.0\.0\.1:\d+", "<origin>"),

@@ -14,13 +14,15 @@ LAYERS = (
     {"app"},
     {"completion", "commands"},
     {"options"},
+    {"runs"},
     {"runtime"},
-    {"inputs", "recovery", "report"},
-    {"jobs"},
-    {"api", "download", "schedule"},
+    {"history", "inputs", "report", "takeup"},
+    {"jobs", "recovery"},
+    {"saving", "polling", "ledger"},
+    {"api", "download", "schedule", "journal", "spending"},
     {"http", "naming", "credentials", "endings"},
-    {"config", "output"},
-    {"process", "sandbox"},
+    {"config", "output", "database"},
+    {"process", "sandbox", "owners"},
     {"signals"},
     {"origins"},
     {"models", "formats", "clock"},
@@ -29,7 +31,7 @@ LAYERS = (
 )
 """From the top down. A module may import those of lower layers, and of its own package."""
 SLOW = {"httpx", "rich", "sqlite3"}
-HOMES = {"http": {"httpx"}, "download": {"httpx"}, "output": {"rich"}, "sandbox": {"sqlite3"}}
+HOMES = {"http": {"httpx"}, "download": {"httpx"}, "output": {"rich"}, "database": {"sqlite3"}, "sandbox": {"sqlite3"}}
 """Who may import what is slow; `output` only inside its functions."""
 
 

@@ -1,0 +1,220 @@
+"""Kill `reve generate` at hundreds of points of its life, let reve finish, and count images and charges.
+
+    python -m tests.crash [--points 300] [--workers 3] [--seed N]
+
+A point is a step of the process (see `killable`), or the arrival of a request at the server. Points are taken from the
+whole life of a single `generate` and of one with `--count 8`. Each is tried twice: once followed by `reve resume`, once
+by the same command again. Afterwards, whatever the point:
+
+- every charged job has its image, whole, under the name that was asked for, and no job was made twice
+- after the same command again there are exactly as many jobs as images were asked for
+- there is no temporary file, and no unfinished row in the journal
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reve_cli.clock import Clock
+from reve_cli.journal import UNFINISHED, open_journal
+from reve_cli.sandbox import Sandbox
+from reve_cli.sandbox.picture import png
+
+ROOT = Path(__file__).parent.parent
+LATER = "11"
+"""Seconds that pass before the next command: a request is not sent again within 10 s."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a command for `count` images is killed: at its Nth step, or as the server receives its Nth request."""
+
+    count: int
+    kind: str
+    number: int
+    series: str
+
+    def __str__(self) -> str:
+        return f"--count {self.count}, {self.kind} {self.number}, then {self.series}"
+
+
+class Scene:
+    """A server, a state folder, an output folder, and the commands that are run there."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count = folder, count
+        self.work, self.state = folder / "work", folder / "state"
+        self.work.mkdir(parents=True)
+        self.sandbox = self.server()
+        self.generate = [
+            "generate",
+            "a red fox",
+            "--seed",
+            "1",
+            "--count",
+            str(count),
+            "--out",
+            str(self.work / "f.png"),
+        ]
+
+    def server(self, **more: Any) -> Sandbox:
+        """The server, or another one that goes on with its jobs."""
+        return Sandbox(self.folder / "server", job_seconds=0.3, requests_per_minute=0, **more)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("REVE_", "APIFRAME_"))}
+        return inherited | {
+            "APIFRAME_BASE_URL": self.sandbox.url,
+            "APIFRAME_API_KEY": self.sandbox.key,
+            "REVE_STATE_DIR": str(self.state),
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def start(self, arguments: Iterable[str], *options: str, **more: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "tests.killable", *options, "--", *arguments]
+        pipe = subprocess.PIPE
+        environ = {**self.environ, **more}
+        return subprocess.Popen(command, env=environ, cwd=self.work, stdout=pipe, stderr=pipe, text=True)
+
+    def run(self, arguments: Iterable[str], *options: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        process = self.start(arguments, *options, **more)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def problems(self, *, exactly: bool) -> list[str]:
+        """See `problems`."""
+        return list(problems(self.sandbox, self.work, self.state, self.count if exactly else None))
+
+
+def problems(
+    sandbox: Sandbox, work: Path, state: Path, meant: int | None, elsewhere: Mapping[int, Path] | None = None
+) -> Iterator[str]:
+    """What is wrong now that everything has been finished. Images were meant to be `f.png`, or `f-1.png` and so on.
+
+    meant: how many images were, where as many jobs must have been made. elsewhere: by seed, where an image is that
+    could not go where it was meant to.
+    """
+    jobs = sandbox.jobs()
+    seeds = Counter(int(job.body["reveParams"]["seed"]) for job in jobs)
+    if max(seeds.values(), default=0) > 1:
+        yield f"paid for twice: {seeds}"
+    if meant is not None and len(jobs) != meant:
+        yield f"{len(jobs)} jobs for {meant} images"
+    for job in jobs:
+        seed = int(job.body["reveParams"]["seed"])
+        numbered = work / f"f-{seed}.png"
+        path = (elsewhere or {}).get(seed, numbered if numbered.exists() else work / "f.png")
+        if not path.is_file():
+            yield f"charged, and not saved: {job.id} as {path.name}"
+        elif path.read_bytes() != png(job.body["prompt"], seed, None, 1, job.id):
+            yield f"{path.name} is not the image of {job.id}"
+    if len({path.name for path in work.rglob("*.png")}) < len(jobs) - len(elsewhere or {}):
+        yield f"too few files: {sorted(path.name for path in work.iterdir())}"
+    for folder in (work, state):
+        yield from (f"left behind: {path}" for path in folder.rglob(".reve-*"))
+    journal = open_journal(state, Clock(), print, begin=False)
+    if journal is not None:
+        yield from (f"unfinished: {row.state} {row.job or row.key}" for row in journal.rows(UNFINISHED))
+        journal.close()
+
+
+def port_of(sandbox: Sandbox) -> int:
+    return int(sandbox.url.rpartition(":")[2])
+
+
+def on_request(sandbox: Sandbox, number: int, action: Callable[[], object]) -> None:
+    """Do something as the server receives its `number`th request."""
+
+    class Requests(list):  # type: ignore[type-arg]
+        def append(self, request: object) -> None:
+            super().append(request)
+            if len(self) == number:
+                action()
+
+    sandbox.requests = Requests()
+
+
+def kill(scene: Scene, point: Point) -> int:
+    """Run the command up to `point`. Returns how it ended."""
+    if point.kind == "step":
+        return scene.run(scene.generate, "--step", str(point.number)).returncode
+    running: list[subprocess.Popen[str]] = []
+    on_request(scene.sandbox, point.number, lambda: running[0].kill())
+    running.append(scene.start(scene.generate))
+    running[0].communicate(timeout=120)
+    return running[0].returncode
+
+
+def attempt(point: Point) -> list[str]:
+    """Kill at `point`, finish, and tell what is wrong then."""
+    with tempfile.TemporaryDirectory() as name:
+        scene = Scene(Path(name), point.count)
+        with scene.sandbox:
+            ended = kill(scene, point)
+            command = ["resume"] if point.series == "resume" else scene.generate
+            done = scene.run(command, "--later", LATER)
+            found = scene.problems(exactly=point.series == "again")
+            in_the_way = point.series == "again" and done.returncode == 7  # it had said all that it had to say
+            if done.returncode and not in_the_way:
+                found.append(f"exit {done.returncode}: {done.stderr.strip()}")
+            if ended not in (0, -signal.SIGKILL):
+                found.append(f"ended with {ended} by itself")
+            return found
+
+
+def length(count: int) -> tuple[int, int]:
+    """How many steps, and how many requests, there are in the life of a command for `count` images."""
+    with tempfile.TemporaryDirectory() as name:
+        scene, log = Scene(Path(name), count), Path(name) / "steps"
+        with scene.sandbox:
+            done = scene.run(scene.generate, "--steps", str(log))
+            assert done.returncode == 0, done.stderr
+            return len(log.read_text().splitlines()), len(scene.sandbox.requests)
+
+
+def choose(points: int, seed: int) -> list[Point]:
+    """About `points` points, a third of them in a single image's life; all requests of it, the rest spread evenly."""
+    chosen: list[Point] = []
+    generator = random.Random(seed)  # noqa: S311 (a choice, not a secret)
+    for count, share in ((1, points // 3), (8, points - points // 3)):
+        steps, requests = length(count)
+        wanted = min(requests, max(share // 6, 1))
+        kinds = {"request": (requests, wanted), "step": (steps, max(share - wanted, 1))}
+        for kind, (last, number) in kinds.items():
+            width = last / number
+            numbers = {min(last, int(width * (part + generator.random())) + 1) for part in range(number)}
+            chosen += (Point(count, kind, at, series) for at in sorted(numbers) for series in ("resume", "again"))
+    return chosen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Kill reve at hundreds of points and count images and charges.")
+    parser.add_argument("--points", type=int, default=300)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    points = choose(options.points, options.seed)
+    bad = 0
+    with ThreadPoolExecutor(options.workers) as pool:
+        for point, problems in zip(points, pool.map(attempt, points), strict=True):
+            bad += bool(problems)
+            for problem in problems:
+                print(f"{point}: {problem}", flush=True)
+    tried = len({(point.count, point.kind, point.number) for point in points})
+    print(f"{tried} points, {len(points)} runs, {bad} with something wrong")
+    sys.exit(bad > 0)
+
+
+if __name__ == "__main__":
+    main()

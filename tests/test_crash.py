@@ -1,0 +1,18 @@
+"""A sample of the crash test; `python -m tests.crash` runs it in full."""
+
+import os
+import random
+
+import pytest
+
+from tests.crash import attempt, choose
+
+SEED = random.SystemRandom().randrange(10**6)
+"""Other points each time; the assertion names those that matter."""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+@pytest.mark.parametrize("part", range(4))
+def test_killed_anywhere_and_finished_either_way(part: int) -> None:
+    wrong = {str(point): problems for point in choose(6, SEED + part) if (problems := attempt(point))}
+    assert not wrong, f"seed {SEED + part}"

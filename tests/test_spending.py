@@ -1,0 +1,114 @@
+"""Spending caps, and the charge that every ending states."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reve_cli.sandbox import Sandbox, parse_faults
+from tests.conftest import Reve
+
+Simulate = Callable[..., Sandbox]
+
+
+def test_a_command_over_its_cap_is_refused_before_anything_is_sent(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("generate", "fox", "--count", "3", "--max-credits", "11", "--json")
+    assert (result.code, result.document["error"]["code"]) == (4, "over_cap")
+    assert "3 images of up to 4 credits each would be 12" in result.stderr
+    assert sandbox.jobs() == []
+    assert reve("generate", "fox", "--count", "3", "--max-credits", "12").code == 0
+
+
+def test_a_day_over_its_cap_is_refused_until_the_day_is_over(reve: Reve, sandbox: Sandbox) -> None:
+    reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "8"
+    assert reve("generate", "fox", "--count", "2").code == 0
+    assert reve("generate", "fox").code == 4
+    reve.clock.advance(86401)
+    assert reve("generate", "fox").code == 0
+    assert len(sandbox.jobs()) == 3
+
+
+def test_what_was_not_charged_does_not_count(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("outcome:fail*1,submit:400*1"))
+    reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "4"
+    assert reve("generate", "fox").code == 2
+    assert reve("generate", "fox").code == 5
+    assert reve("generate", "fox").code == 0
+    assert reve("generate", "fox").code == 4
+
+
+def test_what_may_yet_be_charged_counts(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("submit:drop-after"))
+    reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "4"
+    assert reve("generate", "fox").code == 75
+    assert reve("generate", "wolf").code == 4
+
+
+def test_what_the_user_has_closed_still_counts(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("submit:drop-after"))
+    reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "4"
+    key = reve("generate", "fox", "--json").document["idempotencyKey"]
+    assert reve("resume", "--abandon", key).code == 0
+    assert reve("generate", "wolf").code == 4
+
+
+def test_simulated_charges_do_not_count_against_the_real_cap(reve: Reve, sandbox: Sandbox) -> None:
+    reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "4"
+    assert reve("generate", "fox", "--sandbox").code == 0
+    assert reve("generate", "fox").code == 0
+
+
+def test_taking_a_run_up_charges_no_cap_again(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut*3"))
+    command = ("generate", "fox", "--out", "f.png", "--max-credits", "4")
+    reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "4"
+    assert reve(*command).code == 75
+    assert reve(*command).code == 0
+    assert len(sandbox.jobs()) == 1
+
+
+@pytest.mark.parametrize("faults", ["models:500", "models:404", "models:list", "models:drop-before"])
+def test_the_price_comes_from_the_next_source_that_knows_it(reve: Reve, simulate: Simulate, faults: str) -> None:
+    sandbox = simulate(faults=parse_faults(faults))
+    unknown = reve("generate", "fox", "--max-credits", "9", "--json")
+    assert (unknown.code, unknown.document["error"]["code"]) == (4, "price_unknown")
+    assert "credits_per_image" in unknown.stderr
+    assert reve("generate", "fox", "--max-credits", "9", env={"REVE_CREDITS_PER_IMAGE": "10"}).code == 4
+    assert sandbox.jobs() == []
+    assert reve("generate", "fox").code == 0
+    assert reve("generate", "fox", "--max-credits", "3").code == 4  # the journal knows a charge of 4
+    assert reve("generate", "fox", "--max-credits", "4").code == 0
+
+
+@pytest.mark.parametrize("value", ["-1", "much", "nan", "inf"])
+def test_a_cap_is_a_number(reve: Reve, value: str) -> None:
+    assert reve("generate", "fox", env={"REVE_MAX_CREDITS_PER_DAY": value}).code == 2
+
+
+@pytest.mark.parametrize(
+    ("faults", "words", "cost"),
+    [
+        ("", "4 credits", 4),
+        ("outcome:fail", "not charged", 0),
+        ("submit:400", "nothing was charged", None),
+        ("submit:503", "nothing was charged", None),
+        ("submit:drop-after", "charge pending", None),
+        ("job:502", "charge pending", None),
+        ("image:cut", "charged 4 credits", 4),
+        ("outcome:expired", "charged 4 credits", 4),
+    ],
+)
+def test_every_ending_states_the_charge(
+    reve: Reve, simulate: Simulate, faults: str, words: str, cost: int | None
+) -> None:
+    simulate(faults=parse_faults(faults))
+    result = reve("generate", "fox", "--out", "f.png", "--timeout", "60", "--json")
+    assert words in result.stderr
+    assert result.document["creditCost"] == cost
+
+
+def test_several_images_state_their_charge_together(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("outcome:fail*1"))
+    result = reve("generate", "fox", "--count", "3")
+    assert "charged: 8 credits\n" in result.stderr
+    assert len(list(Path.cwd().iterdir())) == 2
