@@ -128,7 +128,7 @@ class Runtime:
         from reve_cli.ledger import Ledger
 
         journal, lost = self.journal(begin=begin)
-        if begin and journal is None:
+        if begin and journal is None and self._keeps_a_journal:
             self.output.note(f"crash safety is off: {lost}")
         http = self.api.http
         origin, key = ("sandbox", "") if self.sandbox else (http.base_url, http.key)
@@ -142,9 +142,13 @@ class Runtime:
             keep_days=self.settings.history_days,
         )
 
+    @property
+    def _keeps_a_journal(self) -> bool:
+        return config.truthy(self.process.environ.get("REVE_JOURNAL", "on"))
+
     def journal(self, *, begin: bool) -> "tuple[Journal | None, str]":
         """The journal, or None and why there is none."""
-        if not config.truthy(self.process.environ.get("REVE_JOURNAL", "on")):
+        if not self._keeps_a_journal:
             return None, "REVE_JOURNAL turns the journal off"
         if self.state is None:
             return None, "there is no home folder to keep the journal in; set REVE_STATE_DIR"

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.sandbox.api import USER
 from tests.conftest import KEY, Result, Reve
 from tests.crash import LATER, Scene, length, on_request, port_of, problems
 
@@ -285,6 +286,28 @@ def test_another_account_or_base_url_leaves_it_alone(reve: Reve, simulate: Simul
     reve.environ |= mine
     assert reve("resume").code == 0
     all_is_well(sandbox, state)
+
+
+def test_another_account_at_the_same_url_closes_nothing(reve: Reve, simulate: Simulate, state: Path) -> None:
+    sandbox = simulate()
+    assert reve("generate", "so that the account is known", "--seed", "7", "--out", "f-7.png").code == 0
+    sandbox.faults[:] = parse_faults("image:cut")
+    assert reve(*GENERATE).code == 75
+    port = port_of(sandbox)
+    sandbox.stop()
+
+    def resume(folder: str, key: str, user: str) -> Result:
+        clock = reve.clock.now
+        with Sandbox(state.parent / folder, key=key, user=user, port=port, clock=clock, requests_per_minute=0):
+            return reve("resume", env={"APIFRAME_API_KEY": key})
+
+    theirs = resume("another", "afk_another", "5a2d0000-0000-4000-8000-00000000ffff")
+    assert theirs.code == 0
+    assert "belongs to another account" in theirs.stderr
+    unknown = resume("another", KEY, USER)  # the same key, and yet no such job there
+    assert unknown.code == 75
+    assert resume("sandbox-0", KEY, USER).code == 0
+    assert list(problems(sandbox, Path.cwd(), state, 2)) == []
 
 
 # The output
