@@ -89,7 +89,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
         output.fail(error)
         if output.json:
             from reve_cli.config import truthy
-            from reve_cli.models import Task
+            from reve_cli.tasks import Task
 
             simulated = "--sandbox" in _options(arguments) or truthy(process.environ.get("REVE_SANDBOX"))
             output.document(Task(0, "done", error=error).document(simulated))

@@ -1,14 +1,15 @@
 """What a job ends with: from what the API, the network or we ourselves say to the error that the user sees.
 
 Pure functions of a task and an error. The rule that they keep: once a job is accepted, whatever keeps it from its file
-is 75, never a refusal. Imports `models`, `errors`.
+is 75, never a refusal. Imports `tasks`, `models`, `errors`.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from reve_cli.errors import WORST_FIRST, ErrorCode, ReveError
-from reve_cli.models import Job, Task, cut
+from reve_cli.models import Job, cut
+from reve_cli.tasks import Task
 
 Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
 """How far a command takes its jobs."""
@@ -89,7 +90,9 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
         error = error.with_(code="unfinished", message=f"not seen to its end: {error.message}", hint=None)
     charged = charge(task, error)
     if charged:
-        error = error.with_(message=f"{error.message.removesuffix(':')}; {charged}" + ":" * error.message.endswith(":"))
+        error = error.with_(message=f"{error.message}; {charged}")
+    if error.code == "saved_elsewhere":
+        error = error.with_(message=f"{error.message}; to finish:")
     if error.exit_code == 75 and error.hint is None:
         said = f"{error.message}; do not submit it again, but finish it with:"
         error = error.with_(message=said, hint=recover(task))

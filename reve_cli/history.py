@@ -13,8 +13,8 @@ from typing import Any
 
 from reve_cli.database import JournalError
 from reve_cli.errors import ReveError
-from reve_cli.journal import CLOSED, FREE, OPEN, UNFINISHED, Journal, Row
-from reve_cli.models import iso, job_id
+from reve_cli.journal import CLOSED, FREE, GIVEN_UP, OPEN, UNFINISHED, Journal, Row
+from reve_cli.models import iso, job_id, whole
 from reve_cli.output import Output, safe
 
 STATES = ("unfinished", *OPEN, *CLOSED)
@@ -103,7 +103,8 @@ class Entry:
         row = self.row
         if row.state == "mismatch":
             return 0.0  # a charge is that of the other request, which the key was used for
-        if row.charge is None and row.state in FREE and not (row.state == "abandoned" and row.job):
+        closed_by_user = row.state == "abandoned" and (row.job or row.error == GIVEN_UP)
+        if row.charge is None and row.state in FREE and not closed_by_user:
             return 0.0
         return row.charge
 
@@ -171,7 +172,7 @@ class Entry:
             "version": self._asked("version"),
             "out": row.out,
             "files": [{name: file.get(name) for name in fields} for file in self.files],
-            "creditCost": None if self.charge is None else _whole(self.charge),
+            "creditCost": whole(self.charge),
             "createdAt": iso(row.made),
             "completedAt": iso(row.ended),
             "hoursLeft": None if left is None else round(left, 1),
@@ -265,11 +266,6 @@ def _entries(journal: Journal, where: str, values: Mapping[str, Any], now: float
         return [Entry(row, now) for row in journal.rows(where, values)]
     except JournalError as error:
         raise ReveError("journal", str(error)) from error
-
-
-def _whole(value: float) -> float:
-    """As the API writes numbers: 4, not 4.0."""
-    return int(value) if value.is_integer() else value
 
 
 def _number(value: float | None) -> str:

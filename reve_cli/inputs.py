@@ -1,6 +1,6 @@
 """Arguments, files and standard input, read into requests and job ids.
 
-Imports `models`, `clock`, `contract`, `errors`.
+Imports `tasks`, `models`, `clock`, `contract`, `errors`.
 """
 
 import codecs
@@ -15,7 +15,8 @@ from dataclasses import replace
 from reve_cli.clock import Deadline
 from reve_cli.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.errors import ReveError
-from reve_cli.models import ImageRequest, Task, is_header_text, job_id, new_key
+from reve_cli.models import ImageRequest, is_header_text, job_id
+from reve_cli.tasks import Task, new_key
 
 _LONGEST = 1 << 20
 """Bytes that are read at most: far more than a prompt, or all ids of a command, could be."""

@@ -5,7 +5,8 @@ watches the clock and the signals meanwhile. Work is one POST, one look at a job
 the saving of one job's images.
 
 The ledger is told each fact before the next step.
-Imports `api`, `polling`, `saving`, `ledger`, `endings`, `schedule`, `http`, `models`, `clock`, `signals`, `errors`.
+Imports `api`, `polling`, `saving`, `ledger`, `endings`, `schedule`, `http`, `tasks`, `models`, `clock`, `signals` and
+`errors`.
 
     intent → sending → accepted → completed → saving → done
 """
@@ -27,11 +28,12 @@ from reve_cli.endings import Goal
 from reve_cli.errors import ReveError
 from reve_cli.http import FOREVER
 from reve_cli.ledger import Ledger
-from reve_cli.models import ENDED, Job, Task, moment
+from reve_cli.models import ENDED, Job, moment
 from reve_cli.polling import Found, Poller
 from reve_cli.saving import Saver
 from reve_cli.schedule import next_delay
 from reve_cli.signals import Signals
+from reve_cli.tasks import Task
 
 Then = Callable[[], None]
 """What the main thread does with the outcome of some work."""
@@ -41,9 +43,6 @@ _AT_ONCE = {"send": 4, "look": 4, "poll": 1, "save": 4}
 _REPLAY_SLACK = 2.0
 """Seconds by which a job must be older than our first try to count as a replay: the server's date has whole seconds."""
 _EXPIRY = 24 * 3600
-_HOUR = 3600
-_KEY_LIFETIME = 23 * 3600
-"""Seconds after its first try for which a request may be sent again: the API keeps its key for 24 hours."""
 _LAG = 30.0
 """Seconds for which an accepted job may still be unknown to the part of the API that is asked about it."""
 _SPACING = 0.15
@@ -189,24 +188,13 @@ class Engine:
         assert task.request is not None
         assert task.idempotency_key is not None
         accepted = self.api.submit(
-            task.request, task.idempotency_key, self.deadline, lambda: self._permit(task), perhaps=task.was_sent
+            task.request,
+            task.idempotency_key,
+            self.deadline,
+            lambda: self.ledger.sending(task, self._server_time),
+            perhaps=task.was_sent,
         )
         return lambda: self._take_acceptance(task, accepted)
-
-    def _permit(self, task: Task) -> None:
-        """Before every try of a POST: note it. Raises `ReveError` where it must not be sent (again).
-
-        A key means the same job for 24 hours. Neither its age by this machine's clock, which may stand still with a
-        virtual machine, nor its age by the server's, set against a wall clock that may have been wrong, is enough.
-        """
-        if task.first_uptime is None:
-            task.first_try, task.first_uptime = self._clock.now(), self._clock.uptime()
-        age = self._clock.uptime() - task.first_uptime
-        if age > _HOUR:
-            age = max(age, abs(self.api.account(self.deadline).at - (task.first_try or 0.0)))
-        if age > _KEY_LIFETIME:
-            raise ReveError("unsettled", "it was first sent more than 23 hours ago, and is not sent again")
-        self.ledger.sending(task)
 
     def _ask_account(self) -> Then:
         account = self.api.account(self.deadline)
@@ -369,7 +357,10 @@ class Engine:
     def _is_old(self, job: Job) -> bool:
         """Whether its images may be gone for good, by the server's clock: this machine's may be wrong."""
         created = moment(job.completed_at) or moment(job.created_at)
-        return created is not None and self.api.account(self.deadline).at - created > _EXPIRY
+        return created is not None and self._server_time() - created > _EXPIRY
+
+    def _server_time(self) -> float:
+        return self.api.account(self.deadline).at
 
     # Winding down
 

@@ -1,7 +1,7 @@
 """What one run writes into the journal: each fact about its tasks, before the next step is taken.
 
 Where there is no journal to be had, a run goes on without one, and says so once; only spending caps insist on it.
-Imports `journal`'s types only, `spending`, `models`, `clock`, `errors`. Any thread may call any method.
+Imports `journal`'s types only, `spending`, `tasks`, `models`, `clock`, `errors`. Any thread may call any method.
 """
 
 import hashlib
@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from reve_cli.clock import Clock
 from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.models import Identity, SavedFile, Task, moment
+from reve_cli.models import Identity, moment
 from reve_cli.spending import Caps
+from reve_cli.tasks import SavedFile, Task
 
 if TYPE_CHECKING:
     from reve_cli.journal import Journal, Row
 
-_DAY = 24 * 3600
+KEY_LIFETIME = 23 * 3600.0
+"""Seconds after its first try for which a request may be sent again: the API keeps its key for 24 hours."""
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
 _LEARN_FROM = 50
 """Past jobs that the polling schedule learns from."""
 _REFUSALS: tuple[ErrorCode, ...] = ("usage", "invalid_request", "invalid_key", "forbidden", "insufficient_credits")
@@ -103,13 +107,21 @@ class Ledger:
             row = self._facts(task)
             task.row = self._write(lambda j: j.add_attempt(row, lambda: self._check(j, 1)))
 
-    def sending(self, task: Task) -> None:
-        """Note that `task` is about to be sent. Raises `ReveError` where it is not ours to send."""
-        if not self._knows(task):
-            return
-        row, first = task.row or 0, (task.first_try or 0.0, task.first_uptime or 0.0)
-        ours = self._write(lambda j: j.sending(row, self.tag, *first))
-        if ours is False:
+    def sending(self, task: Task, server_time: Callable[[], float]) -> None:
+        """Note that `task` is about to be sent. Raises `ReveError` where it must not be sent (again).
+
+        A key means the same job for 24 hours. Neither its age by this machine's clock, which may stand still with a
+        virtual machine, nor its age by the server's, set against a wall clock that may have been wrong, is enough.
+        """
+        if task.first_uptime is None:
+            task.first_try, task.first_uptime = self._clock.now(), self._clock.uptime()
+        row, first_try, first_uptime = task.row or 0, task.first_try or 0.0, task.first_uptime
+        age = self._clock.uptime() - first_uptime
+        if age > _HOUR:
+            age = max(age, abs(server_time() - first_try))
+        if age > KEY_LIFETIME:
+            raise ReveError("unsettled", "it was first sent more than 23 hours ago, and is not sent again")
+        if self._knows(task) and self._write(lambda j: j.sending(row, self.tag, first_try, first_uptime)) is False:
             raise ReveError("unsettled", "another reve, or this one with another key, has begun to send it")
 
     def accepted(self, task: Task) -> None:

@@ -8,7 +8,8 @@
     /dev/null, a FIFO    written in place
 
 Substituted values hold no separators, and the folder part holds no field that is known only after payment: so a name
-never leaves its folder, and the folder can be checked before any money is spent. Imports `errors`, `models`, `output`.
+never leaves its folder, and the folder can be checked before any money is spent.
+Imports `errors`, `tasks`, `models`, `output`.
 """
 
 import os
@@ -21,8 +22,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reve_cli.errors import ReveError
-from reve_cli.models import Identity, Task
+from reve_cli.models import Identity
 from reve_cli.output import quote
+from reve_cli.tasks import Task
 
 FIELDS = ("index", "seed", "job", "slug", "date", "ext")
 DEFAULT_NAME = "{slug}-{job}.{ext}"

@@ -95,7 +95,7 @@ class Output:
 
         console = Console(highlight=False, no_color=bool(self._environ.get("NO_COLOR")))
         widths = [max(map(len, map(safe, column))) for column in zip(headers, *rows, strict=True)]
-        if console.width < max(_TABLE_WIDTH, sum(widths[:-1]) + 3 * len(widths) + 20):
+        if console.width < max(_TABLE_WIDTH, sum(widths[:-1]) + 3 * (len(widths) - 1) + 20):
             # a block for each row: a job id or a path that is folded cannot be copied
             for first, *others in rows:
                 self.line(first)

@@ -1,10 +1,10 @@
-"""The command that finishes a job, ready to be pasted into a shell. Imports `models`, `naming`, `output`."""
+"""The command that finishes a job, ready to be pasted into a shell. Imports `tasks`, `naming`, `output`."""
 
 from collections.abc import Sequence
 
-from reve_cli.models import Task
 from reve_cli.naming import Naming, Values, numbered
 from reve_cli.output import quote
+from reve_cli.tasks import Task
 
 
 def resume_command(name: str | None, flags: Sequence[str], *, abandon: bool = False) -> str:

@@ -1,7 +1,7 @@
 """What a command about jobs tells its user while they run and when they end.
 
 On stdout one result for each job, in the order of the jobs; on stderr a line at acceptance, a line at the end, and on a
-terminal a spinner in between. Imports `output`, `models`, `clock`, `errors`.
+terminal a spinner in between. Imports `output`, `tasks`, `clock`, `errors`.
 """
 
 from collections import Counter
@@ -10,8 +10,8 @@ from typing import Literal
 
 from reve_cli.clock import Clock
 from reve_cli.errors import ReveError, worst
-from reve_cli.models import Phase, Task
 from reve_cli.output import Output, safe
+from reve_cli.tasks import Phase, Task
 
 Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
 

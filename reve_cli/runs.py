@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reve_cli.errors import ReveError, worst
-from reve_cli.models import Task
 from reve_cli.naming import Naming
 from reve_cli.runtime import Runtime
+from reve_cli.tasks import Task
 
 if TYPE_CHECKING:
     from reve_cli.journal import Row

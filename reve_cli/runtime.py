@@ -16,10 +16,10 @@ from reve_cli import config
 from reve_cli.clock import Deadline
 from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError
-from reve_cli.models import Task
 from reve_cli.naming import Naming, Values
 from reve_cli.output import Output, stdout_is_terminal
 from reve_cli.process import Process
+from reve_cli.tasks import Task
 
 if TYPE_CHECKING:
     from reve_cli.api import Api

@@ -2,7 +2,7 @@
 
 A temporary file in the target's folder is filled, checked and flushed, the ledger notes what is about to happen, and
 the file gets its name without replacing anything that it was not told to replace. What a process that was killed left
-half done is taken up from there. Imports `download`, `naming`, `output`, `models`, `clock`, `errors`.
+half done is taken up from there. Imports `download`, `naming`, `output`, `tasks`, `models`, `clock`, `errors`.
 """
 
 import contextlib
@@ -22,9 +22,10 @@ from reve_cli.clock import Deadline
 from reve_cli.download import Images, Unusable
 from reve_cli.errors import ReveError
 from reve_cli.formats import Format
-from reve_cli.models import Identity, SavedFile, Task
+from reve_cli.models import Identity
 from reve_cli.naming import Naming, Values, identity, numbered
 from reve_cli.output import quote
+from reve_cli.tasks import SavedFile, Task
 
 Say = Callable[[str], None]
 Note = Callable[[Task, SavedFile, str, Identity], None]
@@ -200,8 +201,10 @@ class Saver:
         The ledger is told before each step. Returns the file as it is published.
         """
         here = identity(temporary)
-        if self._closed or here is None:
+        if self._closed:
             raise Unusable("stopped before it was saved")
+        if here is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), temporary)
         replaceable = naming.replaceable(wanted.path)
         replaces = replaceable is not None and identity(wanted.path) == replaceable
         for path in _beside(wanted.path, str(task.job_id)):
@@ -307,4 +310,4 @@ def _elsewhere(path: str, wanted: str, why: str, command: str = "mv -i -- {path}
     if folder and not os.path.isdir(folder):
         command = f"mkdir -p -- {quote(folder)} && {command}"
     hint = command.format(path=quote(path), wanted=quote(wanted))
-    return ReveError("saved_elsewhere", f"the image is saved as {path}, not {wanted}: {why}; to finish:", hint=hint)
+    return ReveError("saved_elsewhere", f"the image is saved as {path}, not {wanted}: {why}", hint=hint)

@@ -2,7 +2,7 @@
 
 Two ways lead here. `adopt`: the same `generate` is run again, and goes on with the run that was cut short. `Plan`: what
 `resume` does about each unfinished row; it charges nothing that was not begun.
-Imports `recovery`, `ledger`, `journal`, `models`, `clock`, `errors`; slow to load, like `journal`.
+Imports `recovery`, `ledger`, `journal`, `tasks`, `models`, `clock`, `errors`; slow to load, like `journal`.
 """
 
 import json
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from reve_cli.clock import Clock
 from reve_cli.errors import ReveError
 from reve_cli.journal import GIVEN_UP, UNFINISHED, Journal, Row, Run, Standing
-from reve_cli.ledger import Ledger
-from reve_cli.models import ImageRequest, Job, Task, cut, iso, job_id
+from reve_cli.ledger import KEY_LIFETIME, Ledger
+from reve_cli.models import ImageRequest, Job, cut, iso, job_id, whole
 from reve_cli.recovery import resume_command
+from reve_cli.tasks import Task
 
 if TYPE_CHECKING:
     from reve_cli.saving import Saver
 
 _HOUR = 3600.0
-_KEY_LIFETIME = 23 * 3600.0
 _PAUSE = 10.0
 """Seconds after the last try of a process that crashed, before the same request is sent again: its own may be on the
 way still."""
@@ -60,7 +60,7 @@ def adopt(
         age = clock.uptime() - first.begun_uptime
         same_key = first.key_is_given or first.scope is not None  # then the API itself would know the request again
         foreign = any(row.tries and not row.job and row.key_tag != ledger.tag for row in run.rows)
-        if run.standing == "ours" and not foreign and 0 <= age < (_KEY_LIFETIME if same_key else _HOUR):
+        if run.standing == "ours" and not foreign and 0 <= age < (KEY_LIFETIME if same_key else _HOUR):
             taken.append(run)
         return bool(taken)
 
@@ -112,7 +112,7 @@ def recover_files(task: Task, row: Row, saver: "Saver") -> None:
             status="COMPLETED",
             model=row.model,
             urls=tuple(file.url for file in sorted(task.files, key=lambda file: file.number)),
-            credit_cost=row.charge,
+            credit_cost=whole(row.charge),
             created_at=iso(row.made),
             completed_at=iso(row.ended),
         )
@@ -221,7 +221,7 @@ class Plan:
             return Step(row, "report", "the machine was started anew since it was sent")
         if row.key_tag != self._ledger.tag:
             return Step(row, "leave", "it was sent with another API key, and only that one can find it")
-        if self._clock.uptime() - (row.first_uptime or 0.0) > _KEY_LIFETIME:
+        if self._clock.uptime() - (row.first_uptime or 0.0) > KEY_LIFETIME:
             return Step(row, "report", "it was sent more than 23 hours ago")
         if row.body is None or ImageRequest.from_wire(row.request).body().decode() != row.body:
             return Step(row, "report", "this version of reve would not send the same bytes")

@@ -92,7 +92,7 @@ def test_a_byte_order_mark_is_no_part_of_a_prompt(reve: Reve, sandbox: Sandbox) 
 
 def test_a_prompt_that_is_a_hyphen_is_finished_from_standard_input(reve: Reve, simulate: Simulate) -> None:
     simulate(faults=parse_faults("submit:drop-before"))
-    result = reve("generate", "-", "--no-wait", stdin=b"-\n")
+    result = reve("generate", "-", "--no-wait", stdin=b"-\n", env={"REVE_JOURNAL": "off"})
     assert result.code == 75
     assert result.stderr.splitlines()[-1].startswith("printf %s - | reve generate ")
 
@@ -118,7 +118,8 @@ def test_without_a_home_there_is_no_config_and_images_are_saved_all_the_same(
 
     monkeypatch.setattr(platformdirs, "user_config_dir", nobody)
     monkeypatch.setattr(platformdirs, "user_state_dir", nobody)
-    assert reve("generate", "fox", "--out", "fox.png").code == 0
+    saved = reve("generate", "fox", "--out", "fox.png")
+    assert (saved.code, "crash safety is off" in saved.stderr) == (0, True)
     assert reve("generate", "fox", "--out", "-").stdout.startswith(b"\x89PNG")
     refused = reve("generate", "fox", "--sandbox")
     assert (refused.code, "REVE_STATE_DIR" in refused.stderr) == (2, True)
@@ -292,12 +293,15 @@ def test_download_names_files_by_what_was_asked_for(reve: Reve, sandbox: Sandbox
     assert "4.png exists" in again.stderr
 
 
-def test_waiting_ends_at_the_time_limit_with_the_command_that_goes_on(reve: Reve, simulate: Simulate) -> None:
+def test_waiting_ends_at_the_time_limit_with_the_command_that_goes_on(
+    reve: Reve, simulate: Simulate, journal: bool
+) -> None:
     sandbox = simulate(faults=parse_faults("outcome:forever"))
     result = reve("generate", "fox", "--out", "it's.png", "--timeout", "9", "--json")
     assert (result.code, result.document["error"]["code"]) == (75, "unfinished")
     job = sandbox.jobs()[0].id
-    assert result.stderr.splitlines()[-1] == f"""reve wait {job} '--out=it'"'"'s.png'"""
+    command = f"reve resume {job}" if journal else f"""reve wait {job} '--out=it'"'"'s.png'"""
+    assert result.stderr.splitlines()[-1] == command
     assert result.document["error"]["hint"] == result.stderr.splitlines()[-1]
 
 

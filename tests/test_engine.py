@@ -4,6 +4,7 @@ import email.utils
 import hashlib
 import io
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -33,20 +34,24 @@ def test_a_fault_of_ours_while_saving_is_75_and_spares_the_other_jobs(
     monkeypatch.setattr(hashlib, "file_digest", lambda *arguments: next(calls, digest)(*arguments))
     result = reve("generate", "fox", "--count", "3", "--out", "fox.png", "--json")
     assert result.code == 75
-    errors = [document["error"] for document in result.documents if document["error"]]
-    assert [error["code"] for error in errors] == ["unfinished"]
-    assert "a fault of ours" in errors[0]["message"]
-    assert errors[0]["hint"].startswith("reve wait ")
+    (document,) = [document for document in result.documents if document["error"]]
+    assert document["error"]["code"] == "unfinished"
+    assert "a fault of ours" in document["error"]["message"]
+    assert document["error"]["hint"] == f"reve resume {document['jobId']}"
+    *_, why, command = result.stderr.splitlines()
+    assert why == "error: 1 of 3 jobs are unfinished, 12 credits charged so far; finish them with:"
+    assert re.fullmatch("reve resume [0-9a-f]{32}", command)
     assert len(list(Path.cwd().iterdir())) == 2
 
 
 def test_a_fault_of_ours_while_submitting_is_75_with_the_same_key(
-    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, journal: bool
 ) -> None:
     monkeypatch.setattr(email.utils, "parsedate_to_datetime", broken)
     document = reve("generate", "fox", "--out", "fox.png", "--json").document
     assert document["error"]["code"] == "unsettled"
-    assert f"--idempotency-key={document['idempotencyKey']}" in document["error"]["hint"]
+    key = document["idempotencyKey"]
+    assert (f"reve resume {key}" if journal else f"--idempotency-key={key}") in document["error"]["hint"]
 
 
 def test_a_renewed_url_is_asked_for_and_used(reve: Reve, simulate: Simulate) -> None:
@@ -94,13 +99,31 @@ def test_an_answer_that_is_too_long_is_no_answer(reve: Reve, monkeypatch: pytest
     assert reve_with_server(reve, body, job).document["error"]["code"] == "gateway"
 
 
-def test_the_time_limit_ends_many_jobs_each_with_its_own_command(reve: Reve, simulate: Simulate) -> None:
+def test_the_time_limit_ends_many_jobs_each_with_its_own_command(reve: Reve, simulate: Simulate, journal: bool) -> None:
     simulate(faults=parse_faults("outcome:forever"))
     result = reve("generate", "fox", "--count", "6", "--seed", "1", "--out", "fox.png", "--timeout", "10", "--json")
     assert result.code == 75
-    hints = [document["error"]["hint"] for document in result.documents]
-    assert [hint.split()[-1] for hint in hints] == [f"--out=fox-{index}.png" for index in range(1, 7)]
-    assert [hint.split()[2] for hint in hints] == [document["jobId"] for document in result.documents]
+    jobs = [document["jobId"] for document in result.documents]
+    commands = [f"reve wait {job} --out=fox-{index}.png" for index, job in enumerate(jobs, start=1)]
+    if journal:
+        commands = [f"reve resume {job}" for job in jobs]
+    assert [document["error"]["hint"] for document in result.documents] == commands
+    printed = [line for line in result.stderr.splitlines() if line.startswith("reve ")]
+    assert printed[:6] == commands
+    assert len(printed) == (7 if journal else 6)  # all with one is the last
+
+
+def test_many_unfinished_jobs_are_finished_by_the_last_line_alone(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(job_seconds=3600)
+    result = reve("generate", "fox", "--count", "6", "--out", "fox.png", "--timeout", "10")
+    *_, why, command = result.stderr.splitlines()
+    assert result.code == 75
+    assert why == "error: 6 of 6 jobs are unfinished, 0 credits charged so far; finish them with:"
+    assert re.fullmatch("reve resume [0-9a-f]{32}", command)
+    reve.clock.advance(3600)
+    assert reve(*shlex.split(command)[1:]).code == 0
+    assert {path.name for path in Path.cwd().iterdir()} == {f"fox-{index}.png" for index in range(1, 7)}
+    assert len(sandbox.jobs()) == 6
 
 
 def test_status_at_its_time_limit_is_6(reve: Reve, simulate: Simulate) -> None:
@@ -128,7 +151,8 @@ def test_a_fault_of_ours_in_the_main_thread_names_every_job_that_is_paid_for(
     result = reve("generate", "fox", "--count", "3", "--out", "fox.png", "--json")
     assert result.code == 75
     assert kinds.count("send") == 3
-    assert {document["error"]["hint"].split()[2] for document in result.documents} == {job.id for job in sandbox.jobs()}
+    hints = {document["error"]["hint"] for document in result.documents}
+    assert hints == {f"reve resume {job.id}" for job in sandbox.jobs()}
 
 
 def test_one_job_that_cannot_be_asked_about_does_not_hold_up_the_others(reve: Reve, simulate: Simulate) -> None:
@@ -179,7 +203,9 @@ def on_requests_after(sandbox: Sandbox, looks: int, reve: Reve) -> None:
     sandbox.requests = requests
 
 
-def test_a_job_saved_in_part_is_finished_by_the_command_that_is_named(reve: Reve, simulate: Simulate) -> None:
+def test_a_job_saved_in_part_is_finished_by_the_command_that_is_named(
+    reve: Reve, simulate: Simulate, journal: bool
+) -> None:
     sandbox = simulate(faults=parse_faults("outcome:images/3"))
     asked: list[int] = []
 
@@ -192,6 +218,7 @@ def test_a_job_saved_in_part_is_finished_by_the_command_that_is_named(reve: Reve
     assert result.code == 75
     assert [Path(file["path"]).name for file in result.document["files"]] == ["fox.png", "fox-3.png"]
     command = shlex.split(result.document["error"]["hint"])
+    assert command[:2] == ["reve", "resume" if journal else "wait"]
     assert reve(*command[1:]).code == 0
     assert {path.name for path in Path.cwd().iterdir()} == {"fox.png", "fox-2.png", "fox-3.png"}
     assert sandbox.charged == 4

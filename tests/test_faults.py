@@ -100,7 +100,7 @@ def test_a_refusal_after_a_perhaps_is_75(reve: Reve, simulate: Simulate, perhaps
     result = reve("generate", "fox", "--out", "fox.png", "--json")
     check(result, 75, sandbox)
     assert result.document["error"]["code"] == "unsettled"
-    assert f"--idempotency-key={result.document['idempotencyKey']}" in result.stderr.splitlines()[-1]
+    assert result.stderr.splitlines()[-1] == f"reve resume {result.document['idempotencyKey']}"
 
 
 @pytest.mark.parametrize("what", whats("submit"))
@@ -153,6 +153,14 @@ def test_a_page_that_fails_is_made_up_for_by_id(reve: Reve, simulate: Simulate, 
     sandbox = simulate(faults=parse_faults(f"jobs:{what}{times}"))
     check(reve("generate", "fox", "--count", "3", "--out", "fox.png"), 0, sandbox, requests=3)
     assert len(list(Path.cwd().glob("fox-?.png"))) == 3
+
+
+@pytest.mark.parametrize("what", whats("me"))
+def test_an_account_that_is_not_told_stops_nothing(reve: Reve, simulate: Simulate, what: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"me:{what}"))
+    check(reve("generate", "fox", "--out", "fox.png"), 0, sandbox)
+    assert any(request.path == "/v2/me" for request in sandbox.requests)
+    assert Path("fox.png").exists()
 
 
 @pytest.mark.parametrize("what", whats("image"))

@@ -26,6 +26,8 @@ COMMANDS = [
 ]
 NAMES = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
+    (r"\b[0-9a-f]{32}\b", "<run>"),
+    (r'"[^"]*/work/', '"<folder>/'),
     (r"http://127\.0\.0\.1:\d+", "<origin>"),
     (r"req_[0-9a-f]+", "<request>"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"),
@@ -71,6 +73,8 @@ def test_json_documents(reve: Reve, simulate: Callable[..., Sandbox], golden: Go
     runs["credits"] = reve("generate", "fox", "--json")
     simulate(faults=parse_faults("submit:drop-after"))
     runs["unsettled"] = reve("generate", "fox", "--json", "--out", "x.png")
+    runs["resume, dry run"] = reve("resume", "--dry-run", "--json")
+    runs["history"] = reve("history", "--json", "--state", "saved", "--search", "fox.png")
     text = "".join(
         f"## {name}: {run.code}\n{json.dumps(run.document, indent=2, ensure_ascii=False)}\n"
         for name, run in runs.items()

@@ -25,6 +25,7 @@ LAYERS = (
     {"process", "sandbox", "owners"},
     {"signals"},
     {"origins"},
+    {"tasks"},
     {"models", "formats", "clock"},
     {"contract", "errors"},
     {"__init__"},

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reve_cli.errors import ReveError
-from reve_cli.models import ImageRequest, Job, Task
+from reve_cli.models import ImageRequest, Job
 from reve_cli.naming import Naming, Values, identity, slug
+from reve_cli.tasks import Task
 
 JOB = "3f2a9c1e-0000-4000-8000-000000000001"
 FULL = Values(index=2, seed="7", slug="a-fox", job=JOB, ext="png")

@@ -228,7 +228,9 @@ def test_force_replaces_no_further_image_that_appears_meanwhile(reve: Reve, simu
     assert Path("cat-2.png").read_bytes() == b"somebody's"
 
 
-def test_the_finishing_command_spares_the_file_that_was_in_the_way(reve: Reve, simulate: Simulate) -> None:
+def test_the_finishing_command_spares_the_file_that_was_in_the_way(
+    reve: Reve, simulate: Simulate, journal: bool
+) -> None:
     sandbox = simulate(faults=parse_faults("outcome:images/2"))
     asked: list[int] = []
 
@@ -241,7 +243,9 @@ def test_the_finishing_command_spares_the_file_that_was_in_the_way(reve: Reve, s
     on_image_request(sandbox, interfere)
     result = reve("generate", "fox", "--out", "fox.png", "--json")
     assert result.code == 75
-    assert reve(*shlex.split(result.document["error"]["hint"])[1:]).code == 0
+    finished = reve(*shlex.split(result.document["error"]["hint"])[1:])
+    assert finished.code == (75 if journal else 0)
+    assert finished.stderr.splitlines()[-1].startswith("mv -i -- ") == journal  # it knows where the image was to go
     assert Path("fox.png").read_bytes() == b"somebody's"
     assert len(list(Path.cwd().iterdir())) == 3
 

@@ -144,7 +144,7 @@ def test_a_server_without_tls_where_tls_is_wanted_is_not_told_the_key(reve: Reve
 # Where the key must not show
 
 
-@pytest.mark.parametrize("fault", [fault for fault in ALL_FAULTS if not fault.startswith(("me:", "models:"))])
+@pytest.mark.parametrize("fault", [fault for fault in ALL_FAULTS if not fault.startswith("models:")])
 def test_whatever_goes_wrong_the_key_shows_nowhere(reve: Reve, api: Sandbox, tmp_path: Path, fault: str) -> None:
     api.faults += parse_faults(fault)
     reve.limits = Limits(connect=5, silence=0.2, tries=2, grace=1)
@@ -197,7 +197,10 @@ def test_a_key_that_the_server_puts_into_a_job_is_hidden(
 
     with Origin(answer) as server:
         env = {"APIFRAME_BASE_URL": f"http://127.0.0.1:{server.port}", "APIFRAME_API_KEY": SECRET}
-        results = [reve(*command, *options, env=env) for options in ([], ["--json"], ["--debug"])]
+        results = [
+            reve(*command, *options, env={**env, "REVE_STATE_DIR": str(tmp_path / f"state{options}")})
+            for options in ([], ["--json"], ["--debug"])
+        ]
     for result in results:
         assert_kept(result, tmp_path)
 
@@ -282,7 +285,7 @@ def test_a_real_process_shows_its_key_nowhere(reve: Reve, simulate: Callable[...
 
 
 def test_the_command_that_finishes_a_job_names_the_key_file_and_not_the_key(
-    reve: Reve, api: Sandbox, tmp_path: Path
+    reve: Reve, api: Sandbox, tmp_path: Path, journal: bool
 ) -> None:
     file = tmp_path / "key"
     file.write_text(SECRET)
@@ -290,7 +293,10 @@ def test_the_command_that_finishes_a_job_names_the_key_file_and_not_the_key(
     api.faults += parse_faults("outcome:forever")
     result = reve("generate", "a red fox", "--api-key-file", str(file), "--timeout", "30")
     assert result.code == 75
-    assert f"--api-key-file={file}" in result.stderr
+    (job,) = api.jobs()
+    words = result.stderr.splitlines()[-1].split()
+    assert words[:2] == ["reve", "resume" if journal else "wait"]
+    assert {f"--api-key-file={file}", job.id} <= set(words)
     assert_kept(result, tmp_path, but=(file,))
 
 

@@ -5,6 +5,7 @@ Real processes and real signals. Jobs here take a simulated hour, which passes w
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -98,11 +99,18 @@ class Scene:
         """Wait until so many such requests have arrived."""
         eventually(lambda: self.answered(path) >= times, f"{times} requests for {path}")
 
+    @property
+    def keys(self) -> set[str]:
+        """The idempotency keys of all submissions."""
+        return {request.headers["idempotency-key"] for request in self.sandbox.requests if request.method == "POST"}
+
     def is_polled(self) -> None:
         """Wait until every job has been accepted and asked about: the client is waiting."""
         eventually(lambda: (jobs := self.sandbox.jobs()) and all(job.polls for job in jobs), "a poll")
 
 
+RUN = "reve resume [0-9a-f]{32}"
+"""What finishes all jobs of a command."""
 POST = "POST /v2/images/generate"
 IMAGE = "GET /"
 
@@ -155,9 +163,16 @@ def _is_empty(pipe: int) -> bool:
     return fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0") == b"\0\0\0\0"
 
 
-@pytest.mark.parametrize("signum", FATAL)
-@pytest.mark.parametrize("fate", ["hang-before", "hang-after"])
-def test_an_unanswered_submission_can_be_settled_by_the_command_it_leaves(scene: Scene, signum: int, fate: str) -> None:
+FATES = ["hang-before", "hang-after"]
+UNANSWERED = [(signum, fate, "off") for signum in FATAL for fate in FATES]
+UNANSWERED += [(signum, fate, "on") for signum, fate in zip(FATAL, FATES, strict=False)]  # these take 10 s each
+
+
+@pytest.mark.parametrize(("signum", "fate", "journal"), UNANSWERED)
+def test_an_unanswered_submission_can_be_settled_by_the_command_it_leaves(
+    scene: Scene, signum: int, fate: str, journal: str
+) -> None:
+    scene.reve.environ["REVE_JOURNAL"] = journal
     scene.sandbox.faults[:] = parse_faults(f"submit:{fate}*1")
     run = scene.generate("--seed", "7", "--ar", "16:9", "--out", "fox.png")
     scene.asked(POST)
@@ -166,40 +181,43 @@ def test_an_unanswered_submission_can_be_settled_by_the_command_it_leaves(scene:
     assert len(scene.sandbox.jobs()) == (1 if fate == "hang-after" else 0)
     (command,) = run.commands
     assert run.stderr.endswith(f"{command}\n")
-    assert "--idempotency-key=" in command
+    (key,) = scene.keys
+    assert command == f"reve resume {key}" if journal == "on" else f" --idempotency-key={key} " in command
     settled = scene.start("bash", "-c", command)
     scene.asked("GET /v2/jobs")
     scene.an_hour_passes()
     assert settled.end() == 0, settled.stderr
     (job,) = scene.sandbox.jobs()
     assert job.body["reveParams"] == {"seed": 7, "aspect_ratio": "16:9"}
+    assert scene.keys == {key}
     only_files("fox.png")
 
 
-def test_a_submission_interrupted_under_no_wait_is_settled_without_waiting(scene: Scene) -> None:
+def test_a_submission_interrupted_under_no_wait_is_settled_without_waiting(scene: Scene, journal: bool) -> None:
     scene.sandbox.faults[:] = parse_faults("submit:hang-after*1")
     run = scene.generate("--no-wait")
     scene.asked(POST)
     run.process.send_signal(SIGINT)
     assert run.end() == -SIGINT
     (command,) = run.commands
-    assert "--no-wait" in command
+    assert command.startswith("reve resume ") if journal else " --no-wait " in command
     (job,) = scene.sandbox.jobs()
     assert scene.paste(command).stdout == f"{job.id}\n"
     assert len(scene.sandbox.jobs()) == 1
 
 
 @pytest.mark.parametrize("signum", FATAL)
-def test_an_accepted_job_is_finished_by_the_last_line(scene: Scene, signum: int) -> None:
+def test_an_accepted_job_is_finished_by_the_last_line(scene: Scene, signum: int, journal: bool) -> None:
     run = scene.generate("--out", "fox.png")
     scene.is_polled()
     run.process.send_signal(signum)
     assert run.end() == -signum
     (job,) = scene.sandbox.jobs()
-    assert run.stderr.splitlines()[-1] == f"reve wait {job.id} --out=fox.png"
+    command = f"reve resume {job.id}" if journal else f"reve wait {job.id} --out=fox.png"
+    assert run.stderr.splitlines()[-1] == command
     assert run.stdout == ""
     scene.an_hour_passes()
-    scene.paste(f"reve wait {job.id} --out=fox.png")
+    scene.paste(command)
     only_files("fox.png")
     assert len(scene.sandbox.jobs()) == 1
 
@@ -207,6 +225,7 @@ def test_an_accepted_job_is_finished_by_the_last_line(scene: Scene, signum: int)
 @pytest.mark.parametrize(
     "name", ["it's $HOME.png", "füchse 🦊.png", "-n.png", "{{1}}.png", "a;b&c.png", "new\nline.png"]
 )
+@pytest.mark.usefixtures("journal")
 def test_the_last_line_keeps_any_file_name_through_a_shell(scene: Scene, name: str) -> None:
     run = scene.generate(f"--out={name}")
     scene.is_polled()
@@ -255,7 +274,7 @@ def test_a_signal_as_the_file_appears_leaves_no_command_that_fails(scene: Scene,
     assert run.stdout == "fox.png\n"
 
 
-def test_of_several_jobs_each_that_is_not_saved_has_a_command(scene: Scene) -> None:
+def test_of_several_jobs_each_that_is_not_saved_has_a_command(scene: Scene, journal: bool) -> None:
     durations = iter([0, 0, 0])
     scene.sandbox._job_seconds = lambda: next(durations, 3600)
     run = scene.generate("--count", "8", "--seed", "1", "--out", "fox.png")
@@ -263,10 +282,16 @@ def test_of_several_jobs_each_that_is_not_saved_has_a_command(scene: Scene) -> N
     scene.is_polled()
     run.process.send_signal(SIGINT)
     assert run.end() == -SIGINT
-    assert len(run.commands) == 5
-    assert run.stderr.endswith(f"{run.commands[-1]}\n")
+    commands = run.commands
+    unfinished = {job.id for job in scene.sandbox.jobs() if job.status != "COMPLETED"}
+    assert {command.split()[2] for command in commands[:5]} == unfinished
+    assert len(commands) == (6 if journal else 5)
+    assert run.stderr.endswith(f"{commands[-1]}\n")
+    if journal:
+        assert re.fullmatch(RUN, commands[-1])
+        del commands[1:5]
     scene.an_hour_passes()
-    for command in run.commands:
+    for command in commands:
         scene.paste(command)
     only_files(*(f"fox-{number}.png" for number in range(1, 9)))
     assert sorted(job.body["reveParams"]["seed"] for job in scene.sandbox.jobs()) == list(range(1, 9))
@@ -280,7 +305,8 @@ def test_with_json_an_interrupted_run_still_has_a_document_for_each_job(scene: S
     assert run.end() == -SIGTERM
     documents = [json.loads(line) for line in run.stdout.splitlines()]
     assert {document["jobId"] for document in documents} == {job.id for job in scene.sandbox.jobs()}
-    assert [document["error"]["hint"] for document in documents] == run.commands
+    assert [document["error"]["hint"] for document in documents] == run.commands[:-1]
+    assert re.fullmatch(RUN, run.commands[-1])
 
 
 # What it does no more
@@ -293,8 +319,9 @@ def test_after_a_signal_nothing_new_is_submitted(scene: Scene) -> None:
     run.process.send_signal(SIGINT)
     assert run.end() == -SIGINT
     assert scene.answered(POST) == 4
-    assert len(run.commands) == 4
-    assert run.stderr.count("nothing was submitted") == 4
+    assert {command.removeprefix("reve resume ") for command in run.commands[:-1]} == scene.keys
+    assert len(run.commands) == 5
+    assert run.stderr.count("nothing was charged") == 4
 
 
 def test_a_signal_ends_the_wait_for_another_try(scene: Scene) -> None:
@@ -390,7 +417,7 @@ def test_ctrl_c_stops_a_loop_in_a_script(scene: Scene, shell: str) -> None:
         terminal.type(b"\x03")
         terminal.wait()
         (job,) = scene.sandbox.jobs()
-        assert f"reve wait {job.id} --out=1.png" in terminal.screen.text
+        assert f"reve resume {job.id}" in terminal.screen.text.splitlines()
         assert b"reached the end" not in terminal.seen
 
 
@@ -429,7 +456,7 @@ def test_a_closed_terminal_ends_it_as_hangup(scene: Scene) -> None:
         assert terminal.process.wait(PATIENCE) == -SIGHUP
     (job,) = scene.sandbox.jobs()
     last = (scene.folder / "err").read_text().splitlines()[-1]
-    assert last.startswith(f"reve wait {job.id} ")
+    assert last == f"reve resume {job.id}"
 
 
 # Containers
@@ -454,17 +481,18 @@ def test_as_process_1_of_a_container_it_ends_on_a_signal(scene: Scene, signum: i
     os.kill(int(inside[0]), signum)
     assert run.end() == 128 + signum
     (job,) = scene.sandbox.jobs()
-    assert run.stderr.splitlines()[-1] == f"reve wait {job.id} --out=fox.png"
+    assert run.stderr.splitlines()[-1] == f"reve resume {job.id}"
 
 
 # Time limits
 
 
-def test_a_time_limit_names_the_command_that_finishes_the_job(scene: Scene) -> None:
+def test_a_time_limit_names_the_command_that_finishes_the_job(scene: Scene, journal: bool) -> None:
     run = scene.generate("--timeout", "1", "--out", "fox.png")
     assert run.end() == 75
     (job,) = scene.sandbox.jobs()
-    assert run.stderr.splitlines()[-1] == f"reve wait {job.id} --out=fox.png"
+    command = f"reve resume {job.id}" if journal else f"reve wait {job.id} --out=fox.png"
+    assert run.stderr.splitlines()[-1] == command
     assert run.stdout == ""
     scene.an_hour_passes()
     scene.paste(run.stderr.splitlines()[-1])
@@ -480,16 +508,21 @@ def test_a_job_that_never_ends_runs_into_the_time_limit(scene: Scene) -> None:
     assert document["error"]["hint"] == run.commands[-1]
 
 
-@pytest.mark.parametrize("fate", ["hang-before", "hang-after"])
-def test_a_time_limit_on_an_unanswered_submission_leaves_the_command_that_settles_it(scene: Scene, fate: str) -> None:
+@pytest.mark.parametrize(("fate", "journal"), [("hang-before", "off"), ("hang-after", "off"), ("hang-after", "on")])
+def test_a_time_limit_on_an_unanswered_submission_leaves_the_command_that_settles_it(
+    scene: Scene, fate: str, journal: str
+) -> None:
+    scene.reve.environ["REVE_JOURNAL"] = journal
     scene.sandbox.faults[:] = parse_faults(f"submit:{fate}*1")
     scene.sandbox._job_seconds = 0
     run = scene.generate("--timeout", "1", "--out", "fox.png")
     assert run.end() == 75
     (command,) = run.commands
     assert run.stderr.endswith(f"{command}\n")
-    assert "--idempotency-key=" in command
+    (key,) = scene.keys
+    assert command == f"reve resume {key}" if journal == "on" else f" --idempotency-key={key} " in command
     scene.paste(command)
+    assert scene.keys == {key}
     assert len(scene.sandbox.jobs()) == 1
     only_files("fox.png")
 
