@@ -65,7 +65,8 @@ def run(arguments: Sequence[str], process: Process) -> int:
         error = caught
     except typer.TyperException as caught:
         context = getattr(caught, "ctx", None)
-        quoted = " (a prompt of several words is quoted)" if "extra argument" in str(caught) else ""
+        is_prompt = "extra argument" in str(caught) and context is not None and context.info_name == "generate"
+        quoted = " (a prompt of several words is quoted)" if is_prompt else ""
         hint = f"{context.command_path if context else 'reve'} --help{quoted}"
         error = ReveError("usage", caught.format_message().replace("\n", " "), hint=hint)
     except typer.Abort:

@@ -56,6 +56,14 @@ def amount(value: object) -> float:
     return number
 
 
+def price(value: object) -> float:
+    """An amount over 0."""
+    number = amount(value)
+    if not number:
+        raise ValueError("must be a number over 0")
+    return number
+
+
 def base_url(value: object) -> str:
     """The API's origin, without a trailing slash or `/v2`. https, or a loopback address."""
     text = _text(value).rstrip("/").removesuffix("/v2").rstrip("/")
@@ -102,7 +110,7 @@ _SETTINGS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "output_folder": ("REVE_OUTPUT_FOLDER", _text),
     "timeout": ("REVE_TIMEOUT", seconds),
     "max_credits_per_day": ("REVE_MAX_CREDITS_PER_DAY", amount),
-    "credits_per_image": ("REVE_CREDITS_PER_IMAGE", amount),
+    "credits_per_image": ("REVE_CREDITS_PER_IMAGE", price),
     "history_days": ("REVE_HISTORY_DAYS", amount),
 }
 """Every setting: its name in the config file, its environment variable, and how its value is read."""
@@ -149,7 +157,10 @@ def config_file() -> Path | None:
 
 
 def state_folder(environ: Mapping[str, str]) -> Path | None:
-    """Where rescued images, images on their way to a pipe, and the sandbox's jobs are kept. None without a home."""
+    """Where the journal, rescued images, images on their way to a pipe, and the sandbox's jobs are kept.
+
+    None without a home.
+    """
     if environ.get("REVE_STATE_DIR"):
         return Path(os.path.abspath(environ["REVE_STATE_DIR"]))
     import platformdirs

@@ -2,7 +2,7 @@
 
 A rollback journal, `synchronous=EXTRA`, every transaction locked at once, the settings read back. Nothing but SQLite
 opens the file while it is in use: closing it in the same process would drop SQLite's locks. All users hold a second
-file's lock, shared; only who holds it alone may set a damaged file aside. Imports `owners` and sqlite3.
+file's lock, shared; only who holds it alone may set a damaged file aside. Imports `owners`, `errors` and sqlite3.
 """
 
 import os
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from reve_cli.errors import ReveError
 from reve_cli.owners import FileLock
 
 _BUSY_SECONDS = 30.0
@@ -26,11 +27,11 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-class JournalError(Exception):
+class JournalError(ReveError):
     """The journal cannot be used. `damaged`: it is no database, or a broken one."""
 
     def __init__(self, reason: str, *, damaged: bool = False) -> None:
-        super().__init__(reason)
+        super().__init__("journal", reason)
         self.damaged = damaged
 
 

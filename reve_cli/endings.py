@@ -14,6 +14,8 @@ from reve_cli.tasks import Task
 Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
 """How far a command takes its jobs."""
 
+FINISH = "; do not submit it again, but finish it with:"
+"""What stands before the command that finishes a job."""
 _FINAL = ("job_failed", "job_cancelled", "expired", "key_mismatch")
 """Nothing is left to be done for a job that ended like this."""
 
@@ -94,6 +96,5 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
     if error.code == "saved_elsewhere":
         error = error.with_(message=f"{error.message}; to finish:")
     if error.exit_code == 75 and error.hint is None:
-        said = f"{error.message}; do not submit it again, but finish it with:"
-        error = error.with_(message=said, hint=recover(task))
+        error = error.with_(message=error.message + FINISH, hint=recover(task))
     return error

@@ -13,11 +13,12 @@ from typing import Any
 
 from reve_cli.database import JournalError
 from reve_cli.errors import ReveError
-from reve_cli.journal import CLOSED, FREE, GIVEN_UP, OPEN, UNFINISHED, Journal, Row
+from reve_cli.journal import NAMED, Journal, Row
 from reve_cli.models import iso, job_id, whole
 from reve_cli.output import Output, safe
+from reve_cli.states import CLOSED, FREE, OPEN, UNFINISHED
 
-STATES = ("unfinished", *OPEN, *CLOSED)
+_STATES = ("unfinished", *OPEN, *CLOSED)
 """What rows can be chosen by."""
 _HOUR = 3600.0
 _KEPT_HOURS = 24.0
@@ -30,13 +31,11 @@ _AGE = re.compile(rf"([0-9]+(?:\.[0-9]+)?)([{''.join(_UNITS)}])")
 _ALL = -1
 """SQL's limit that is none."""
 _MOST = 1 << 62
+_PAGE = 50
 
 _CHOSEN = "current AND (:since IS NULL OR begun >= :since) AND (:until IS NULL OR begun < :until)"
 _IN_STATES = "(state IN (SELECT value FROM json_each(:states)) OR (:unfinished AND {unfinished}))"
 _NEWEST_FIRST = "ORDER BY begun DESC, runs.rowid DESC, number"
-_NAMED = """EXISTS (
-    SELECT 1 FROM jobs AS other WHERE other.run = jobs.run AND other.number = jobs.number
-    AND (other.job IN (:name, :job) OR other.key = :name OR other.run = :name))"""
 _OLDEST_FIRST = "ORDER BY begun, runs.rowid, number, attempt"
 
 _HEADERS = ("BEGUN", "STATE", "CREDITS", "EXPIRES", "JOB", "FILE", "PROMPT")
@@ -74,15 +73,27 @@ class Query:
 
     @classmethod
     def of(
-        cls, states: Sequence[str], since: str | None, until: str | None, search: str | None, limit: int, now: float
+        cls,
+        states: Sequence[str],
+        since: str | None,
+        until: str | None,
+        search: str | None,
+        limit: int | None,
+        now: float,
+        *,
+        json: bool,
     ) -> "Query":
-        """A query as it is typed. Raises `ReveError` (code `usage`)."""
+        """A query as it is typed: without a limit for programs (`json`), a page for people.
+
+        Raises `ReveError` (code `usage`).
+        """
         for state in states:
-            if state not in STATES:
-                raise ReveError("usage", f"--state {state!r} is not one of {', '.join(STATES)}")
+            if state not in _STATES:
+                raise ReveError("usage", f"--state {state!r} is not one of {', '.join(_STATES)}")
         begin = None if since is None else moment(since, "--since", now)
         end = None if until is None else moment(until, "--until", now, ends=True)
-        return cls(states, begin, end, (search or "").casefold(), limit)
+        page = 0 if json else _PAGE
+        return cls(states, begin, end, (search or "").casefold(), page if limit is None else limit)
 
     @property
     def chooses(self) -> bool:
@@ -103,15 +114,14 @@ class Entry:
         row = self.row
         if row.state == "mismatch":
             return 0.0  # a charge is that of the other request, which the key was used for
-        closed_by_user = row.state == "abandoned" and (row.job or row.error == GIVEN_UP)
-        if row.charge is None and row.state in FREE and not closed_by_user:
+        if row.charge is None and row.state in FREE and not row.given_up:
             return 0.0
         return row.charge
 
     @property
     def is_pending(self) -> bool:
         """Whether there may be a charge that will be known."""
-        return self.charge is None and self.row.state in _PENDING
+        return self.charge is None and (self.row.state in _PENDING or bool(self.row.given_up))
 
     @property
     def hours_left(self) -> float | None:
@@ -220,8 +230,8 @@ def details(output: Output, journal: Journal | None, name: str, now: float) -> i
 
     Raises `ReveError` (code `not_found`) where the journal does not know it.
     """
-    values = {"name": name.encode(errors="backslashreplace").decode(), "job": job_id(name)}
-    found = [] if journal is None else _entries(journal, f"{_NAMED} {_OLDEST_FIRST}", values, now)
+    values = {"names": json.dumps([name, job_id(name)])}
+    found = [] if journal is None else _entries(journal, f"{NAMED} {_OLDEST_FIRST}", values, now)
     if not found:
         raise ReveError("not_found", f"the journal knows no job, key or run {name}", hint="reve history")
     for number, entry in enumerate(found):
@@ -246,7 +256,8 @@ def total(entries: Sequence[Entry]) -> str:
         charges = [entry.charge for entry in same if entry.charge is not None and entry.row.state != "mismatch"]
         paid += max(charges, default=0.0)
         pending += not charges and any(entry.is_pending for entry in same)
-    return f"{images} images, {_number(paid)} credits paid" + (f", {pending} pending" if pending else "")
+    made = "1 image" if images == 1 else f"{images} images"
+    return f"{made}, {_number(paid)} credits paid" + (f", {pending} pending" if pending else "")
 
 
 def _find(journal: Journal, query: Query, now: float) -> list[Entry]:

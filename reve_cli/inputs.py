@@ -85,11 +85,17 @@ def new_jobs(requests: Sequence[ImageRequest], key: str | None, scope: str | Non
     return tasks
 
 
-def read_job_ids(arguments: Sequence[str], deadline: Deadline) -> list[str]:
-    """The job ids, each once, in order; `-` stands for those on standard input, separated by white space."""
+def read_words(arguments: Sequence[str], deadline: Deadline) -> list[str]:
+    """The arguments; `-` stands for those on standard input, separated by white space."""
     words: list[str] = []
     for argument in arguments:
         words += _stdin(_LONGEST, deadline).decode(errors="replace").split() if argument == "-" else [argument]
+    return words
+
+
+def read_job_ids(arguments: Sequence[str], deadline: Deadline) -> list[str]:
+    """The job ids, each once, in order; see `read_words`."""
+    words = read_words(arguments, deadline)
     found: dict[str, None] = {}
     for word in words:
         identity = job_id(word)

@@ -7,10 +7,11 @@ under a salt of its own.
 Imports `database`, `owners`, `clock`; slow to load, like `database`. Any thread may call any method.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,21 +19,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from reve_cli.clock import Clock
 from reve_cli.database import Database, JournalError, open_database
 from reve_cli.owners import Owner, boot, machine
+from reve_cli.states import FREE, UNFINISHED
 
 if TYPE_CHECKING:
     import sqlite3
 
 NAME = "journal.db"
-OPEN = ("intent", "sending", "accepted", "completed")
-CLOSED = ("saved", "refused", "abandoned", "failed", "expired", "mismatch")
-FREE = ("refused", "abandoned", "failed", "mismatch")
-"""States in which nothing was charged, unless the user has closed what may have been."""
-GIVEN_UP = "closed by the user"
-"""The error of a row that was begun and that the user has closed."""
-UNFINISHED = "(state IN ('intent', 'sending') OR (state IN ('accepted', 'completed') AND out IS NOT NULL))"
-"""What is still to be done, in SQL: a job that was left to run (no output) is done with once it is accepted."""
+NAMED = """EXISTS (SELECT 1 FROM jobs AS other WHERE other.run = jobs.run AND other.number = jobs.number
+    AND EXISTS (SELECT 1 FROM json_each(:names) WHERE value IN (other.job, other.key, other.run)))"""
+"""That a row, or another attempt at it, is meant by one of `:names` (JSON): a job, a key, or a run; in SQL."""
 _PROBE = f"SELECT count(*) FROM jobs WHERE {UNFINISHED}"
-_DECODED = ("out", "replaces", "files")
+_DECODED = ("out", "replaces", "files", "error")
 """Columns of JSON, which holds any path."""
 
 _MIGRATIONS = (
@@ -44,7 +41,8 @@ _MIGRATIONS = (
     );
     CREATE TABLE runs (
         run TEXT PRIMARY KEY, identity TEXT, origin TEXT NOT NULL, begun REAL NOT NULL, begun_uptime REAL NOT NULL,
-        machine TEXT NOT NULL, boot TEXT NOT NULL, owner TEXT, told INTEGER NOT NULL DEFAULT 0
+        machine TEXT NOT NULL, boot TEXT NOT NULL, owner TEXT, taken INTEGER NOT NULL DEFAULT 0,
+        told INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX runs_by_identity ON runs (identity) WHERE NOT told;
     CREATE TABLE jobs (
@@ -53,6 +51,7 @@ _MIGRATIONS = (
         model TEXT NOT NULL, out TEXT, replaces TEXT, token TEXT NOT NULL, state TEXT NOT NULL,
         created REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, first_try REAL, first_uptime REAL, last_uptime REAL,
         reserved REAL, charge REAL, job TEXT, made REAL, ended REAL, images INTEGER, files TEXT, error TEXT,
+        given_up INTEGER NOT NULL DEFAULT 0,
         UNIQUE (run, number, attempt)
     );
     CREATE INDEX jobs_by_state ON jobs (state, created);
@@ -70,7 +69,9 @@ started anew, or of another machine."""
 class Row:
     """A job as the journal has it. Times are in epoch seconds, `made` and `ended` by the API; `_uptime` see `Clock`.
 
-    body: the request's exact text, None once thinned. out, replaces and files: decoded JSON. current: no later attempt.
+    body: the request's exact text, None once thinned. out, replaces, files and error: decoded JSON. current: no later
+    attempt. given_up: the user has closed it, though something may have been charged. taken: another process went on
+    with the run than began it.
     """
 
     id: int
@@ -99,7 +100,8 @@ class Row:
     ended: float | None
     images: int | None
     files: list[dict[str, Any]] | None
-    error: str | None
+    error: dict[str, str] | None
+    given_up: int
     identity: str | None
     origin: str
     begun: float
@@ -107,6 +109,7 @@ class Row:
     machine: str
     boot: str
     owner: str | None
+    taken: int
     told: int
     account: str | None
     current: int
@@ -132,7 +135,7 @@ class Run:
     is_taken: bool = False
 
 
-_SELECT = """SELECT jobs.*, identity, origin, begun, begun_uptime, machine, boot, owner, told,
+_SELECT = """SELECT jobs.*, identity, origin, begun, begun_uptime, machine, boot, owner, taken, told,
     (SELECT account FROM accounts WHERE accounts.origin = runs.origin AND accounts.key_tag = jobs.key_tag) AS account,
     NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.run = jobs.run AND later.number = jobs.number
                 AND later.attempt > jobs.attempt) AS current
@@ -190,6 +193,12 @@ class Journal:
             check()
             return self._insert(database, row)
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Everything inside is noted in one transaction, or nothing. Raises JournalError."""
+        with self._database.transaction():
+            yield
+
     def update(self, row: int, *, where: str = "1", **facts: Any) -> bool:
         """Set facts of a row, provided that `where` holds. Returns whether it did."""
         setters = ", ".join(f"{name} = :{name}" for name in facts)
@@ -220,20 +229,23 @@ class Journal:
             for run in found:
                 if run.standing in ("ours", "rebooted") and accept(run):
                     run.is_taken = True
-                    database.execute("UPDATE runs SET owner = ? WHERE run = ?", (self.owner.name, run.rows[0].run))
+                    taken = (self.owner.name, run.rows[0].run)
+                    database.execute("UPDATE runs SET owner = ?, taken = 1 WHERE run = ?", taken)
         return found
 
     def standing(self, row: Row) -> Standing:
         """Whose a row's run is."""
-        if row.machine != machine():
-            return "elsewhere"
-        if row.owner not in (None, self.owner.name) and not self.owner.is_gone(row.owner):
+        here = row.machine == machine()
+        if row.owner not in (None, self.owner.name) and not self.owner.is_gone(row.owner, is_here=here):
             return "live"
+        if not here:
+            return "elsewhere"
         return "ours" if row.boot == boot() else "rebooted"
 
     def end_runs(self, *, told: bool) -> None:
         """Let go of this process's runs. `told`: their outcome was told, so that nobody takes up what is finished."""
-        finished = f"NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.run = runs.run AND {UNFINISHED})"
+        dropped = "(state = 'abandoned' AND error IS NULL AND NOT given_up)"  # never sent, and not for want of trying
+        finished = f"NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.run = runs.run AND ({UNFINISHED} OR {dropped}))"
         with self._database.transaction() as database:
             database.execute(
                 f"UPDATE runs SET owner = NULL, told = max(told, :told AND {finished}) WHERE owner = :owner",
@@ -265,9 +277,10 @@ class Journal:
         """All runs that have a row for which `which` (SQL) holds, newest first, as their current rows by number."""
         chosen = f"run IN (SELECT run FROM jobs JOIN runs USING (run) WHERE {which}) AND current"
         found: dict[str, list[Row]] = {}
-        for row in self.rows(f"{chosen} ORDER BY begun DESC, jobs.run, number", values):
-            found.setdefault(row.run, []).append(row)
-        return [Run(rows, self.standing(rows[0])) for rows in found.values()]
+        with self._database.transaction():  # so that no two processes try an owner's lock at once
+            for row in self.rows(f"{chosen} ORDER BY begun DESC, jobs.run, number", values):
+                found.setdefault(row.run, []).append(row)
+            return [Run(rows, self.standing(rows[0])) for rows in found.values()]
 
     def rows(self, where: str = "1", values: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows for which `where` (SQL, may end in ORDER BY and LIMIT) holds."""
@@ -280,12 +293,35 @@ class Journal:
         return None if found is None else str(found)
 
     def spent(self, origin: str, since: float, price: float) -> float:
-        """Credits charged, or reserved, for what was begun after `since`; `price` where neither is known."""
+        """Credits charged, or reserved, for what was begun after `since`; `price` where neither is known.
+
+        A job that several rows have, as its key was used again, counts once.
+        """
         query = (
-            "SELECT total(coalesce(charge, reserved, ?)) FROM jobs JOIN runs USING (run)"
-            f" WHERE origin = ? AND created > ? AND (state NOT IN {FREE} OR error = ?)"
+            "SELECT total(cost) FROM (SELECT max(coalesce(charge, reserved, ?)) AS cost FROM jobs JOIN runs USING (run)"
+            f" WHERE origin = ? AND created > ? AND (state NOT IN {FREE} OR given_up) GROUP BY coalesce(job, jobs.id))"
         )
-        return float(self._database.value(query, (price, origin, since, GIVEN_UP)))
+        return float(self._database.value(query, (price, origin, since)))
+
+    def has_other_body(self, origin: str, key: str, body: str, since: float) -> bool:
+        """Whether `key` was sent with another body after `since`: the API would refuse it, or not know it any more."""
+        query = (
+            "SELECT count(*) FROM jobs JOIN runs USING (run) WHERE origin = ? AND key = ? AND body != ?"
+            " AND first_try > ? AND state NOT IN ('refused', 'abandoned', 'mismatch')"
+        )
+        return bool(self._database.value(query, (origin, key, body, since)))
+
+    def unfinished_jobs(self) -> set[str]:
+        """The ids of jobs whose images are still to be saved."""
+        return {row.job for row in self.rows(f"{UNFINISHED} AND job IS NOT NULL") if row.job}
+
+    def made_before(self, origin: str, keys: Sequence[str], since: float) -> int:
+        """How many of `keys` have made a job after `since`, which they would answer with again."""
+        query = (
+            "SELECT count(DISTINCT key) FROM jobs JOIN runs USING (run) WHERE origin = ? AND first_try > ?"
+            " AND job IS NOT NULL AND state NOT IN ('failed', 'mismatch') AND key IN (SELECT value FROM json_each(?))"
+        )
+        return int(self._database.value(query, (origin, since, json.dumps(list(keys)))))
 
     def highest_charge(self, origin: str, model: str) -> float | None:
         query = "SELECT max(charge) FROM jobs JOIN runs USING (run) WHERE origin = ? AND model = ? AND charge > 0"
@@ -315,13 +351,21 @@ class Journal:
         return [Row(**{**row, **{name: json.loads(row[name] or "null") for name in _DECODED}}) for row in found]
 
 
-def open_journal(folder: Path, clock: Clock, say: Callable[[str], None], *, begin: bool) -> Journal | None:
-    """The journal in `folder`; None where there is none yet and none is to be begun. A damaged one is set aside, and
-    said. Raises JournalError.
+def open_journal(folder: Path, clock: Clock, warn: Callable[[str], None], *, begin: bool) -> Journal | None:
+    """The journal in `folder`. `begin`: a new one where there is none, or where it is damaged, which is told.
+
+    Otherwise None where there is none. Raises JournalError.
     """
     path = folder / NAME
 
     def set_aside(aside: Path) -> None:
-        say(f"the journal was damaged and is kept as {aside}; a new one is begun, which does not know its jobs")
+        warn(f"the journal was damaged and is kept as {aside}; a new one is begun, which does not know its jobs")
 
-    return Journal(open_database(path, _MIGRATIONS, _PROBE, set_aside), clock) if begin or path.exists() else None
+    if begin:
+        return Journal(open_database(path, _MIGRATIONS, _PROBE, set_aside), clock)
+    return Journal(Database(path, _MIGRATIONS, _PROBE), clock) if path.exists() else None
+
+
+def damaged_since(folder: Path, since: float) -> Path | None:
+    """A damaged journal that was in use after `since` (epoch seconds); None where there is none."""
+    return next((path for path in folder.glob(f"{Path(NAME).stem}-damaged-*.db") if path.stat().st_mtime > since), None)

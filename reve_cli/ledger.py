@@ -1,21 +1,24 @@
 """What one run writes into the journal: each fact about its tasks, before the next step is taken.
 
 Where there is no journal to be had, a run goes on without one, and says so once; only spending caps insist on it.
-Imports `journal`'s types only, `spending`, `tasks`, `models`, `clock`, `errors`. Any thread may call any method.
+Imports `journal`'s types only, `spending`, `endings`, `states`, `tasks`, `models`, `clock`, `errors`.
+Any thread may call any method.
 """
 
 import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reve_cli.clock import Clock
+from reve_cli.endings import FINISH
 from reve_cli.errors import ErrorCode, ReveError
 from reve_cli.models import Identity, moment
 from reve_cli.spending import Caps
+from reve_cli.states import OPEN
 from reve_cli.tasks import SavedFile, Task
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ _DAY = 24 * _HOUR
 _LEARN_FROM = 50
 """Past jobs that the polling schedule learns from."""
 _REFUSALS: tuple[ErrorCode, ...] = ("usage", "invalid_request", "invalid_key", "forbidden", "insufficient_credits")
-_OPEN = ("intent", "sending", "accepted", "completed")
 _STATES: dict[ErrorCode, str] = {
     "job_failed": "failed",
     "job_cancelled": "failed",
@@ -64,7 +66,7 @@ class Ledger:
         keep_days: float,
     ) -> None:
         self.journal, self.origin, self._clock, self._say = journal, origin, clock, say
-        self.lost, self._keep = lost, keep_days * _DAY
+        self.lost, self._keep = lost, max(keep_days, 2.0) * _DAY
         self.tag = journal.tag(key) if journal else ""
         self.run = uuid.uuid4().hex
         self.caps: Caps | None = None
@@ -73,6 +75,11 @@ class Ledger:
     def can_resume(self, task: Task) -> bool:
         """Whether `resume` can finish `task` should this process end now."""
         return self._knows(task) and (task.is_owned or task.adopted)
+
+    def is_strange(self, row: "Row") -> bool:
+        """Whether nobody knows if a row is of the account of this key."""
+        unknown = row.account is None or self.account is None
+        return row.origin == self.origin and row.key_tag != self.tag and unknown
 
     def may_fetch(self, row: "Row") -> bool:
         """Whether a row's job can be asked for: it was made here, with this key or with another of the same account."""
@@ -84,28 +91,31 @@ class Ledger:
 
         What is older than the days to keep is thinned by the way.
         """
-        if not tasks or not self._can_keep_caps(len(tasks)):
-            return
         for task in tasks:
             task.run = self.run
         rows = [self._facts(task) for task in tasks]
 
         def prepare(journal: "Journal") -> None:
-            self._check(journal, len(rows))
+            for task, row in zip(tasks, rows, strict=True):
+                used = task.key_is_given and (row["key"], row["body"], self._clock.now() - _DAY)
+                if used and journal.has_other_body(self.origin, *used):
+                    message = f"the idempotency key {row['key']} belongs to another request; nothing was submitted"
+                    raise ReveError("key_mismatch", message, hint="use another key")
+            self._check_caps(journal, rows)
             journal.thin(self._clock.now() - self._keep)
 
         ids = self._write(lambda j: j.add_run(self.run, identity, self.origin, rows, lambda: prepare(j)))
+        self._insist()
         for task, row in zip(tasks, ids or [None] * len(rows), strict=True):
             task.row, task.is_owned = row, row is not None
-        self._can_keep_caps(0)
 
     def renew(self, task: Task, state: str) -> None:
         """Close a task's row in `state` and note its next attempt. Raises `ReveError` like `begin`."""
-        self._update(task, where=f"state IN {_OPEN}", state=state)
+        self._update(task, where=f"state IN {OPEN}", state=state)
         task.renew()
-        if self._can_keep_caps(0):
-            row = self._facts(task)
-            task.row = self._write(lambda j: j.add_attempt(row, lambda: self._check(j, 1)))
+        row = self._facts(task)
+        task.row = self._write(lambda j: j.add_attempt(row, lambda: self._check_caps(j, [row])))
+        self._insist()
 
     def sending(self, task: Task, server_time: Callable[[], float]) -> None:
         """Note that `task` is about to be sent. Raises `ReveError` where it must not be sent (again).
@@ -113,6 +123,7 @@ class Ledger:
         A key means the same job for 24 hours. Neither its age by this machine's clock, which may stand still with a
         virtual machine, nor its age by the server's, set against a wall clock that may have been wrong, is enough.
         """
+        never_sent = task.first_uptime is None
         if task.first_uptime is None:
             task.first_try, task.first_uptime = self._clock.now(), self._clock.uptime()
         row, first_try, first_uptime = task.row or 0, task.first_try or 0.0, task.first_uptime
@@ -121,8 +132,12 @@ class Ledger:
             age = max(age, abs(server_time() - first_try))
         if age > KEY_LIFETIME:
             raise ReveError("unsettled", "it was first sent more than 23 hours ago, and is not sent again")
-        if self._knows(task) and self._write(lambda j: j.sending(row, self.tag, first_try, first_uptime)) is False:
-            raise ReveError("unsettled", "another reve, or this one with another key, has begun to send it")
+        if self._knows(task):
+            ours = self._write(lambda j: j.sending(row, self.tag, first_try, first_uptime))
+            if ours is False:
+                raise ReveError("unsettled", "another reve, or this one with another key, has begun to send it")
+            if ours is None and never_sent:  # the journal would say for ever that it was not
+                raise ReveError("journal", f"it could not be noted before it is sent: {self.lost}")
 
     def accepted(self, task: Task) -> None:
         self._update(task, state="accepted", job=task.job_id)
@@ -134,7 +149,7 @@ class Ledger:
             return
         state = "completed" if job.status == "COMPLETED" else "failed"
         facts = {"charge": task.charge, "made": moment(job.created_at), "ended": moment(job.completed_at)}
-        self._update(task, where=f"state IN {_OPEN}", state=state, images=len(job.urls), **facts)
+        self._update(task, where=f"state IN {OPEN}", state=state, images=len(job.urls), **facts)
 
     def publishing(self, task: Task, saved: SavedFile, temporary: str, identity: Identity) -> None:
         """Note what is about to be published, under its temporary and its final name."""
@@ -148,15 +163,18 @@ class Ledger:
         """Note what became of a task. `saved`: its images are on disk, should there be no error."""
         error = task.error
         if error is None:
-            if saved:
-                self._update(task, state="saved", files=json.dumps([self._entry(file) for file in task.files]))
+            if saved and (
+                task.is_owned or task.adopted or task.out is None
+            ):  # else it went where nobody had meant it to
+                files = json.dumps([self._entry(file) for file in task.files])
+                self._update(task, state="saved", files=files, error=None)
             return
-        said = f"{error.code}: {error.message}".encode(errors="backslashreplace").decode()
+        said = json.dumps({"code": error.code, "message": error.message.partition(FINISH)[0]})
         if error.code in _STATES:
             facts: dict[str, Any] = {"files": json.dumps([self._entry(file) for file in task.files])}
             if task.charge is not None:
                 facts["charge"] = task.charge
-            self._update(task, state=_STATES[error.code], error=said, **facts)
+            self._update(task, where="state != 'saved'", state=_STATES[error.code], error=said, **facts)
         elif error.exit_code == 75 or not task.is_owned or task.job_id is not None:
             self._update(task, error=said)
         else:
@@ -171,11 +189,27 @@ class Ledger:
     def attach(self, tasks: Sequence[Task]) -> None:
         """Find the rows of jobs that are named by their ids, to note what is learned of them."""
         for task in tasks:
-            task.row = self._write(partial(self._row_of, task))
+            found = self._write(partial(self._row_of, task))
+            if found:
+                task.row, task.out = found.id, found.out
 
-    def _row_of(self, task: Task, journal: "Journal") -> int | None:
+    def _row_of(self, task: Task, journal: "Journal") -> "Row | None":
         found = journal.rows("job = :job AND origin = :origin", {"job": task.job_id, "origin": self.origin})
-        return found[-1].id if found else None
+        return found[-1] if found else None
+
+    def check_taken_up(self, tasks: Sequence[Task]) -> None:
+        """Raises `ReveError` where a cap forbids what is still to be sent of a run that is taken up."""
+        count = sum(task.phase == "intent" for task in tasks)
+        if self.caps and count:
+            self.caps.check_command(count)
+            if self.caps.day is not None:  # their rows are counted in what is spent
+                caps, since = self.caps, self._clock.now() - _DAY
+                spent = self._write(lambda j: j.spent(self.origin, since, caps.price))
+                caps.check_day((spent or 0.0) - count * caps.price, count)
+
+    def is_kept(self, job: str) -> bool:
+        """Whether a job's images are still to be taken where they were meant to go."""
+        return job in (self._write(lambda j: j.unfinished_jobs()) or ())
 
     @property
     def account(self) -> str | None:
@@ -226,18 +260,19 @@ class Ledger:
             "reserved": self.caps.price if self.caps else None,
         }
 
-    def _can_keep_caps(self, count: int) -> bool:
-        """Whether there is a journal. Raises `ReveError` where a cap forbids `count` images, or needs a journal."""
-        if self.caps:
-            self.caps.check_command(count)
-            if self.journal is None:
-                raise ReveError("journal", f"spending caps need the journal: {self.lost}; nothing was submitted")
-        return self.journal is not None
+    def _insist(self) -> None:
+        """Raises `ReveError` where a cap is to be kept, and there is no journal to keep it by."""
+        if self.caps and self.journal is None:
+            raise ReveError("journal", f"spending caps need the journal: {self.lost}; nothing was submitted")
 
-    def _check(self, journal: "Journal", count: int) -> None:
-        if self.caps and self.caps.day is not None:
-            spent = journal.spent(self.origin, self._clock.now() - _DAY, self.caps.price)
-            self.caps.check_day(spent, count)
+    def _check_caps(self, journal: "Journal", rows: Sequence[Mapping[str, Any]]) -> None:
+        """Raises `ReveError` where `rows` cost more than they may. A key that has made its job costs nothing more."""
+        if self.caps:
+            now, keys = self._clock.now(), [str(row["key"]) for row in rows]
+            count = len(rows) - journal.made_before(self.origin, keys, now - KEY_LIFETIME)
+            self.caps.check_command(count)
+            if self.caps.day is not None:
+                self.caps.check_day(journal.spent(self.origin, now - _DAY, self.caps.price), count)
 
     @staticmethod
     def _entry(file: SavedFile) -> dict[str, Any]:
@@ -258,6 +293,5 @@ class Ledger:
             return work(self.journal)
         except JournalError as error:
             self.journal, self.lost = None, str(error)
-            if not self.caps:
-                self._say(f"crash safety is off from here on: {error}")
+            self._say(f"warning: crash safety is off from here on: {error}")
             return None

@@ -1,16 +1,18 @@
 """The options that commands share, each declared once, and how a command gets those that all have.
 
-Imports `contract`, `errors` and Typer, and `runtime` when a command runs: `--help` and completion load little else.
+Imports `contract`, `states`, `errors` and Typer, and `runtime` when a command runs: `--help` and completion load little
+else.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
 from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
+from reve_cli.states import CLOSED, OPEN
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -18,21 +20,17 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _COMMON = "Every command"
-_OPEN_STATES = ("unfinished", "intent", "sending", "accepted", "completed")
-STATES = (*_OPEN_STATES, "saved", "refused", "abandoned", "failed", "expired", "mismatch")
-"""What `--state` takes: that something is left to do, and the states of the journal, which is slow to load."""
+STATES = ("unfinished", *OPEN, *CLOSED)
+"""What `--state` takes: that something is left to do, and the states of the journal."""
 
 
-def _ratios(incomplete: str) -> list[str]:
-    return [ratio for ratio in ASPECT_RATIOS if ratio.startswith(incomplete)]
+def _among(words: Sequence[str]) -> Callable[[str], list[str]]:
+    """Completes one of `words`."""
 
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
 
-def _events(incomplete: str) -> list[str]:
-    return [event for event in WEBHOOK_EVENTS if event.startswith(incomplete)]
-
-
-def _states(incomplete: str) -> list[str]:
-    return [state for state in STATES if state.startswith(incomplete)]
+    return complete
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.", rich_help_panel=_COMMON)]
@@ -66,7 +64,9 @@ Seed = Annotated[
 Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100, help="Make this many images, each charged.")]
 AspectRatio = Annotated[
     str | None,
-    typer.Option("--aspect-ratio", "--ar", metavar="W:H", help=", ".join(ASPECT_RATIOS), autocompletion=_ratios),
+    typer.Option(
+        "--aspect-ratio", "--ar", metavar="W:H", help=", ".join(ASPECT_RATIOS), autocompletion=_among(ASPECT_RATIOS)
+    ),
 ]
 ModelVersion = Annotated[
     str | None, typer.Option("--model-version", metavar="NAME", help="A version of the model, such as latest.")
@@ -78,7 +78,10 @@ WebhookUrl = Annotated[
 WebhookEvent = Annotated[
     list[str] | None,
     typer.Option(
-        "--webhook-event", metavar="EVENT", help=f"{', '.join(WEBHOOK_EVENTS)}; repeatable.", autocompletion=_events
+        "--webhook-event",
+        metavar="EVENT",
+        help=f"{', '.join(WEBHOOK_EVENTS)}; repeatable.",
+        autocompletion=_among(WEBHOOK_EVENTS),
     ),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Print the job id and leave the job running.")]
@@ -95,22 +98,26 @@ Once = Annotated[
 ]
 New = Annotated[bool, typer.Option("--new", help="Make new images; do not take up a run that was cut short.")]
 MaxCredits = Annotated[
-    float | None,
-    typer.Option("--max-credits", metavar="N", min=0, help="Refuse to begin what may cost more than this."),
+    str | None, typer.Option("--max-credits", metavar="N", help="Refuse to begin what may cost more than this.")
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[JOB]...", help="Job ids, idempotency keys or runs; without any, all that is unfinished."),
+    typer.Argument(
+        metavar="[JOB]...",
+        help="Job ids, idempotency keys or runs; - reads them from stdin; without any, all that is unfinished.",
+    ),
 ]
 WouldDo = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Abandon = Annotated[bool, typer.Option("--abandon", help="Give these up instead: they will not be asked about again.")]
+Abandon = Annotated[
+    bool, typer.Option("--abandon", help="Give up the jobs that are named: they are not asked about again.")
+]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit with 5 if a job failed, 75 if one is still running.")
 ]
 
 States = Annotated[
     list[str] | None,
-    typer.Option("--state", metavar="STATE", help=f"{', '.join(STATES)}; repeatable.", autocompletion=_states),
+    typer.Option("--state", metavar="STATE", help=f"{', '.join(STATES)}; repeatable.", autocompletion=_among(STATES)),
 ]
 _WHEN = "a date, a time, or an age such as 90m, 24h, 7d, 2w"
 Since = Annotated[str | None, typer.Option("--since", metavar="WHEN", help=f"Begun then or later: {_WHEN}.")]
@@ -120,7 +127,10 @@ Until = Annotated[
 Search = Annotated[
     str | None, typer.Option("--search", metavar="TEXT", help="Only with this in prompt, path, job id or key.")
 ]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Show the newest N; 0 is all.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", min=0, help="The newest N, 0 for all (default 50; with --json all)."),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.")]
 
 _COMMON_OPTIONS = {

@@ -134,6 +134,10 @@ class Output:
         if not self.quiet:
             self._say(text)
 
+    def warn(self, text: str) -> None:
+        """One line about what is not as safe as it should be, even with `--quiet`."""
+        self._say(f"warning: {text}")
+
     def debug(self, text: str) -> None:
         self._say(f"debug: {text}", "dim")
 

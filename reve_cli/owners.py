@@ -95,15 +95,18 @@ class Owner:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._lock.close)  # the child's copy: this process keeps its own
 
-    def is_gone(self, name: str) -> bool:
-        """Whether the process of that name, on this machine, has ended; its file is then removed."""
+    def is_gone(self, name: str, *, is_here: bool = True) -> bool:
+        """Whether the process of that name has ended; where it was on this machine, its file is then removed.
+
+        `is_here`: it was. Locks of another machine are not seen everywhere, and its file may be in use.
+        """
         path = self._folder / name
         if name == self.name or not path.exists():
             return name != self.name
         try:
             lock = FileLock(path)
             gone = lock.take()
-            lock.close(remove=gone)
+            lock.close(remove=gone and is_here)
         except OSError:
             return False
         return gone

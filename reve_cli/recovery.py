@@ -7,13 +7,10 @@ from reve_cli.output import quote
 from reve_cli.tasks import Task
 
 
-def resume_command(name: str | None, flags: Sequence[str], *, abandon: bool = False) -> str:
-    """What finishes, or gives up, all that the journal knows under `name` (a job, an idempotency key, or a run).
-
-    None: all that it has.
-    """
-    named = [] if name is None else ["--", name] if name.startswith("-") else [name]
-    return " ".join(map(quote, ["reve", "resume", *(["--abandon"] if abandon else []), *flags, *named]))
+def resume_command(names: Sequence[str], flags: Sequence[str], *, abandon: bool = False) -> str:
+    """What finishes, or gives up, all that the journal knows under `names`: jobs, idempotency keys, or runs."""
+    dashes = ["--"] if any(name.startswith("-") for name in names) else []
+    return " ".join(map(quote, ["reve", "resume", *(["--abandon"] if abandon else []), *flags, *dashes, *names]))
 
 
 def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> str:

@@ -45,6 +45,7 @@ class Report:
         """Say how a job ended, and print all results whose turn it is."""
         for number, saved in enumerate(task.files):
             cost = "charge not told" if task.charge is None else f"{task.charge:g} credits"
+            cost += ", paid for before" if task.replayed else ""
             charge = f", {cost}" if number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
             self._output.note(f"saved {saved.path} ({saved.bytes:,} bytes{charge}){took}")
@@ -96,20 +97,25 @@ class Report:
         progress = task.job.progress
         return task.job.status if progress is None else f"{task.job.status} {progress:.0f} %"
 
-    def total(self, recover: str | None) -> None:
-        """Say what several jobs were charged together, and last the command that finishes all that are unfinished."""
-        if len(self._tasks) < 2 or not any(task.request for task in self._tasks):
+    def total(self, finish: str) -> None:
+        """Say what several jobs were charged together, and last what finishes all that are unfinished, if any are."""
+        if len(self._tasks) < 2:
             return
-        charged = f"{sum(task.charge or 0 for task in self._tasks):g} credits"
-        pending = sum(task.error is not None and task.error.exit_code == 75 for task in self._tasks)
-        if recover:
-            message = (
-                f"{pending} of {len(self._tasks)} jobs are unfinished, {charged} charged so far; finish them with:"
-            )
-            self._output.fail(ReveError("unfinished", message, hint=recover))
-        elif not pending:
-            self._output.note(f"charged: {charged}")
+        charges = [0 if task.replayed else task.charge for task in self._tasks]
+        made = [charge for task, charge in zip(self._tasks, charges, strict=True) if task.job_id]
+        pending = made.count(None) + sum(not task.job_id and _is_unfinished(task) for task in self._tasks)
+        said = f"charged: {sum(filter(None, charges)):g} credits" + (f", {pending} pending" if pending else "")
+        if finish:
+            count = sum(map(_is_unfinished, self._tasks))
+            message = f"{count} of {len(self._tasks)} jobs unfinished; {said}; finish them with:"
+            self._output.fail(ReveError("unfinished", message, hint=finish))
+        elif any(task.request for task in self._tasks):
+            self._output.note(said)
 
     def exit_code(self) -> int:
         """The worst of what the jobs ended with."""
         return worst(task.error.exit_code if task.error else 0 for task in self._tasks)
+
+
+def _is_unfinished(task: Task) -> bool:
+    return task.error is not None and task.error.exit_code == 75

@@ -7,34 +7,40 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reve_cli.config import amount
 from reve_cli.errors import ReveError, worst
 from reve_cli.naming import Naming
 from reve_cli.runtime import Runtime
+from reve_cli.states import CLOSED
 from reve_cli.tasks import Task
 
 if TYPE_CHECKING:
     from reve_cli.journal import Row
     from reve_cli.ledger import Ledger
-    from reve_cli.takeup import Step
+    from reve_cli.report import Shows
+    from reve_cli.takeup import Plan, Step
+
+_DAY = 24 * 3600
 
 
 def generate(
-    run: Runtime, tasks: list[Task], naming: Naming | None, *, new: bool = False, max_credits: float | None = None
+    run: Runtime, tasks: list[Task], naming: Naming | None, *, new: bool = False, max_credits: str | None = None
 ) -> int:
     """Make the images of `tasks`, or finish the run of the same command that was cut short. Returns the exit code."""
     from reve_cli.ledger import identity_of
 
+    if new and any(task.key_is_given or task.scope for task in tasks):
+        raise ReveError("usage", "--new makes new images, which --once and --idempotency-key rule out")
     ledger = run.ledger(begin=True)
     _set_caps(run, ledger, tasks, max_credits)
     identity = identity_of(ledger.origin, tasks, naming.identity) if naming and naming.identity else None
     rows = {} if new or identity is None else _adopt(run, ledger, identity)
     if naming is not None and rows:
-        tasks = [_taken_up(run, ledger, row, naming) for row in rows.values()]
+        tasks = _take_up(run, ledger, list(rows.values()), naming)
         to_send = sum(task.phase == "intent" for task in tasks)
-        if ledger.caps:
-            ledger.caps.check_command(to_send)
-        say = f"taking up this command's run that was cut short ({to_send} of {len(tasks)} to submit)"
-        run.output.note(f"{say}; --new makes new images instead")
+        instead = "" if tasks[0].key_is_given or tasks[0].scope else "; --new makes new images instead"
+        note = f"taking up this command's run that was cut short ({to_send} of {len(tasks)} to submit){instead}"
+        run.output.note(note)
     else:
         if naming is not None:
             naming.check(tasks)
@@ -42,20 +48,29 @@ def generate(
                 task.out, task.replaces = naming.as_row(task)
         ledger.begin(tasks, identity)
     if naming is None:
-        code = run.run(tasks, "accepted", "ids", ledger)
+        code = run.run(tasks, "accepted", "ids", ledger, by_run=True)
     else:
-        code = run.run(tasks, "saved", "bytes" if naming.to_stdout else "paths", ledger, lambda _: naming, rows)
+        shows: Shows = "bytes" if naming.to_stdout else "paths"
+        code = run.run(tasks, "saved", shows, ledger, lambda _: naming, rows, by_run=True)
     ledger.end(told=code == 0 and not run.process.stop)
     return code
 
 
-def _set_caps(run: Runtime, ledger: "Ledger", tasks: Sequence[Task], max_credits: float | None) -> None:
+def _set_caps(run: Runtime, ledger: "Ledger", tasks: Sequence[Task], max_credits: str | None) -> None:
     """Note the spending caps, if there are any, and what an image costs. Raises `ReveError` where nobody knows that."""
+    from reve_cli.journal import damaged_since
     from reve_cli.spending import Caps
 
     day = run.settings.max_credits_per_day
     if max_credits is None and day is None:
         return
+    try:
+        command = None if max_credits is None else amount(max_credits)
+    except ValueError as error:
+        raise ReveError("usage", f"--max-credits {max_credits!r} {error}") from error
+    if day is not None and run.state and (damaged := damaged_since(run.state, run.process.clock.now() - _DAY)):
+        message = f"{damaged} was in use within a day, and cannot tell what was spent; nothing was submitted"
+        raise ReveError("journal", message, hint="move it elsewhere to go on without what it knew")
     model = tasks[0].request.model if tasks[0].request else run.settings.model
     prices = (
         run.api.price(model, run.deadline),
@@ -66,7 +81,7 @@ def _set_caps(run: Runtime, ledger: "Ledger", tasks: Sequence[Task], max_credits
     if price is None:
         message = f"the API does not tell the price of {model}, so a spending cap cannot be kept; nothing was submitted"
         raise ReveError("price_unknown", message, hint="set credits_per_image in the config file")
-    ledger.caps = Caps(max_credits, day, price)
+    ledger.caps = Caps(command, day, price)
 
 
 def _adopt(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
@@ -79,17 +94,27 @@ def _adopt(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
     return {row.number: row for row in rows}
 
 
-def _taken_up(run: Runtime, ledger: "Ledger", row: "Row", naming: Naming) -> Task:
-    """A row's task. What was refused, given up, failed or expired is begun anew."""
+def _take_up(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Naming) -> list[Task]:
+    """The rows' tasks. What was refused, given up, failed or expired is begun anew.
+
+    Raises `ReveError` where what is still to be sent is over a cap, or would have nowhere to go.
+    """
     from reve_cli.takeup import task_of
 
-    task = task_of(row, row.number, run.process.clock, owned=True)
-    task.may_renew = not task.key_is_given
-    if row.state in ("refused", "abandoned", "failed", "expired", "mismatch"):
-        ledger.renew(task, row.state)
-    elif task.replaces:
-        naming.allow(task, task.replaces)
-    return task
+    assert ledger.journal is not None
+    tasks: list[Task] = []
+    with ledger.journal.at_once():
+        for row in rows:
+            task = task_of(row, row.number, run.process.clock, owned=True)
+            task.may_renew = not task.key_is_given
+            if row.state in CLOSED and row.state != "saved":
+                ledger.renew(task, row.state)
+            elif task.replaces:
+                naming.allow(task, task.replaces)
+            tasks.append(task)
+        ledger.check_taken_up(tasks)
+        naming.check(task for task in tasks if task.phase == "intent" and not task.was_sent)
+    return tasks
 
 
 def _learn_account(run: Runtime, ledger: "Ledger") -> None:
@@ -109,15 +134,24 @@ def resume(run: Runtime, names: Sequence[str], *, dry_run: bool, abandon: bool) 
         return 0
     from reve_cli.takeup import Plan
 
-    plan = Plan(ledger, ledger.journal, run.process.clock, names)
-    if plan.has_other_keys:
-        _learn_account(run, ledger)
+    plan = Plan(ledger, ledger.journal, run.process.clock, names, lambda: _learn_account(run, ledger))
     if dry_run:
         return _show(run, plan.look())
     if abandon:
-        run.output.note(f"closed, and not to be finished: {plan.close()}")
-        return 0
+        return _close(run, plan)
     return _finish(run, ledger, plan.take(), by_name=bool(names))
+
+
+def _close(run: Runtime, plan: "Plan") -> int:
+    """Give up what the plan is about. Returns the exit code: what could not be given up is an error."""
+    from reve_cli.takeup import left
+
+    kept = plan.close()
+    for step in kept:
+        run.output.fail(left(step))
+    if not kept:
+        run.output.note("given up: it will not be asked about again")
+    return 75 if kept else 0
 
 
 def _show(run: Runtime, steps: "Sequence[Step]") -> int:
@@ -129,18 +163,20 @@ def _show(run: Runtime, steps: "Sequence[Step]") -> int:
     else:
         run.output.table(("ACTION", "JOB OR KEY", "BEGUN", "OUT", "PROMPT"), [step.cells() for step in steps])
     to_send = sum(step.action == "send" for step in steps)
+    if not steps:
+        run.output.note("nothing is left to finish")
     if to_send:
         run.output.note(f"{to_send} to send: what the API did not accept the first time would be charged then")
     return 0
 
 
 def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name: bool) -> int:
-    from reve_cli.takeup import left, task_of, unsettled
+    from reve_cli.takeup import is_strange, left, task_of, unsettled
 
     tasks: list[Task] = []
     rows: dict[int, Row] = {}
     for step in steps:
-        if step.action == "abandon" or (step.action == "leave" and not by_name):
+        if step.action == "abandon" or (step.action == "leave" and not by_name and not is_strange(step)):
             run.output.note(f"{step.row.job or step.row.key}: {step.why}")
             continue
         task = task_of(step.row, len(tasks) + 1, run.process.clock, owned=step.owned)

@@ -5,6 +5,7 @@ sends anything never pays for it.
 """
 
 import contextlib
+import os
 import queue
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -80,7 +81,7 @@ class Runtime:
     @property
     def flags(self) -> list[str]:
         """The common flags that a command which goes on with this one's jobs needs as well."""
-        key_file = [f"--api-key-file={self._api_key_file}"] if self._api_key_file else []
+        key_file = [f"--api-key-file={os.path.abspath(self._api_key_file)}"] if self._api_key_file else []
         return ["--sandbox"] if self.sandbox else key_file
 
     @cached_property
@@ -129,7 +130,7 @@ class Runtime:
 
         journal, lost = self.journal(begin=begin)
         if begin and journal is None and self._keeps_a_journal:
-            self.output.note(f"crash safety is off: {lost}")
+            self.output.warn(f"crash safety is off: {lost}")
         http = self.api.http
         origin, key = ("sandbox", "") if self.sandbox else (http.base_url, http.key)
         return Ledger(
@@ -144,7 +145,7 @@ class Runtime:
 
     @property
     def _keeps_a_journal(self) -> bool:
-        return config.truthy(self.process.environ.get("REVE_JOURNAL", "on"))
+        return config.truthy(self.process.environ.get("REVE_JOURNAL") or "on")
 
     def journal(self, *, begin: bool) -> "tuple[Journal | None, str]":
         """The journal, or None and why there is none."""
@@ -156,7 +157,7 @@ class Runtime:
         from reve_cli.journal import open_journal
 
         try:
-            journal = open_journal(self.state, self.process.clock, self.output.note, begin=begin)
+            journal = open_journal(self.state, self.process.clock, self.output.warn, begin=begin)
         except JournalError as error:
             return None, str(error)
         if journal is not None:
@@ -191,10 +192,12 @@ class Runtime:
         ledger: "Ledger",
         naming_of: "Callable[[Task], Naming] | None" = None,
         rows: "Mapping[int, Row] | None" = None,
+        *,
+        by_run: bool = False,
     ) -> int:
         """Take `tasks` to `goal`, saving where `naming_of` says, printing what `shows` says. Returns the exit code.
 
-        rows: those of tasks that are taken up, by the task's index.
+        rows: those of tasks that are taken up, by the task's index. by_run: the tasks are all that their run has.
         """
         from reve_cli.jobs import Engine
         from reve_cli.recovery import finish_command, resume_command
@@ -202,7 +205,7 @@ class Runtime:
 
         def recover(task: Task) -> str:
             if ledger.can_resume(task):
-                return resume_command(task.job_id or task.idempotency_key, self.flags)
+                return resume_command([_name(task)], self.flags)
             return finish_command(task, naming_of(task) if naming_of else None, self.flags)
 
         saver = self._saver(naming_of, ledger) if naming_of else None
@@ -229,12 +232,12 @@ class Runtime:
                 report.done(task)
         engine.run(tasks, goal)
         self.output.rest()
-        unfinished = [task for task in tasks if task.error and task.error.hint == recover(task)]
-        finish = None
-        if unfinished and all(map(ledger.can_resume, unfinished)):
-            runs = {str(task.run) for task in unfinished}
-            finish = resume_command("".join(runs) if len(runs) == 1 else None, self.flags)
-        report.total(finish)
+        hints = {task.index: task.error.hint for task in tasks if task.error and task.error.exit_code == 75}
+        resumable = [task for task in tasks if hints.get(task.index) == recover(task) and ledger.can_resume(task)]
+        names = {str(task.run) for task in resumable} if by_run else {_name(task) for task in resumable}
+        resume = [resume_command(sorted(names), self.flags)] if resumable else []
+        others = [hint for index, hint in hints.items() if hint and index not in {task.index for task in resumable}]
+        report.total(" && ".join([*others, *resume]))
         return report.exit_code()
 
     def show_requests(self, tasks: Sequence[Task], naming: Naming | None) -> int:
@@ -242,7 +245,7 @@ class Runtime:
         for task in tasks:
             assert task.request is not None
             headers = {"Content-Type": "application/json", "X-API-Key": "afk_[hidden]"}
-            given = {"Idempotency-Key": task.idempotency_key} if task.key_is_given else {}
+            given = {"Idempotency-Key": task.idempotency_key} if task.key_is_given or task.scope else {}
             self.output.document(
                 {
                     "method": "POST",
@@ -268,7 +271,12 @@ class Runtime:
             debug=self.debug if self._debug else None,
         )
         self._resources.callback(images.close)
-        return Saver(images, naming_of, self.state, self.say, ledger.publishing)
+        return Saver(images, naming_of, self.state, self.say, ledger.publishing, ledger.is_kept)
+
+
+def _name(task: Task) -> str:
+    """What the journal knows a task by."""
+    return task.job_id or task.idempotency_key or ""
 
 
 def simulate(process: Process, port: int = 0) -> "Sandbox":

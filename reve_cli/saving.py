@@ -32,15 +32,22 @@ Note = Callable[[Task, SavedFile, str, Identity], None]
 """Told what is about to be published: the task, the file as it will be, its temporary name, and what it is there."""
 
 _SPOOL_SECONDS = 24 * 3600
+_ID_LENGTH = 36
 
 
 class Saver:
     """Saves the images of jobs, each to where its task's naming says. Several threads may save at once."""
 
     def __init__(
-        self, images: Images, naming_of: Callable[[Task], Naming], state: Path | None, say: Say, note: Note
+        self,
+        images: Images,
+        naming_of: Callable[[Task], Naming],
+        state: Path | None,
+        say: Say,
+        note: Note,
+        is_kept: Callable[[str], bool],
     ) -> None:
-        self._images, self._naming_of, self._say, self._note = images, naming_of, say, note
+        self._images, self._naming_of, self._say, self._note, self._is_kept = images, naming_of, say, note, is_kept
         self._rescue = state / "rescue" if state else None
         self._spool = state / "spool" if state else None
         self._temporaries: set[str] = set()
@@ -80,9 +87,11 @@ class Saver:
         naming = self._naming_of(task)
         saved = next((file for file in task.files if file.number == number), None)
         if saved is not None:  # by the process that this one goes on for
+            if naming.to_stdout:
+                self._say(f"kept for 24 hours: {saved.path}")
             return self._verdict(task, saved)
         if naming.device or naming.to_stdout:
-            _prune(self._spool)
+            self._prune()
         if naming.device:
             return self._save_to_device(naming.device, task, url, number, deadline)
         if naming.to_stdout:
@@ -160,6 +169,13 @@ class Saver:
         self._tell_of_extension(saved.path, found)
         return saved
 
+    def _prune(self) -> None:
+        """Forget spooled images whose day is over, but for those that are still to go elsewhere."""
+        with contextlib.suppress(OSError):
+            for path in self._spool.iterdir() if self._spool else ():
+                if time.time() - path.stat().st_mtime > _SPOOL_SECONDS and not self._is_kept(path.name[:_ID_LENGTH]):
+                    path.unlink()
+
     def _tell_of_extension(self, path: str, found: Format) -> None:
         extension = os.path.splitext(path)[1][1:]
         if extension and not found.fits(extension):
@@ -207,6 +223,9 @@ class Saver:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), temporary)
         replaceable = naming.replaceable(wanted.path)
         replaces = replaceable is not None and identity(wanted.path) == replaceable
+        if not replaces and _holds(wanted.path, wanted, None):  # it is there: another command has saved it
+            task.files.append(wanted)
+            return wanted
         for path in _beside(wanted.path, str(task.job_id)):
             if not replaces and os.path.lexists(path):
                 continue
@@ -294,14 +313,6 @@ def _private(folder: Path | None) -> str:
     import tempfile
 
     return tempfile.mkdtemp(prefix="reve-")
-
-
-def _prune(spool: Path | None) -> None:
-    """Forget spooled images whose day is over."""
-    with contextlib.suppress(OSError):
-        for path in spool.iterdir() if spool else ():
-            if time.time() - path.stat().st_mtime > _SPOOL_SECONDS:
-                path.unlink()
 
 
 def _elsewhere(path: str, wanted: str, why: str, command: str = "mv -i -- {path} {wanted}") -> ReveError:

@@ -2,7 +2,8 @@
 
 Two ways lead here. `adopt`: the same `generate` is run again, and goes on with the run that was cut short. `Plan`: what
 `resume` does about each unfinished row; it charges nothing that was not begun.
-Imports `recovery`, `ledger`, `journal`, `tasks`, `models`, `clock`, `errors`; slow to load, like `journal`.
+Imports `recovery`, `output`, `ledger`, `journal`, `states`, `tasks`, `models`, `clock`, `errors`; slow to load, like
+`journal`.
 """
 
 import json
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reve_cli.clock import Clock
 from reve_cli.errors import ReveError
-from reve_cli.journal import GIVEN_UP, UNFINISHED, Journal, Row, Run, Standing
+from reve_cli.journal import NAMED, Journal, Row, Run, Standing
 from reve_cli.ledger import KEY_LIFETIME, Ledger
 from reve_cli.models import ImageRequest, Job, cut, iso, job_id, whole
+from reve_cli.output import quote
 from reve_cli.recovery import resume_command
+from reve_cli.states import OPEN, UNFINISHED
 from reve_cli.tasks import Task
 
 if TYPE_CHECKING:
@@ -27,9 +30,9 @@ _PAUSE = 10.0
 """Seconds after the last try of a process that crashed, before the same request is sent again: its own may be on the
 way still."""
 _LIVE = "another reve is at work on it"
-_BEGUN = ("intent", "sending", "accepted", "completed", "saved")
-_NAMED = "(job IN (SELECT value FROM json_each(:names)) OR key IN (SELECT value FROM json_each(:names))"
-_NAMED += " OR jobs.run IN (SELECT value FROM json_each(:names)))"
+_ANOTHERS = "it belongs to another account"
+_STRANGE = "it was begun with another API key, and whether that is of the same account is not known"
+_BEGUN = (*OPEN, "saved")
 
 Action = Literal["fetch", "send", "abandon", "report", "leave"]
 """What `resume` does about a row: save its images; send its request once more, which may be what charges it; give up
@@ -68,12 +71,16 @@ def adopt(
     if taken:
         return taken[0].rows
     for run in runs:
-        mine = all(ledger.may_fetch(row) for row in run.rows)
+        first, name = run.rows[0], run.rows[0].run
+        mine = all(ledger.may_fetch(row) or ledger.is_strange(row) for row in run.rows)
         at_stake = any(row.is_unfinished and row.state != "intent" for row in run.rows)
+        new = "" if first.key_is_given or first.scope else " (or add --new for new images)"
+        if mine and run.standing == "live" and first.taken:
+            message = f"another reve is finishing this command, begun at {_when(first.begun)}; when it has ended{new}:"
+            raise ReveError("unfinished", message, hint=resume_command([name], flags))
         if mine and at_stake and run.standing != "live":
-            begun, name = _when(run.rows[0].begun), run.rows[0].run
-            message = f"this command was begun at {begun} and is not finished; finish it (or add --new for new images):"
-            raise ReveError("unfinished", message, hint=resume_command(name, flags))
+            message = f"this command was begun at {_when(first.begun)} and is not finished; finish it{new}:"
+            raise ReveError("unfinished", message, hint=resume_command([name], flags))
     return []
 
 
@@ -155,19 +162,17 @@ class Plan:
     Raises `ReveError` (code `not_found`) for a name that the journal does not know.
     """
 
-    def __init__(self, ledger: Ledger, journal: Journal, clock: Clock, names: Sequence[str]) -> None:
+    def __init__(
+        self, ledger: Ledger, journal: Journal, clock: Clock, names: Sequence[str], ask_account: Callable[[], None]
+    ) -> None:
         self._ledger, self._journal, self._clock = ledger, journal, clock
-        spelled = {name: json.dumps([name, job_id(name)]) for name in names}
-        for name, spellings in spelled.items():
-            if not journal.rows(_NAMED, {"names": spellings}):
+        for name in names:
+            if not journal.rows(NAMED, {"names": json.dumps([name, job_id(name)])}):
                 raise ReveError("not_found", f"the journal knows no job, key or run {name}", hint="reve history")
-        self._chosen = f"{UNFINISHED} AND {_NAMED if names else 'length(:names)'}"
+        self._chosen = f"{UNFINISHED} AND {NAMED if names else 'length(:names)'}"
         self._values = {"names": json.dumps([*names, *map(job_id, names)])}
-
-    @property
-    def has_other_keys(self) -> bool:
-        """Whether it matters whose key this is."""
-        return any(row.key_tag != self._ledger.tag for run in self._runs() for row in run.rows)
+        if any(row.key_tag != ledger.tag for run in self._runs() for row in run.rows):
+            ask_account()
 
     def look(self) -> list[Step]:
         """What would be done, without doing it."""
@@ -185,14 +190,15 @@ class Plan:
                 self._journal.update(step.row.id, where="state = 'intent'", state="abandoned")
         return steps
 
-    def close(self) -> int:
-        """Give up all rows, but for those that a living process is at work on. Returns how many those are."""
-        closed = 0
-        for step in self.look():
-            if step.why != _LIVE:
-                error = None if step.row.state == "intent" else GIVEN_UP
-                closed += self._journal.update(step.row.id, where=UNFINISHED, state="abandoned", error=error)
-        return closed
+    def close(self) -> list[Step]:
+        """Give up all rows but those that are at work or another account's. Returns what was left."""
+        kept = (_LIVE, _ANOTHERS)
+        steps = self.look()
+        for step in steps:
+            if step.why not in kept:
+                begun = step.row.state != "intent"
+                self._journal.update(step.row.id, where=UNFINISHED, state="abandoned", given_up=int(begun))
+        return [step for step in steps if step.why in kept]
 
     def _runs(self) -> list[Run]:
         return self._journal.runs(self._chosen, self._values)
@@ -206,21 +212,27 @@ class Plan:
         if standing == "live":
             return Step(row, "leave", _LIVE)
         if not self._ledger.may_fetch(row):
-            return Step(row, "leave", f"it belongs to another account, or to {row.origin}")
+            if self._ledger.is_strange(row):
+                return Step(row, "leave", _STRANGE)
+            elsewhere = f"it belongs to {row.origin}, which is not where --sandbox and the base URL lead"
+            return Step(row, "leave", _ANOTHERS if row.origin == self._ledger.origin else elsewhere)
         if row.job:
             return Step(row, "fetch", owned=standing != "elsewhere")
-        if standing == "elsewhere":
-            return Step(row, "leave", "only the machine that began it can send it")
         if row.state == "intent":
-            return Step(row, "abandon", "it was never sent")
+            here = standing != "elsewhere"
+            return Step(row, "abandon", "it was never sent") if here else Step(row, "leave", "another machine began it")
         return self._unsettled(row, standing)
 
     def _unsettled(self, row: Row, standing: Standing) -> Step:
         """A request that was sent, and not answered as far as we know."""
+        if row.error and row.error.get("code") == "key_conflict":
+            return Step(row, "report", "the API knows its key with another request, or is still at work on it")
+        if standing == "elsewhere":
+            return Step(row, "report", "only the machine that sent it could send it again", owned=False)
         if standing == "rebooted":
             return Step(row, "report", "the machine was started anew since it was sent")
         if row.key_tag != self._ledger.tag:
-            return Step(row, "leave", "it was sent with another API key, and only that one can find it")
+            return Step(row, "report", "only the API key that it was sent with could find it")
         if self._clock.uptime() - (row.first_uptime or 0.0) > KEY_LIFETIME:
             return Step(row, "report", "it was sent more than 23 hours ago")
         if row.body is None or ImageRequest.from_wire(row.request).body().decode() != row.body:
@@ -236,12 +248,18 @@ def unsettled(step: Step, flags: Sequence[str]) -> ReveError:
         f'the request of {sent} for "{prompt}" may have been accepted, but {step.why}: look for a job of that time in '
         f"the Apiframe console (idempotency key {row.key}), then close it:"
     )
-    return ReveError("unsettled", message, hint=resume_command(row.key, flags, abandon=True))
+    return ReveError("unsettled", message, hint=resume_command([row.key], flags, abandon=True))
+
+
+def is_strange(step: Step) -> bool:
+    """Whether a row that is left may be this account's after all."""
+    return step.why == _STRANGE
 
 
 def left(step: Step) -> ReveError:
     """What a row ends with that was asked for by name, and is left alone."""
-    return ReveError("unfinished", f"{step.row.job or step.row.key} is left alone: {step.why}", hint="reve history")
+    name = step.row.job or step.row.key
+    return ReveError("unfinished", f"{name} is left alone: {step.why}", hint=f"reve history show {quote(name)}")
 
 
 def _when(seconds: float) -> str:

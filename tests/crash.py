@@ -12,12 +12,14 @@ by the same command again. Afterwards, whatever the point:
 """
 
 import argparse
+import itertools
 import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,9 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.clock import Clock
-from reve_cli.journal import UNFINISHED, open_journal
+from reve_cli.journal import open_journal
 from reve_cli.sandbox import Sandbox
 from reve_cli.sandbox.picture import png
+from reve_cli.states import UNFINISHED
 
 ROOT = Path(__file__).parent.parent
 LATER = "11"
@@ -136,10 +139,14 @@ def port_of(sandbox: Sandbox) -> int:
 def on_request(sandbox: Sandbox, number: int, action: Callable[[], object]) -> None:
     """Do something as the server receives its `number`th request."""
 
+    count, lock = itertools.count(1), threading.Lock()
+
     class Requests(list):  # type: ignore[type-arg]
         def append(self, request: object) -> None:
             super().append(request)
-            if len(self) == number:
+            with lock:
+                here = next(count)
+            if here == number:
                 action()
 
     sandbox.requests = Requests()

@@ -39,7 +39,7 @@ def test_a_fault_of_ours_while_saving_is_75_and_spares_the_other_jobs(
     assert "a fault of ours" in document["error"]["message"]
     assert document["error"]["hint"] == f"reve resume {document['jobId']}"
     *_, why, command = result.stderr.splitlines()
-    assert why == "error: 1 of 3 jobs are unfinished, 12 credits charged so far; finish them with:"
+    assert why == "error: 1 of 3 jobs unfinished; charged: 12 credits; finish them with:"
     assert re.fullmatch("reve resume [0-9a-f]{32}", command)
     assert len(list(Path.cwd().iterdir())) == 2
 
@@ -110,7 +110,8 @@ def test_the_time_limit_ends_many_jobs_each_with_its_own_command(reve: Reve, sim
     assert [document["error"]["hint"] for document in result.documents] == commands
     printed = [line for line in result.stderr.splitlines() if line.startswith("reve ")]
     assert printed[:6] == commands
-    assert len(printed) == (7 if journal else 6)  # all with one is the last
+    assert len(printed) == 7  # all with one is the last
+    assert journal or printed[-1] == " && ".join(commands)
 
 
 def test_many_unfinished_jobs_are_finished_by_the_last_line_alone(reve: Reve, simulate: Simulate) -> None:
@@ -118,7 +119,7 @@ def test_many_unfinished_jobs_are_finished_by_the_last_line_alone(reve: Reve, si
     result = reve("generate", "fox", "--count", "6", "--out", "fox.png", "--timeout", "10")
     *_, why, command = result.stderr.splitlines()
     assert result.code == 75
-    assert why == "error: 6 of 6 jobs are unfinished, 0 credits charged so far; finish them with:"
+    assert why == "error: 6 of 6 jobs unfinished; charged: 0 credits, 6 pending; finish them with:"
     assert re.fullmatch("reve resume [0-9a-f]{32}", command)
     reve.clock.advance(3600)
     assert reve(*shlex.split(command)[1:]).code == 0

@@ -155,7 +155,7 @@ def test_a_row_of_the_table(reve: Reve, sandbox: Sandbox, zone: None) -> None:
     saved = str(Path("fox.png").absolute())
     result = reve("history")
     assert table(result) == [["2027-01-15 13:30", "saved", "4", "24.0 h", job, saved, "a fox"]]
-    assert result.stderr == "1 images, 4 credits paid\n"
+    assert result.stderr == "1 image, 4 credits paid\n"
     assert reve("history", "--quiet").stderr == ""
 
 
@@ -233,15 +233,15 @@ def test_whose_hours_are_told(reve: Reve, state: str, has_hours: bool) -> None:
         ({"state": "sending"}, "?", None, "0 images, 0 credits paid, 1 pending"),
         ({"state": "accepted", "job": "x"}, "?", None, "0 images, 0 credits paid, 1 pending"),
         ({"state": "completed", "job": "x", "images": 2}, "?", None, "2 images, 0 credits paid, 1 pending"),
-        ({"state": "completed", "job": "x", "images": 1, "charge": 4}, "4", 4, "1 images, 4 credits paid"),
-        ({"state": "saved", "images": 1}, "", None, "1 images, 0 credits paid"),
+        ({"state": "completed", "job": "x", "images": 1, "charge": 4}, "4", 4, "1 image, 4 credits paid"),
+        ({"state": "saved", "images": 1}, "", None, "1 image, 0 credits paid"),
         ({"state": "saved", "charge": 1234567.5}, "1234567.5", 1234567.5, "0 images, 1234567.5 credits paid"),
-        ({"state": "expired", "images": 1}, "", None, "1 images, 0 credits paid"),
+        ({"state": "expired", "images": 1}, "", None, "1 image, 0 credits paid"),
         ({"state": "refused"}, "0", 0, "0 images, 0 credits paid"),
         ({"state": "failed", "job": "x"}, "0", 0, "0 images, 0 credits paid"),
         ({"state": "abandoned"}, "0", 0, "0 images, 0 credits paid"),
-        ({"state": "abandoned", "job": "x"}, "", None, "0 images, 0 credits paid"),
-        ({"state": "abandoned", "job": "x", "images": 1, "charge": 4}, "4", 4, "1 images, 4 credits paid"),
+        ({"state": "abandoned", "given_up": 1}, "?", None, "0 images, 0 credits paid, 1 pending"),
+        ({"state": "abandoned", "job": "x", "images": 1, "charge": 4}, "4", 4, "1 image, 4 credits paid"),
         ({"state": "mismatch", "job": "x", "images": 1, "charge": 4}, "0", 0, "0 images, 0 credits paid"),
     ],
 )  # fmt: skip
@@ -261,7 +261,7 @@ def test_a_job_that_a_key_answered_with_again_is_paid_once(reve: Reve, sandbox: 
     result = reve("history")
     assert column(result, CREDITS) == ["4", "4"]
     assert len(set(column(result, JOB))) == 1
-    assert result.stderr == "1 images, 4 credits paid\n"
+    assert result.stderr == "1 image, 4 credits paid\n"
 
 
 def test_a_charge_that_one_row_of_a_job_knows_is_not_pending(reve: Reve) -> None:
@@ -269,7 +269,7 @@ def test_a_charge_that_one_row_of_a_job_knows_is_not_pending(reve: Reve) -> None
     add(reve, "wrong", state="mismatch", job="x")
     assert reve("history").stderr == "0 images, 0 credits paid, 1 pending\n"
     add(reve, "late", state="saved", job="x", charge=4, images=1)
-    assert reve("history").stderr == "1 images, 4 credits paid\n"
+    assert reve("history").stderr == "1 image, 4 credits paid\n"
 
 
 def test_only_the_last_attempt_is_listed(reve: Reve, sandbox: Sandbox) -> None:
@@ -299,7 +299,7 @@ def test_what_is_forgotten_of_a_row_is_not_its_charge(reve: Reve, sandbox: Sandb
     result = reve("history")
     assert [row[STATE:] for row in table(result)][1] == ["saved", "4", "24.0 h", job, "", ""]
     assert prompts(reve) == ["", ""]  # a job that was left to run is nobody's task any more
-    assert result.stderr == "1 images, 4 credits paid, 1 pending\n"
+    assert result.stderr == "1 image, 4 credits paid, 1 pending\n"
     document = reve("history", "--json").documents[1]
     assert list(document) == KEYS
     assert (document["prompt"], document["out"], document["files"], document["creditCost"]) == (None, None, [], 4)
@@ -336,7 +336,7 @@ def test_unfinished_is_what_resume_would_finish(reve: Reve, sandbox: Sandbox) ->
 
 
 def test_the_states_on_offer_are_those_of_the_journal(reve: Reve) -> None:
-    assert options.STATES == history.STATES
+    assert options.STATES == history._STATES
     result = reve("history", "--state", "nope")
     assert (result.code, result.stdout) == (2, b"")
     assert all(state in result.stderr for state in options.STATES)
@@ -502,7 +502,7 @@ def test_the_document(reve: Reve, sandbox: Sandbox) -> None:
 
 
 def test_a_document_of_what_is_unknown_has_the_same_shape(reve: Reve) -> None:
-    add(reve, "fox", error="server: no luck")
+    add(reve, "fox", error='{"code": "server", "message": "no luck"}')
     assert reve("history", "--json").document == {
         **dict.fromkeys(KEYS),
         "run": "run of fox",
@@ -516,7 +516,7 @@ def test_a_document_of_what_is_unknown_has_the_same_shape(reve: Reve) -> None:
         "files": [],
         "tries": 0,
         "origin": "https://example.com",
-        "error": "server: no luck",
+        "error": {"code": "server", "message": "no luck"},
     }
 
 
@@ -526,7 +526,7 @@ def test_all_documents_have_the_same_keys(reve: Reve, sandbox: Sandbox) -> None:
     assert [document["state"] for document in documents] == list(expected.values())
     assert {tuple(document) for document in documents} == {tuple(KEYS)}
     failed = next(document for document in documents if document["state"] == "failed")
-    assert failed["error"].startswith("job_failed: ")
+    assert failed["error"]["code"] == "job_failed"
 
 
 def test_show_by_job_key_and_run(reve: Reve, sandbox: Sandbox) -> None:
@@ -605,7 +605,15 @@ def test_control_characters_come_out_as_escapes_in_a_pipe(reve: Reve, sandbox: S
 @pytest.mark.parametrize("arguments", [[], ["show", "some key"]], ids=["list", "show"])
 @pytest.mark.parametrize("columns", [80, 300])
 def test_no_control_character_reaches_a_terminal(reve: Reve, arguments: list[str], columns: int) -> None:
-    add(reve, UGLY, state="saved", error=UGLY, job=UGLY, key="some key", files=json.dumps([{"path": UGLY}]))
+    add(
+        reve,
+        UGLY,
+        state="saved",
+        error=json.dumps({"code": UGLY, "message": UGLY}),
+        job=UGLY,
+        key="some key",
+        files=json.dumps([{"path": UGLY}]),
+    )
     with Terminal(reve.command("history", *arguments), env=reve.environ, columns=columns) as terminal:
         assert terminal.wait() == 0
         assert r"\x1b[31mred" in terminal.screen.text  # which fails for what must not be there
@@ -648,7 +656,7 @@ def test_the_sandbox_has_a_history_of_its_own_and_is_not_started(reve: Reve) -> 
     assert prompts(reve, "--sandbox") == ["a simulated fox"]
     result = reve("history", env={"REVE_SANDBOX": "1"})
     assert column(result, PROMPT) == ["a simulated fox"]
-    assert result.stderr == "1 images, 4 credits paid\n"
+    assert result.stderr == "1 image, 4 credits paid\n"
     job = column(result, JOB)[0]
     assert reve("history", "show", job, "--sandbox").code == 0
     assert reve("history", "show", job).code == 8

@@ -27,7 +27,7 @@ LAYERS = (
     {"origins"},
     {"tasks"},
     {"models", "formats", "clock"},
-    {"contract", "errors"},
+    {"contract", "errors", "states"},
     {"__init__"},
 )
 """From the top down. A module may import those of lower layers, and of its own package."""

@@ -1,5 +1,6 @@
 """Spending caps, and the charge that every ending states."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,8 +82,43 @@ def test_the_price_comes_from_the_next_source_that_knows_it(reve: Reve, simulate
 
 
 @pytest.mark.parametrize("value", ["-1", "much", "nan", "inf"])
-def test_a_cap_is_a_number(reve: Reve, value: str) -> None:
+def test_a_cap_is_a_number(reve: Reve, sandbox: Sandbox, value: str) -> None:
     assert reve("generate", "fox", env={"REVE_MAX_CREDITS_PER_DAY": value}).code == 2
+    assert reve("generate", "fox", f"--max-credits={value}").code == 2
+    assert sandbox.jobs() == []
+
+
+def test_a_run_that_is_taken_up_keeps_the_caps_of_today(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut*3,submit:401*1"))
+    command = ("generate", "fox", "--count", "2", "--out", "f.png")
+    assert reve(*command).code == 75
+    sandbox.faults.clear()
+    made = len(sandbox.jobs())
+    assert reve(*command, env={"REVE_MAX_CREDITS_PER_DAY": "4"}).code == 4
+    assert reve(*command, "--max-credits", "3").code == 4
+    assert len(sandbox.jobs()) == made
+    assert reve(*command, env={"REVE_MAX_CREDITS_PER_DAY": "8"}).code == 0
+    assert len(sandbox.jobs()) == 2
+
+
+def test_a_key_that_has_made_its_job_costs_nothing_more(reve: Reve, sandbox: Sandbox) -> None:
+    for _ in range(3):
+        command = ("generate", "fox", "--once", "7", "--out", "f.png", "--force", "--max-credits", "4")
+        assert reve(*command, env={"REVE_MAX_CREDITS_PER_DAY": "4"}).code == 0
+    assert len(sandbox.jobs()) == 1
+
+
+def test_a_damaged_journal_cannot_tell_what_was_spent(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+    reve.environ |= {"REVE_STATE_DIR": str(tmp_path / "state"), "REVE_MAX_CREDITS_PER_DAY": "8"}
+    reve.clock.advance(time.time() - reve.clock.now())  # files have the real time
+    assert reve("generate", "fox").code == 0
+    (tmp_path / "state" / "journal.db").write_bytes(b"no database" * 999)
+    result = reve("generate", "fox", "--quiet")
+    assert result.code == 7
+    assert "warning: the journal was damaged" in result.stderr
+    assert reve("generate", "fox").code == 7
+    assert reve("generate", "fox", env={"REVE_MAX_CREDITS_PER_DAY": ""}).code == 0
+    assert len(sandbox.jobs()) == 2
 
 
 @pytest.mark.parametrize(
@@ -111,4 +147,6 @@ def test_several_images_state_their_charge_together(reve: Reve, simulate: Simula
     simulate(faults=parse_faults("outcome:fail*1"))
     result = reve("generate", "fox", "--count", "3")
     assert "charged: 8 credits\n" in result.stderr
+    waiting = reve("generate", "wolf", "--count", "2", "--no-wait")
+    assert "charged: 0 credits, 2 pending\n" in waiting.stderr
     assert len(list(Path.cwd().iterdir())) == 2

@@ -1,5 +1,6 @@
 """The same command again, `--new`, `--once`, and what is never taken up."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
+from tests.terminal import eventually
 
 Simulate = Callable[..., Sandbox]
 
@@ -125,6 +127,63 @@ def test_resume_makes_nothing_anew(reve: Reve, simulate: Simulate) -> None:
     assert (result.code, result.document["error"]["code"]) == (5, "job_failed")
     assert reve("resume").stderr == "nothing is left to finish\n"
     assert len(sandbox.jobs()) == 1
+
+
+def test_what_another_reve_is_finishing_is_not_made_again(reve: Reve, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("image:cut")
+    command = ("generate", "fox", "--out", "f.png")
+    assert reve.child(*command, "--timeout", "9").code == 75
+    live.faults[:] = parse_faults("image:hang-before")
+    finishing = subprocess.Popen(reve.command("resume"), env=reve.environ)
+    eventually(
+        lambda: live.requests[-1].side == "cdn" and len(live.faults) == 1 and _is_owned(reve), "it to be at work"
+    )
+    again = reve.child(*command)
+    finishing.kill()
+    finishing.wait()
+    assert again.code == 75
+    assert "another reve is finishing this command" in again.stderr
+    assert len(live.jobs()) == 1
+
+
+def _is_owned(reve: Reve) -> bool:
+    folder = Path(reve.environ["HOME"]) / ".local" / "state" / "reve" / "owners"
+    return any(folder.iterdir()) if folder.exists() else True
+
+
+def test_it_would_have_nowhere_to_go_and_is_not_sent(reve: Reve, simulate: Simulate) -> None:
+    Path("pics").mkdir()
+    sandbox = simulate(faults=parse_faults("submit:503"))
+    command = ("generate", "fox", "--count", "2", "--out", "pics/f.png")
+    sandbox.faults[:] = parse_faults("image:cut*3,submit:401*1")
+    assert reve(*command).code == 75
+    sandbox.faults.clear()
+    shutil.rmtree("pics")
+    jobs = len(sandbox.jobs())
+    assert reve(*command).code == 7
+    assert len(sandbox.jobs()) == jobs
+
+
+def test_a_key_that_belongs_to_another_request_is_refused_unsent(reve: Reve, sandbox: Sandbox) -> None:
+    assert reve("generate", "fox", "--idempotency-key", "k", "--out", "1.png").code == 0
+    result = reve("generate", "wolf", "--idempotency-key", "k", "--out", "2.png", "--json")
+    assert (result.code, result.document["error"]["code"]) == (2, "key_mismatch")
+    assert len([request for request in sandbox.requests if request.method == "POST"]) == 1
+
+
+def test_a_key_conflict_is_never_bought_later(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+    elsewhere = {"REVE_STATE_DIR": str(tmp_path / "elsewhere")}
+    assert reve("generate", "fox", "--idempotency-key", "k", "--out", "1.png", env=elsewhere).code == 0
+    assert reve("generate", "wolf", "--idempotency-key", "k", "--out", "2.png").code == 75
+    reve.clock.advance(20 * 3600)
+    result = reve("resume")
+    assert result.code == 75
+    assert result.stderr.splitlines()[-1] == "reve resume --abandon k"
+    assert len(sandbox.jobs()) == 1
+
+
+def test_new_and_a_key_exclude_each_other(reve: Reve) -> None:
+    assert reve("generate", "fox", "--new", "--once", "7").code == 2
 
 
 # What is never taken up
@@ -274,12 +333,30 @@ def test_resume_with_nothing_to_do_is_0(reve: Reve, sandbox: Sandbox) -> None:
     assert (result.code, result.out, result.stderr) == (0, "", "nothing is unfinished\n")
 
 
-def test_what_a_wait_has_saved_is_not_resumed(reve: Reve, simulate: Simulate) -> None:
+def test_what_a_wait_has_saved_elsewhere_still_goes_where_it_was_meant_to(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
     sandbox.faults.clear()
     assert reve("wait", job, "--out", "g.png").code == 0
+    assert reve("resume").out == f"{Path.cwd() / 'f.png'}\n"
+
+
+def test_what_a_wait_has_saved_in_its_place_is_found_there(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
+    sandbox.faults.clear()
+    assert reve("wait", job, "--out", "f.png").code == 0
+    assert reve("resume").code == 0
+    assert [path.name for path in Path.cwd().iterdir()] == ["f.png"]
     assert reve("resume").stderr == "nothing is left to finish\n"
+
+
+def test_a_wait_a_day_later_forgets_nothing(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
+    reve.clock.advance(25 * 3600)
+    assert reve("wait", job).code == 7
+    (row,) = reve("history", "--json").documents
+    assert (row["state"], row["files"][0]["path"]) == ("saved", str(Path.cwd() / "f.png"))
 
 
 def test_a_submission_that_was_not_to_be_waited_for_is_settled_and_named(reve: Reve, simulate: Simulate) -> None:

@@ -22,13 +22,13 @@ def history(
     since: options.Since = None,
     until: options.Until = None,
     search: options.Search = None,
-    limit: options.Limit = 50,
+    limit: options.Limit = None,
 ) -> int:
     """List the images that were made, or begun, on this machine, and what they cost, newest first."""
     from reve_cli.history import Query, listing
 
     now = run.process.clock.now()
-    query = Query.of(state or [], since, until, search, limit, now)
+    query = Query.of(state or [], since, until, search, limit, now, json=run.output.json)
     return listing(run.output, _journal(run), query, now)
 
 

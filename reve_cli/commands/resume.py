@@ -18,7 +18,11 @@ def resume(
 ) -> int:
     """Finish what is unfinished: jobs that were paid for, or may have been, and are not on disk."""
     from reve_cli import runs
+    from reve_cli.inputs import read_words
 
     if abandon and (not jobs or dry_run):
         raise ReveError("usage", "--abandon takes the jobs, keys or runs to give up, and no --dry-run")
-    return runs.resume(run, jobs or [], dry_run=dry_run, abandon=abandon)
+    names = read_words(jobs or [], run.deadline)
+    if jobs and not names:
+        raise ReveError("usage", "no jobs, keys or runs on standard input")
+    return runs.resume(run, names, dry_run=dry_run, abandon=abandon)
