@@ -1,6 +1,6 @@
 """Kill `reve generate` at hundreds of points of its life, let reve finish, and count images and charges.
 
-    python -m tests.crash [--points 300] [--workers 3] [--seed N]
+    python -m tests.crash [--points 300] [--workers 3] [--seed N] [--signal SIGKILL]
 
 A point is a step of the process (see `killable`), or the arrival of a request at the server. Points are taken from the
 whole life of a single `generate` and of one with `--count 8`. Each is tried twice: once followed by `reve resume`, once
@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,30 +153,30 @@ def on_request(sandbox: Sandbox, number: int, action: Callable[[], object]) -> N
     sandbox.requests = Requests()
 
 
-def kill(scene: Scene, point: Point) -> int:
+def kill(scene: Scene, point: Point, signum: signal.Signals) -> int:
     """Run the command up to `point`. Returns how it ended."""
     if point.kind == "step":
-        return scene.run(scene.generate, "--step", str(point.number)).returncode
+        return scene.run(scene.generate, "--step", str(point.number), "--signal", signum.name).returncode
     running: list[subprocess.Popen[str]] = []
-    on_request(scene.sandbox, point.number, lambda: running[0].kill())
+    on_request(scene.sandbox, point.number, lambda: running[0].send_signal(signum))
     running.append(scene.start(scene.generate))
     running[0].communicate(timeout=120)
     return running[0].returncode
 
 
-def attempt(point: Point) -> list[str]:
+def attempt(point: Point, signum: signal.Signals = signal.SIGKILL) -> list[str]:
     """Kill at `point`, finish, and tell what is wrong then."""
     with tempfile.TemporaryDirectory() as name:
         scene = Scene(Path(name), point.count)
         with scene.sandbox:
-            ended = kill(scene, point)
+            ended = kill(scene, point, signum)
             command = ["resume"] if point.series == "resume" else scene.generate
             done = scene.run(command, "--later", LATER)
             found = scene.problems(exactly=point.series == "again")
             in_the_way = point.series == "again" and done.returncode == 7  # it had said all that it had to say
             if done.returncode and not in_the_way:
                 found.append(f"exit {done.returncode}: {done.stderr.strip()}")
-            if ended not in (0, -signal.SIGKILL):
+            if ended not in (0, -signum):
                 found.append(f"ended with {ended} by itself")
             return found
 
@@ -210,11 +211,13 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=300)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--signal", default="SIGKILL")
     options = parser.parse_args()
+    try_one = partial(attempt, signum=signal.Signals[options.signal])
     points = choose(options.points, options.seed)
     bad = 0
     with ThreadPoolExecutor(options.workers) as pool:
-        for point, problems in zip(points, pool.map(attempt, points), strict=True):
+        for point, problems in zip(points, pool.map(try_one, points), strict=True):
             bad += bool(problems)
             for problem in problems:
                 print(f"{point}: {problem}", flush=True)
