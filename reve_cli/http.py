@@ -231,12 +231,13 @@ class Http:
         `before` is called before every try, and may raise `ReveError` to have none.
         """
         conflicts = number = 0
+        conflict: ReveError | None = None
         error = ReveError("timed_out", f"the time limit of {deadline.seconds:g} s passed before anything was sent")
         while True:
             if self.stop or deadline.passed:
                 if number == 0 and self.stop.signum is not None:
                     error = ReveError("interrupted", "interrupted before anything was sent")
-                raise self._settle(error, perhaps)
+                raise self._settle(conflict or error, perhaps)
             try:
                 before()
             except ReveError as refused:
@@ -250,12 +251,13 @@ class Http:
                 return result
             error = self._error(code, outcome)
             self.trouble = error.message
-            conflicts += verdict is Verdict.CONFLICT
+            if verdict is Verdict.CONFLICT:
+                conflicts, conflict = conflicts + 1, error
             perhaps |= verdict in (Verdict.PERHAPS, Verdict.CONFLICT)
             delay = self._delay(number, verdict, outcome)
             over = number >= tries or conflicts >= _CONFLICT_TRIES or (delay >= deadline.left and tries != FOREVER)
             if verdict is Verdict.REFUSED or over:
-                raise self._settle(error, perhaps)
+                raise self._settle(conflict or error, perhaps)  # no later answer undoes it
             if delay > _LOUD_WAIT:
                 self._say(f"{error.message}; trying again in {delay:.0f} s")
             self.clock.sleep(min(delay, max(0.0, deadline.left)), self.stop)

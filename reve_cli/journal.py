@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -292,36 +293,41 @@ class Journal:
         found = self._database.value(query, (origin, key_tag))
         return None if found is None else str(found)
 
-    def spent(self, origin: str, since: float, price: float) -> float:
+    def spent(self, origin: str, since: float, price: float, *, without: Sequence[int] = ()) -> float:
         """Credits charged, or reserved, for what was begun after `since`; `price` where neither is known.
 
-        A job that several rows have, as its key was used again, counts once.
+        A job that several rows have, as its key was used again, counts once. `without`: rows that are left out.
         """
         query = (
             "SELECT total(cost) FROM (SELECT max(coalesce(charge, reserved, ?)) AS cost FROM jobs JOIN runs USING (run)"
-            f" WHERE origin = ? AND created > ? AND (state NOT IN {FREE} OR given_up) GROUP BY coalesce(job, jobs.id))"
+            f" WHERE origin = ? AND created > ? AND (state NOT IN {FREE} OR given_up)"
+            " AND jobs.id NOT IN (SELECT value FROM json_each(?)) GROUP BY coalesce(job, jobs.id))"
         )
-        return float(self._database.value(query, (price, origin, since)))
+        return float(self._database.value(query, (price, origin, since, json.dumps(list(without)))))
 
-    def has_other_body(self, origin: str, key: str, body: str, since: float) -> bool:
+    def has_other_body(self, origin: str, key_tag: str, key: str, body: str, since: float) -> bool:
         """Whether `key` was sent with another body after `since`: the API would refuse it, or not know it any more."""
         query = (
-            "SELECT count(*) FROM jobs JOIN runs USING (run) WHERE origin = ? AND key = ? AND body != ?"
+            "SELECT count(*) FROM jobs JOIN runs USING (run) WHERE origin = ? AND key_tag = ? AND key = ? AND body != ?"
             " AND first_try > ? AND state NOT IN ('refused', 'abandoned', 'mismatch')"
         )
-        return bool(self._database.value(query, (origin, key, body, since)))
+        return bool(self._database.value(query, (origin, key_tag, key, body, since)))
 
-    def unfinished_jobs(self) -> set[str]:
-        """The ids of jobs whose images are still to be saved."""
-        return {row.job for row in self.rows(f"{UNFINISHED} AND job IS NOT NULL") if row.job}
+    def unfinished_names(self) -> set[str]:
+        """What the names of files begin with that hold images still to be saved elsewhere: job ids, and whole names."""
+        rows = self.rows(f"{UNFINISHED} AND job IS NOT NULL")
+        files = (file for row in rows for file in row.files or [])
+        paths = (file.get(name) for file in files for name in ("path", "temporary"))
+        return {row.job for row in rows if row.job} | {os.path.basename(path) for path in paths if path}
 
-    def made_before(self, origin: str, keys: Sequence[str], since: float) -> int:
-        """How many of `keys` have made a job after `since`, which they would answer with again."""
+    def made_before(self, origin: str, key_tag: str, keys: Sequence[str], since: float) -> int:
+        """How many of `keys` made a job after `since`, and none before, which they would answer with again."""
         query = (
-            "SELECT count(DISTINCT key) FROM jobs JOIN runs USING (run) WHERE origin = ? AND first_try > ?"
+            "SELECT count(*) FROM (SELECT key FROM jobs JOIN runs USING (run) WHERE origin = ? AND key_tag = ?"
             " AND job IS NOT NULL AND state NOT IN ('failed', 'mismatch') AND key IN (SELECT value FROM json_each(?))"
+            " GROUP BY key HAVING min(coalesce(made, first_try)) > ?)"
         )
-        return int(self._database.value(query, (origin, since, json.dumps(list(keys)))))
+        return int(self._database.value(query, (origin, key_tag, json.dumps(list(keys)), since)))
 
     def highest_charge(self, origin: str, model: str) -> float | None:
         query = "SELECT max(charge) FROM jobs JOIN runs USING (run) WHERE origin = ? AND model = ? AND charge > 0"

@@ -71,6 +71,8 @@ class Ledger:
         self.run = uuid.uuid4().hex
         self.caps: Caps | None = None
         self._account: str | None = None
+        self._begun = 0
+        """Images that this command may be charged for so far."""
 
     def can_resume(self, task: Task) -> bool:
         """Whether `resume` can finish `task` should this process end now."""
@@ -98,7 +100,7 @@ class Ledger:
         def prepare(journal: "Journal") -> None:
             for task, row in zip(tasks, rows, strict=True):
                 used = task.key_is_given and (row["key"], row["body"], self._clock.now() - _DAY)
-                if used and journal.has_other_body(self.origin, *used):
+                if used and journal.has_other_body(self.origin, self.tag, *used):
                     message = f"the idempotency key {row['key']} belongs to another request; nothing was submitted"
                     raise ReveError("key_mismatch", message, hint="use another key")
             self._check_caps(journal, rows)
@@ -111,6 +113,8 @@ class Ledger:
 
     def renew(self, task: Task, state: str) -> None:
         """Close a task's row in `state` and note its next attempt. Raises `ReveError` like `begin`."""
+        if state == "failed" and not task.adopted:
+            self._begun -= 1  # it was counted, and costs nothing
         self._update(task, where=f"state IN {OPEN}", state=state)
         task.renew()
         row = self._facts(task)
@@ -132,12 +136,11 @@ class Ledger:
             age = max(age, abs(server_time() - first_try))
         if age > KEY_LIFETIME:
             raise ReveError("unsettled", "it was first sent more than 23 hours ago, and is not sent again")
-        if self._knows(task):
-            ours = self._write(lambda j: j.sending(row, self.tag, first_try, first_uptime))
-            if ours is False:
-                raise ReveError("unsettled", "another reve, or this one with another key, has begun to send it")
-            if ours is None and never_sent:  # the journal would say for ever that it was not
-                raise ReveError("journal", f"it could not be noted before it is sent: {self.lost}")
+        ours = self._write(lambda j: j.sending(row, self.tag, first_try, first_uptime)) if task.row else True
+        if ours is False:
+            raise ReveError("unsettled", "another reve, or this one with another key, has begun to send it")
+        if ours is None and never_sent:  # its row would say for ever that it was not
+            raise ReveError("journal", f"it could not be noted before it is sent: {self.lost}")
 
     def accepted(self, task: Task) -> None:
         self._update(task, state="accepted", job=task.job_id)
@@ -162,10 +165,11 @@ class Ledger:
     def ended(self, task: Task, *, saved: bool) -> None:
         """Note what became of a task. `saved`: its images are on disk, should there be no error."""
         error = task.error
+        by_another = not (task.is_owned or task.adopted or task.out is None)
+        if by_another and (error is None or error.code == "saved_elsewhere"):
+            return  # saved by another command, not where this row's images were meant to go
         if error is None:
-            if saved and (
-                task.is_owned or task.adopted or task.out is None
-            ):  # else it went where nobody had meant it to
+            if saved:
                 files = json.dumps([self._entry(file) for file in task.files])
                 self._update(task, state="saved", files=files, error=None)
             return
@@ -176,7 +180,10 @@ class Ledger:
                 facts["charge"] = task.charge
             self._update(task, where="state != 'saved'", state=_STATES[error.code], error=said, **facts)
         elif error.exit_code == 75 or not task.is_owned or task.job_id is not None:
-            self._update(task, error=said)
+            # that the key is another request's is not forgotten for what happens later
+            self._update(
+                task, where="""state != 'saved' AND coalesce(error, '') NOT LIKE '%"key_conflict"%'""", error=said
+            )
         else:
             state = "refused" if error.code in _REFUSALS else "abandoned"
             self._update(task, where="state IN ('intent', 'sending') AND job IS NULL", state=state, error=said)
@@ -197,19 +204,20 @@ class Ledger:
         found = journal.rows("job = :job AND origin = :origin", {"job": task.job_id, "origin": self.origin})
         return found[-1] if found else None
 
-    def check_taken_up(self, tasks: Sequence[Task]) -> None:
-        """Raises `ReveError` where a cap forbids what is still to be sent of a run that is taken up."""
-        count = sum(task.phase == "intent" for task in tasks)
-        if self.caps and count:
-            self.caps.check_command(count)
-            if self.caps.day is not None:  # their rows are counted in what is spent
-                caps, since = self.caps, self._clock.now() - _DAY
-                spent = self._write(lambda j: j.spent(self.origin, since, caps.price))
-                caps.check_day((spent or 0.0) - count * caps.price, count)
+    def check_taken_up(self, journal: "Journal", tasks: Sequence[Task]) -> None:
+        """Raises `ReveError` where a cap forbids what was never sent of a run that is taken up."""
+        rows = [task.row for task in tasks if task.phase == "intent" and not task.was_sent and task.row]
+        self._begun = len(rows)
+        if self.caps:
+            self.caps.check_command(len(rows))
+            if self.caps.day is not None:
+                spent = journal.spent(self.origin, self._clock.now() - _DAY, self.caps.price, without=rows)
+                self.caps.check_day(spent, len(rows))
 
-    def is_kept(self, job: str) -> bool:
-        """Whether a job's images are still to be taken where they were meant to go."""
-        return job in (self._write(lambda j: j.unfinished_jobs()) or ())
+    def is_kept(self, name: str) -> bool:
+        """Whether a file of that name holds an image that is still to go where it was meant to; likely, if unknown."""
+        kept = self._write(lambda j: j.unfinished_names())
+        return kept is None or any(name.startswith(one) for one in kept)
 
     @property
     def account(self) -> str | None:
@@ -269,8 +277,9 @@ class Ledger:
         """Raises `ReveError` where `rows` cost more than they may. A key that has made its job costs nothing more."""
         if self.caps:
             now, keys = self._clock.now(), [str(row["key"]) for row in rows]
-            count = len(rows) - journal.made_before(self.origin, keys, now - KEY_LIFETIME)
-            self.caps.check_command(count)
+            count = len(rows) - journal.made_before(self.origin, self.tag, keys, now - KEY_LIFETIME)
+            self.caps.check_command(self._begun + count)
+            self._begun += count
             if self.caps.day is not None:
                 self.caps.check_day(journal.spent(self.origin, now - _DAY, self.caps.price), count)
 

@@ -99,21 +99,26 @@ def _take_up(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Nami
 
     Raises `ReveError` where what is still to be sent is over a cap, or would have nowhere to go.
     """
+    from reve_cli.recovery import resume_command
     from reve_cli.takeup import task_of
 
-    assert ledger.journal is not None
-    tasks: list[Task] = []
-    with ledger.journal.at_once():
-        for row in rows:
-            task = task_of(row, row.number, run.process.clock, owned=True)
-            task.may_renew = not task.key_is_given
-            if row.state in CLOSED and row.state != "saved":
-                ledger.renew(task, row.state)
-            elif task.replaces:
-                naming.allow(task, task.replaces)
-            tasks.append(task)
-        ledger.check_taken_up(tasks)
-        naming.check(task for task in tasks if task.phase == "intent" and not task.was_sent)
+    journal, tasks = ledger.journal, [task_of(row, row.number, run.process.clock, owned=True) for row in rows]
+    assert journal is not None
+    try:
+        with journal.at_once():
+            for row, task in zip(rows, tasks, strict=True):
+                task.may_renew = not task.key_is_given
+                if row.state in CLOSED and row.state != "saved":
+                    ledger.renew(task, row.state)
+                elif task.replaces:
+                    naming.allow(task, task.replaces)
+            ledger.check_taken_up(journal, tasks)
+            naming.check(task for task in tasks if task.phase == "intent" and not task.was_sent)
+    except ReveError as refused:
+        if any(row.is_unfinished and row.state != "intent" for row in rows):  # paid for, or perhaps
+            message = f"{refused.message}; what was begun before can be finished with:"
+            raise ReveError("unfinished", message, hint=resume_command([rows[0].run], run.flags)) from refused
+        raise
     return tasks
 
 
@@ -150,7 +155,7 @@ def _close(run: Runtime, plan: "Plan") -> int:
     for step in kept:
         run.output.fail(left(step))
     if not kept:
-        run.output.note("given up: it will not be asked about again")
+        run.output.note("given up: it is not asked about again, and the same command would make it anew")
     return 75 if kept else 0
 
 
@@ -185,15 +190,18 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name:
         rows[task.index] = step.row
         tasks.append(task)
     if not tasks:
-        run.output.note("nothing is left to finish")
+        run.output.note("nothing else is left to finish" if steps else "nothing is left to finish")
         return 0
     to_save = [task for task in tasks if task.out is not None]
     namings = {task.index: Naming.of_row(task.out, task.replaces) for task in to_save if task.out is not None}
     codes = [0]
-    if to_save:
-        codes.append(run.run(to_save, "saved", "paths", ledger, lambda task: namings[task.index], rows))
     only_sent = [task for task in tasks if task.out is None]
-    if only_sent and not run.process.stop:
+    if only_sent:
         codes.append(run.run(only_sent, "accepted", "ids", ledger))
+    if to_save and not run.process.stop:
+        codes.append(run.run(to_save, "saved", "paths", ledger, lambda task: namings[task.index], rows))
+    if only_sent and to_save and run.to_finish:
+        hint = " && ".join(run.to_finish)
+        run.output.fail(ReveError("unfinished", "not everything is finished; finish it with:", hint=hint))
     ledger.end(told=not run.process.stop)
     return worst(codes)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SANDBOX = "sandbox"
 """The sandbox's folder in the state folder."""
 _LONGEST_JOB = 86400
+_ABANDON = " --abandon "
+"""In a command that nobody should run unseen, among others."""
 
 
 class Runtime:
@@ -54,6 +56,8 @@ class Runtime:
         self.output = process.output = Output(process.environ, json=json, quiet=quiet)
         self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.to_finish: list[str] = []
+        """Commands that finish what this run has left unfinished."""
         self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
         self._resources = contextlib.ExitStack()
         self.deadline = Deadline(process.clock, self.settings.timeout)
@@ -236,7 +240,9 @@ class Runtime:
         resumable = [task for task in tasks if hints.get(task.index) == recover(task) and ledger.can_resume(task)]
         names = {str(task.run) for task in resumable} if by_run else {_name(task) for task in resumable}
         resume = [resume_command(sorted(names), self.flags)] if resumable else []
-        others = [hint for index, hint in hints.items() if hint and index not in {task.index for task in resumable}]
+        done_with = {task.index for task in resumable}
+        others = [hint for index, hint in hints.items() if hint and index not in done_with and _ABANDON not in hint]
+        self.to_finish += [*others, *resume]
         report.total(" && ".join([*others, *resume]))
         return report.exit_code()
 

@@ -11,6 +11,7 @@ import glob
 import hashlib
 import os
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +33,6 @@ Note = Callable[[Task, SavedFile, str, Identity], None]
 """Told what is about to be published: the task, the file as it will be, its temporary name, and what it is there."""
 
 _SPOOL_SECONDS = 24 * 3600
-_ID_LENGTH = 36
 
 
 class Saver:
@@ -124,7 +124,7 @@ class Saver:
                     _sync_folder(os.path.dirname(saved.path))
                 continue
             task.files.append(noted)
-        if task.job_id is not None and not naming.device:
+        if not naming.device:
             likely = naming.path(replace(Values.of(task), ext="png"))
             for folder in (os.path.dirname(likely) or ".", self._rescue, self._spool):
                 for path in glob.glob(f"{glob.escape(str(folder or '.'))}/.reve-{task.token}-*.part"):
@@ -173,7 +173,7 @@ class Saver:
         """Forget spooled images whose day is over, but for those that are still to go elsewhere."""
         with contextlib.suppress(OSError):
             for path in self._spool.iterdir() if self._spool else ():
-                if time.time() - path.stat().st_mtime > _SPOOL_SECONDS and not self._is_kept(path.name[:_ID_LENGTH]):
+                if time.time() - path.stat().st_mtime > _SPOOL_SECONDS and not self._is_kept(path.name):
                     path.unlink()
 
     def _tell_of_extension(self, path: str, found: Format) -> None:
@@ -264,6 +264,8 @@ def _seal(file: BinaryIO) -> tuple[int, str]:
 def _holds(path: str, noted: SavedFile, inode: list[int] | None) -> bool:
     """Whether the file at `path` is the one that was noted, whole."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for its writer
+            return False
         with open(path, "rb") as file:
             found = os.fstat(file.fileno())
             if found.st_size != noted.bytes or (inode and inode != [found.st_dev, found.st_ino]):

@@ -6,6 +6,7 @@ import random
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -372,6 +373,32 @@ def test_the_folder_was_removed(
     assert Path("pics/f.png").is_file()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs")
+def test_a_fifo_in_the_way_of_a_second_image_is_not_opened(reve: Reve, simulate: Simulate, state: Path) -> None:
+    simulate(faults=parse_faults("outcome:images/2"))
+    os.mkfifo("f-2.png")
+    result = reve(*GENERATE)
+    assert result.code == 75
+    assert result.stderr.splitlines()[-1].startswith("mv -i -- ")
+
+
+@pytest.mark.parametrize("journal", ["on", "off"])
+def test_a_spooled_image_that_is_still_wanted_outlives_its_day(
+    reve: Reve, simulate: Simulate, state: Path, journal: str
+) -> None:
+    sandbox = simulate()
+    assert reve("generate", "a fox", "--out", "-").code == 0
+    with sqlite3.connect(state / "journal.db") as database:  # as if killed while it wrote to the pipe
+        database.execute("UPDATE jobs SET state = 'completed'")
+        database.execute("UPDATE runs SET told = 0")
+    (spooled,) = (state / "spool").iterdir()
+    os.utime(spooled, (0, 0))
+    assert reve("generate", "another", "--out", "-", env={"REVE_JOURNAL": journal}).code == 0
+    asked = len(sandbox.requests)
+    assert reve("resume").out == f"{spooled}\n"
+    assert len(sandbox.requests) == asked  # it was there
+
+
 # A full disk
 
 
@@ -428,6 +455,22 @@ def test_a_full_disk_for_everything(reve: Reve, simulate: Simulate, small_disk: 
     words = shlex.split(first.stderr.splitlines()[-1])
     assert reve(*words[1:]).code == 0
     assert list(problems(sandbox, work, small_disk / "state", 1)) == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_disk_that_is_full_from_a_request_on(reve: Reve, simulate: Simulate, small_disk: Path, number: int) -> None:
+    """What could not be noted is not sent; what was sent is not sent under another key."""
+    reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
+    sandbox = simulate()
+    on_request(sandbox, number, lambda: fill(small_disk))
+    command = ("generate", "a red fox", "--seed", "1", "--count", "6", "--out", "f.png", "--timeout", "60")
+    first = reve(*command)
+    assert first.code in (7, 75), first.stderr
+    (small_disk / "ballast").unlink()
+    reve.clock.advance(11)
+    assert reve("resume").code == 0
+    assert reve(*command).code == 0
+    assert list(problems(sandbox, Path.cwd(), small_disk / "state", 6)) == []
 
 
 @pytest.mark.parametrize("room", range(12, 110, 8))

@@ -94,11 +94,33 @@ def test_a_run_that_is_taken_up_keeps_the_caps_of_today(reve: Reve, simulate: Si
     assert reve(*command).code == 75
     sandbox.faults.clear()
     made = len(sandbox.jobs())
-    assert reve(*command, env={"REVE_MAX_CREDITS_PER_DAY": "4"}).code == 4
-    assert reve(*command, "--max-credits", "3").code == 4
+    for flags, env in (([], {"REVE_MAX_CREDITS_PER_DAY": "4"}), (["--max-credits", "3"], {})):
+        refused = reve(*command, *flags, env=env)
+        assert refused.code == 75  # for the other one is paid for
+        assert "would be" in refused.stderr
+        assert refused.stderr.splitlines()[-1].startswith("reve resume ")
     assert len(sandbox.jobs()) == made
     assert reve(*command, env={"REVE_MAX_CREDITS_PER_DAY": "8"}).code == 0
     assert len(sandbox.jobs()) == 2
+
+
+def test_what_is_made_anew_keeps_the_cap_of_the_command(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:fail*3,job:502,jobs:502"))
+    command = ("generate", "fox", "--count", "3", "--out", "f.png", "--timeout", "60")
+    assert reve(*command).code == 75
+    sandbox.faults.clear()
+    assert reve(*command, "--max-credits", "4").code == 4
+    assert sandbox.charged == 4
+
+
+def test_a_key_that_was_used_a_day_ago_is_charged_again_and_counts(reve: Reve, sandbox: Sandbox) -> None:
+    command = ("generate", "fox", "--once", "7", "--out", "f.png", "--force")
+    assert reve(*command).code == 0
+    reve.clock.advance(22 * 3600)
+    assert reve(*command, "--max-credits", "0").code == 0
+    reve.clock.advance(3 * 3600)
+    assert reve(*command, "--max-credits", "0").code == 4
+    assert len(sandbox.jobs()) == 1
 
 
 def test_a_key_that_has_made_its_job_costs_nothing_more(reve: Reve, sandbox: Sandbox) -> None:

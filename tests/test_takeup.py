@@ -160,8 +160,12 @@ def test_it_would_have_nowhere_to_go_and_is_not_sent(reve: Reve, simulate: Simul
     sandbox.faults.clear()
     shutil.rmtree("pics")
     jobs = len(sandbox.jobs())
-    assert reve(*command).code == 7
+    result = reve(*command)
+    assert result.code == 75  # for the other one is paid for
+    assert "pics does not exist" in result.stderr
     assert len(sandbox.jobs()) == jobs
+    last = result.stderr.splitlines()[-1].split()
+    assert last[:2] == ["reve", "resume"]
 
 
 def test_a_key_that_belongs_to_another_request_is_refused_unsent(reve: Reve, sandbox: Sandbox) -> None:
@@ -339,6 +343,16 @@ def test_what_a_wait_has_saved_elsewhere_still_goes_where_it_was_meant_to(reve: 
     sandbox.faults.clear()
     assert reve("wait", job, "--out", "g.png").code == 0
     assert reve("resume").out == f"{Path.cwd() / 'f.png'}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full")
+def test_what_a_wait_could_not_save_is_not_taken_for_saved(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
+    sandbox.faults.clear()
+    assert reve("wait", job, "--out", "/dev/full").code == 75
+    assert reve("resume").code == 0
+    assert Path("f.png").is_file()
 
 
 def test_what_a_wait_has_saved_in_its_place_is_found_there(reve: Reve, simulate: Simulate) -> None:
