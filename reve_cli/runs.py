@@ -187,7 +187,8 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name:
         task = task_of(step.row, len(tasks) + 1, run.process.clock, owned=step.owned)
         if step.action in ("report", "leave"):
             task.phase, task.error = "done", unsettled(step, run.flags) if step.action == "report" else left(step)
-        rows[task.index] = step.row
+        else:
+            rows[task.index] = step.row
         tasks.append(task)
     if not tasks:
         run.output.note("nothing else is left to finish" if steps else "nothing is left to finish")

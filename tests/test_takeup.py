@@ -146,6 +146,20 @@ def test_what_another_reve_is_finishing_is_not_made_again(reve: Reve, live: Sand
     assert len(live.jobs()) == 1
 
 
+def test_what_is_at_work_is_left_alone_to_its_last_temporary_file(reve: Reve, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("image:drip")
+    working = subprocess.Popen(reve.command("generate", "fox", "--out", "f.png"), env=reve.environ)
+    eventually(lambda: list(Path.cwd().glob(".reve-*.part")), "a temporary file")
+    (job,) = live.jobs()
+    for names in ([job.id], []):
+        result = reve("resume", *names)
+        assert "another reve is at work on it" in result.stderr
+        assert result.code == (75 if names else 0)
+        assert list(Path.cwd().glob(".reve-*.part"))
+    working.kill()
+    working.wait()
+
+
 def _is_owned(reve: Reve) -> bool:
     folder = Path(reve.environ["HOME"]) / ".local" / "state" / "reve" / "owners"
     return any(folder.iterdir()) if folder.exists() else True
