@@ -207,12 +207,8 @@ class Ledger:
     def check_taken_up(self, journal: "Journal", tasks: Sequence[Task]) -> None:
         """Raises `ReveError` where a cap forbids what was never sent of a run that is taken up."""
         rows = [task.row for task in tasks if task.phase == "intent" and not task.was_sent and task.row]
-        self._begun = len(rows)
-        if self.caps:
-            self.caps.check_command(len(rows))
-            if self.caps.day is not None:
-                spent = journal.spent(self.origin, self._clock.now() - _DAY, self.caps.price, without=rows)
-                self.caps.check_day(spent, len(rows))
+        self._begun = 0
+        self._count(journal, len(rows), without=rows)
 
     def is_kept(self, name: str) -> bool:
         """Whether a file of that name holds an image that is still to go where it was meant to; likely, if unknown."""
@@ -277,11 +273,17 @@ class Ledger:
         """Raises `ReveError` where `rows` cost more than they may. A key that has made its job costs nothing more."""
         if self.caps:
             now, keys = self._clock.now(), [str(row["key"]) for row in rows]
-            count = len(rows) - journal.made_before(self.origin, self.tag, keys, now - KEY_LIFETIME)
+            made = journal.made_before(self.origin, self.tag, keys, now - KEY_LIFETIME)
+            self._count(journal, len(rows) - made)
+
+    def _count(self, journal: "Journal", count: int, *, without: Sequence[int] = ()) -> None:
+        """Count `count` images more. Raises `ReveError` over a cap. `without`: rows that are theirs already."""
+        if self.caps:
             self.caps.check_command(self._begun + count)
             self._begun += count
             if self.caps.day is not None:
-                self.caps.check_day(journal.spent(self.origin, now - _DAY, self.caps.price), count)
+                spent = journal.spent(self.origin, self._clock.now() - _DAY, self.caps.price, without=without)
+                self.caps.check_day(spent, count)
 
     @staticmethod
     def _entry(file: SavedFile) -> dict[str, Any]:

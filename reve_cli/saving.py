@@ -130,19 +130,19 @@ class Saver:
                 for path in glob.glob(f"{glob.escape(str(folder or '.'))}/.reve-{task.token}-*.part"):
                     with contextlib.suppress(OSError):
                         os.unlink(path)
-        named = {os.path.abspath(path): path for path in self._paths(task)}
-        task.files[:] = [replace(file, path=named.get(file.path, file.path)) for file in task.files]
+        for place, file in enumerate(task.files):
+            wanted = self._wanted(task, file)
+            if os.path.abspath(wanted) == file.path:
+                task.files[place] = replace(file, path=wanted)
 
-    def _paths(self, task: Task) -> Iterator[str]:
-        """The paths that the saved images were meant to get, as this command would print them."""
-        naming, values = self._naming_of(task), Values.of(task)
-        for file in task.files:
-            yield naming.path(replace(values, ext=os.path.splitext(file.path)[1][1:]), file.number)
+    def _wanted(self, task: Task, saved: SavedFile) -> str:
+        """The path that a saved image was meant to get, as this command would print it."""
+        values = replace(Values.of(task), ext=os.path.splitext(saved.path)[1][1:])
+        return self._naming_of(task).path(values, saved.number)
 
     def _verdict(self, task: Task, saved: SavedFile) -> ReveError | None:
         """Whether an image that is saved is where it was meant to be."""
-        naming = self._naming_of(task)
-        wanted = naming.path(replace(Values.of(task), ext=os.path.splitext(saved.path)[1][1:]), saved.number)
+        naming, wanted = self._naming_of(task), self._wanted(task, saved)
         if naming.to_stdout or naming.device or os.path.abspath(saved.path) == os.path.abspath(wanted):
             return None
         return _elsewhere(saved.path, wanted, "something else appeared there meanwhile")

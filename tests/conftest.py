@@ -184,6 +184,18 @@ def journal(request: pytest.FixtureRequest, reve: Reve) -> bool:
 
 
 @pytest.fixture
+def ask(reve: Reve) -> Callable[..., list[str]]:
+    """The values that the last word can become, after the words before it."""
+
+    def values(*words: str) -> list[str]:
+        result = reve(*words[:-1], env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
+        assert (result.code, result.stderr) == (0, "")
+        return [line.split("\t")[0] for line in result.out.splitlines()]
+
+    return values
+
+
+@pytest.fixture
 def simulate(tmp_path: Path, reve: Reve) -> Iterator[Callable[..., Sandbox]]:
     """Start a sandbox on `reve`'s clock and point `reve` at it. Keywords are the sandbox's."""
     started: list[Sandbox] = []

@@ -37,18 +37,6 @@ needs_fish = pytest.mark.skipif(not shutil.which("fish"), reason="fish is not in
 # The answers
 
 
-@pytest.fixture
-def ask(reve: Reve) -> Callable[..., list[str]]:
-    """The values that the last word can become, after the words before it."""
-
-    def values(*words: str) -> list[str]:
-        result = reve(*words[:-1], env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
-        assert (result.code, result.stderr) == (0, "")
-        return [line.split("\t")[0] for line in result.out.splitlines()]
-
-    return values
-
-
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -27,7 +27,6 @@ COMMANDS = [
 NAMES = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
     (r"\b[0-9a-f]{32}\b", "<run>"),
-    (r'"[^"]*/work/', '"<folder>/'),
     (r"http://127\.0\.0\.1:\d+", "<origin>"),
     (r"req_[0-9a-f]+", "<request>"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"),
@@ -38,6 +37,7 @@ NAMES = (
 
 def named(text: str) -> str:
     """`text` with what differs from run to run replaced by names."""
+    text = text.replace(str(Path.cwd()), "<folder>")
     for pattern, name in NAMES:
         text = re.sub(pattern, name, text)
     return text
