@@ -1,12 +1,13 @@
 """The API's endpoints: what is asked, and how the JSON that comes back becomes models. No retries, no policy.
 
-Imports `http`, `models`, `clock`, `contract`, `errors`.
+Imports `http`, `models`, `accounts`, `clock`, `contract`, `errors`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from reve_cli.accounts import Account, Offer
 from reve_cli.clock import Deadline
 from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError
@@ -32,14 +33,6 @@ class Accepted:
 class Page:
     jobs: list[Job]
     cursor: str | None
-
-
-@dataclass(frozen=True)
-class Account:
-    """Whose key it is, user and team, and what time it is, by the server's clock."""
-
-    name: str
-    at: float
 
 
 class Api:
@@ -95,27 +88,28 @@ class Api:
         """GET /v2/me. Raises `ReveError` also where the answer does not tell the user, or the time."""
 
         def read(answer: Answer) -> Account | None:
-            data = answer.data if isinstance(answer.data, dict) else {}
-            found = [data.get(name) for name in ("user", "team")]
-            user, team = (part.get("id") if isinstance(part, dict) else None for part in found)
-            at = http_date(answer.headers.get("date", ""))
-            return Account(f"{user} {team or ''}", at) if isinstance(user, str) and at is not None else None
+            return Account.from_wire(answer.data, http_date(answer.headers.get("date", "")))
 
         return self.http.send("GET", "/v2/me", read, deadline, tries=_FEW)
 
-    def price(self, model: str, deadline: Deadline) -> float | None:
-        """GET /v2/models: the most credits that an image of `model` costs; None where that is not published."""
+    def offers(self, deadline: Deadline) -> list[Offer]:
+        """GET /v2/models: the image models that the API offers."""
 
         def read(answer: Answer) -> list[Any] | None:
             found = answer.data.get("models") if isinstance(answer.data, dict) else answer.data
             return found if isinstance(found, list) else None
 
+        models = self.http.send("GET", "/v2/models", read, deadline, tries=_FEW, params={"modality": "image"})
+        return [offer for offer in map(Offer.from_wire, models) if offer is not None]
+
+    def price(self, model: str, deadline: Deadline) -> float | None:
+        """The most credits that an image of `model` costs; None where that is not published."""
         try:
-            models = self.http.send("GET", "/v2/models", read, deadline, tries=_FEW, params={"modality": "image"})
+            offers = self.offers(deadline)
         except ReveError:
             return None
-        costs = [one.get("costMax") for one in models if isinstance(one, dict) and one.get("id") == model]
-        return next((float(cost) for cost in costs if isinstance(cost, int | float) and cost >= 0), None)
+        costs = (offer.cost_max for offer in offers if offer.id == model and offer.cost_max is not None)
+        return next((cost for cost in costs if cost >= 0), None)
 
     def page(self, cursor: str | None, deadline: Deadline, *, tries: float) -> Page:
         """GET /v2/jobs: one page, newest first. Its jobs say nothing of what was asked for."""

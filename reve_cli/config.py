@@ -1,138 +1,82 @@
-"""Settings: flag, then environment, then the user's config file, then the default. Imports `errors`, `models`.
+"""Settings: flag, then environment, then project file, then the user's file, then the default.
 
 Flags are laid over `Settings` by the commands, where they are typed. The API key is no setting: see `credentials`.
+A project file comes with whatever was cloned. So it may set little, keep images inside the project only, and is refused
+as a whole, before anything is sent, where it asks for more. Imports `settings`, `errors`.
 """
 
 import os
+import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL
 from reve_cli.errors import ReveError
-from reve_cli.models import is_loopback, is_web_url
+from reve_cli.settings import API_KEY, SETTINGS, Settings
 
-BASE_URL = "https://api.apiframe.ai"
-TIMEOUT = 600.0
+PROJECT_FILE = ".reve.toml"
+Source = Literal["environment", "project", "user", "default"]
+_LONGEST = 64 * 2**10
+"""Bytes of a project file at most."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a command works with. `timeout` in seconds, `output_folder` as a path, the rest by their names."""
+class Value:
+    """A setting's value; `where` is the variable or the file that it comes from, None for a default."""
 
-    base_url: str = BASE_URL
-    model: str = DEFAULT_MODEL
-    aspect_ratio: str | None = None
-    model_version: str | None = None
-    output_folder: str = "."
-    timeout: float = TIMEOUT
-    max_credits_per_day: float | None = None
-    credits_per_image: float | None = None
-    history_days: float = 365.0
-
-
-def seconds(value: object) -> float:
-    """A time limit: a number of seconds over 0, up to a day."""
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 86400:
-        raise ValueError("must be a number of seconds over 0, at most 86400")
-    return number
-
-
-def amount(value: object) -> float:
-    """A number from 0 up, of credits or of days."""
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 10**9:
-        raise ValueError("must be a number from 0 to 1000000000")
-    return number
-
-
-def price(value: object) -> float:
-    """An amount over 0."""
-    number = amount(value)
-    if not number:
-        raise ValueError("must be a number over 0")
-    return number
-
-
-def base_url(value: object) -> str:
-    """The API's origin, without a trailing slash or `/v2`. https, or a loopback address."""
-    text = _text(value).rstrip("/").removesuffix("/v2").rstrip("/")
-    parts = urlsplit(text)
-    host = parts.hostname or ""
-    if (
-        not is_web_url(text)
-        or not _can_be_a_host(host)
-        or parts.username
-        or parts.password
-        or parts.query
-        or parts.fragment
-    ):
-        raise ValueError("must be a plain URL such as https://api.apiframe.ai")
-    if parts.scheme != "https" and not is_loopback(host):
-        raise ValueError("must be https, or an address of this machine: the key would travel in the clear")
-    return text
-
-
-def _can_be_a_host(host: str) -> bool:
-    try:
-        return bool(host.encode("idna"))
-    except UnicodeError:
-        return False
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be text")
-    return value.strip()
-
-
-def _ratio(value: object) -> str:
-    if value not in ASPECT_RATIOS:
-        raise ValueError(f"must be one of {', '.join(ASPECT_RATIOS)}")
-    return str(value)
-
-
-_SETTINGS: dict[str, tuple[str, Callable[[object], Any]]] = {
-    "base_url": ("APIFRAME_BASE_URL", base_url),
-    "model": ("REVE_MODEL", _text),
-    "aspect_ratio": ("REVE_ASPECT_RATIO", _ratio),
-    "model_version": ("REVE_MODEL_VERSION", _text),
-    "output_folder": ("REVE_OUTPUT_FOLDER", _text),
-    "timeout": ("REVE_TIMEOUT", seconds),
-    "max_credits_per_day": ("REVE_MAX_CREDITS_PER_DAY", amount),
-    "credits_per_image": ("REVE_CREDITS_PER_IMAGE", price),
-    "history_days": ("REVE_HISTORY_DAYS", amount),
-}
-"""Every setting: its name in the config file, its environment variable, and how its value is read."""
+    value: Any
+    source: Source
+    where: str | None
 
 
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings from everywhere but flags. Raises `ReveError` (code `config`) naming the source of a bad value."""
-    path, stored = config_file(), read_config()
-    for name in stored.keys() - _SETTINGS.keys() - {"api_key"}:
-        known = ", ".join([*_SETTINGS, "api_key"])
-        raise ReveError("config", f"{path}: there is no setting {name!r}", hint=f"settings: {known}")
-    found: dict[str, Any] = {}
-    for name, (variable, read) in _SETTINGS.items():
-        value: object = environ.get(variable) or stored.get(name)
-        if value is None:
-            continue
+    values, problems = resolve(environ)
+    if problems:
+        raise problems[0]
+    return Settings(**{name: value.value for name, value in values.items()})
+
+
+def resolve(environ: Mapping[str, str]) -> tuple[dict[str, Value], list[ReveError]]:
+    """Every setting with its source, and all that is wrong. What is wrong counts for nothing."""
+    problems: list[ReveError] = []
+    values = {name: Value(setting.default, "default", None) for name, setting in SETTINGS.items()}
+    try:
+        user = read_config()
+        for name in user.keys() - SETTINGS.keys() - {API_KEY}:
+            problems.append(_unknown(name, config_file()))
+        found = {name: raw for name, raw in user.items() if name in SETTINGS}
+        values |= _read(found, "user", {name: str(config_file()) for name in found}, problems)
+    except ReveError as error:
+        problems.append(error)
+    try:
+        values |= _project_values(problems)
+    except ReveError as error:
+        problems.append(error)
+    given = {name: environ[setting.variable] for name, setting in SETTINGS.items() if environ.get(setting.variable)}
+    values |= _read(given, "environment", {name: SETTINGS[name].variable for name in given}, problems)
+    return values, problems
+
+
+def _read(
+    found: Mapping[str, object], source: Source, where: Mapping[str, str], problems: list[ReveError]
+) -> dict[str, Value]:
+    """What `found` says, typed; what cannot be read goes to `problems`."""
+    values: dict[str, Value] = {}
+    for name, raw in found.items():
         try:
-            found[name] = read(value)
+            values[name] = Value(SETTINGS[name].read(raw), source, where[name])
         except ValueError as error:
-            source = variable if environ.get(variable) else f"{name} in {path}"
-            raise ReveError("config", f"{source} {error}") from error
-    return Settings(**found)
+            place = where[name] if source == "environment" else f"{name} in {where[name]}"
+            problems.append(ReveError("config", f"{place} {error}"))
+    return values
+
+
+def _unknown(name: str, path: Path | None) -> ReveError:
+    known = ", ".join([*SETTINGS, API_KEY])
+    return ReveError("config", f"{path}: there is no setting {name!r}", hint=f"settings: {known}")
 
 
 def read_config() -> dict[str, Any]:
@@ -154,6 +98,70 @@ def config_file() -> Path | None:
         return Path(platformdirs.user_config_dir("reve", appauthor=False)) / "config.toml"
     except RuntimeError:
         return None
+
+
+def project_file() -> Path | None:
+    """The nearest project file: here, or in a folder above, up to the repository's root or home.
+
+    Where there is neither above, only here: folders of nobody's project, such as /tmp, belong to strangers too.
+    """
+    try:
+        here, home = Path.cwd(), os.path.realpath(Path.home())
+    except (OSError, RuntimeError):
+        return None
+    folders = [here, *here.parents]
+    ends = (depth for depth, folder in enumerate(folders) if os.path.lexists(folder / ".git") or str(folder) == home)
+    files = (folder / PROJECT_FILE for folder in folders[: next(ends, 0) + 1])
+    return next((file for file in files if os.path.lexists(file)), None)
+
+
+def _project_values(problems: list[ReveError]) -> dict[str, Value]:
+    path = project_file()
+    if path is None:
+        return {}
+    found = _read_project(path)
+    allowed = [name for name, setting in SETTINGS.items() if setting.in_project]
+    for name in found:
+        if name not in SETTINGS and name != API_KEY:
+            raise _unknown(name, path)
+        if name not in allowed:
+            message = f"{path} sets {name}, which a project file may not: it comes with whatever was cloned, and could"
+            hint = f"remove it there; a project file may set {', '.join(allowed)}"
+            raise ReveError("config", f"{message} send your key, your credits or your images elsewhere", hint=hint)
+    values = _read(found, "project", dict.fromkeys(found, str(path)), problems)
+    if "output_folder" in values:
+        values["output_folder"] = Value(_inside(values["output_folder"].value, path), "project", str(path))
+    return values
+
+
+def _read_project(path: Path) -> dict[str, Any]:
+    """What the project file says. Raises `ReveError` where it is not ours to trust, or cannot be read."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        with open(os.open(path, flags), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ReveError("config", f"{path} is not a regular file")
+            if os.name != "nt" and status.st_uid not in (os.geteuid(), 0):
+                message = f"{path} belongs to another user, who could steer your images"
+                raise ReveError("config", message, hint="make it your own, or work in another folder")
+            raw = file.read(_LONGEST + 1)
+        if len(raw) > _LONGEST:
+            raise ReveError("config", f"{path} is larger than {_LONGEST} bytes")
+        return tomllib.loads(raw.decode())
+    except (OSError, ValueError) as error:
+        why = "it is a link" if os.path.islink(path) else str(error)
+        raise ReveError("config", f"{path} cannot be read: {why}") from error
+
+
+def _inside(folder: str, path: Path) -> str:
+    """A project's output folder, as a path from here. Raises `ReveError` where it is not inside the project."""
+    project, folder = os.path.realpath(path.parent), os.path.normpath(folder)
+    target = os.path.join(project, folder)
+    real = os.path.realpath(target)
+    if (real != project and not real.startswith(os.path.join(project, ""))) or not folder.isprintable():
+        raise ReveError("config", f"output_folder in {path} must be a folder inside the project")
+    return folder if os.path.realpath(os.curdir) == project else target
 
 
 def state_folder(environ: Mapping[str, str]) -> Path | None:

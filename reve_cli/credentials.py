@@ -1,37 +1,84 @@
-"""The API key: found, stripped, checked, and kept out of sight. Imports `config`, `errors`, `models`.
+"""The API key: found, stripped, checked, and kept out of sight. Imports `config`, `keychain`, `errors`, `models`.
 
-It comes from `--api-key-file`, the environment or the user's config file; never from a flag's value, which `ps` shows.
+It comes from `--api-key-file`, the environment, the system's keychain or the user's config file; never from a flag's
+value, which `ps` shows.
 """
 
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from reve_cli.config import config_file, read_config
 from reve_cli.contract import KEY_PREFIX
 from reve_cli.errors import ReveError
 from reve_cli.models import is_header_text
+from reve_cli.output import quote
+from reve_cli.settings import API_KEY, Settings
 
 VARIABLE = "APIFRAME_API_KEY"
 OTHER_VARIABLE = "REVE_API_KEY"
-"""Read last, and only if its value is Apiframe's: it often holds a key of Reve's own API."""
+"""Read last of the variables, and only if its value is Apiframe's: it often holds a key of Reve's own API."""
 _LONGEST = 4096
+_SHOWN = 8
 
 
-def load_key(api_key_file: str | None, environ: Mapping[str, str]) -> str:
-    """The key. Raises `ReveError`: `no_key` where there is none, `invalid_key` where it cannot be one."""
+@dataclass(frozen=True)
+class Key:
+    """A key that can be one. `source` says where it comes from, for people."""
+
+    text: str = field(repr=False)
+    source: str
+
+    @property
+    def prefix(self) -> str:
+        """As much of it as may be shown."""
+        return f"{self.text[:_SHOWN]}…"
+
+
+def find_key(
+    api_key_file: str | None, environ: Mapping[str, str], settings: Settings, warn: Callable[[str], None]
+) -> Key:
+    """The key. Raises `ReveError`: `no_key` where there is none, `invalid_key` where it cannot be one.
+
+    `warn` is told of a file with a key in it that other users can read.
+    """
     if api_key_file is not None:
-        return _checked(_from_file(api_key_file), api_key_file)
+        _check_mode(api_key_file, warn)
+        return checked(_from_file(api_key_file), api_key_file)
     if environ.get(VARIABLE, "").strip():
-        return _checked(environ[VARIABLE], VARIABLE)
+        return checked(environ[VARIABLE], VARIABLE)
     if environ.get(OTHER_VARIABLE, "").strip().startswith(KEY_PREFIX):
-        return _checked(environ[OTHER_VARIABLE], OTHER_VARIABLE)
-    stored = read_config().get("api_key")
+        return checked(environ[OTHER_VARIABLE], OTHER_VARIABLE)
+    if settings.keychain:
+        from reve_cli.keychain import open_keychain
+
+        keychain = open_keychain(environ)
+        found = keychain.get(settings.base_url)
+        if found:
+            return checked(found, f"the keychain ({keychain.name})")
+    stored = read_config().get(API_KEY)
     if stored is not None:
-        return _checked(str(stored), f"api_key in {config_file()}")
+        _check_mode(str(config_file()), warn)
+        return checked(str(stored), f"{API_KEY} in {config_file()}")
     raise ReveError(
         "no_key",
-        f"no API key: set {VARIABLE} (keys come from the Apiframe console)",
+        f"no API key: set {VARIABLE}, or run reve auth login (keys come from the Apiframe console)",
         hint="to try reve without a key or an account, add --sandbox",
     )
+
+
+def _check_mode(path: str, warn: Callable[[str], None]) -> None:
+    """Warn where other users can read or write the file, unless it is mounted such that nobody could mend it."""
+    if os.name == "nt":
+        return
+    try:
+        status = os.stat(path)
+        is_mounted_so = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return
+    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o066 and not is_mounted_so:
+        warn(f"other users can read the API key in {path}: chmod 600 {quote(path)}")
 
 
 def _from_file(path: str) -> str:
@@ -45,11 +92,12 @@ def _from_file(path: str) -> str:
         raise ReveError("no_key", f"the key file {path} cannot be read: {why}") from None
 
 
-def _checked(key: str, source: str) -> str:
-    key = key.strip()
+def checked(text: str, source: str) -> Key:
+    """The key that `text` is. Raises `ReveError` (code `invalid_key`) where it cannot be one, naming `source`."""
+    key = text.strip()
     if not key.removeprefix(KEY_PREFIX) or not key.startswith(KEY_PREFIX) or not is_header_text(key) or " " in key:
         raise ReveError(
             "invalid_key",
             f"what {source} holds is not an Apiframe key: those begin with {KEY_PREFIX} and have no spaces",
         )
-    return key
+    return Key(key, source)

@@ -2,7 +2,7 @@
 
 `Images` is a client of its own that never saw the API's key and goes only where an image may be: `https`, public names
 and addresses, at most 5 redirects under the same rules.
-Imports `http`, `origins`, `formats`, `models`, `clock`; slow to load, like `http`.
+Imports `http`, `network`, `origins`, `formats`, `models`, `clock`; slow to load, like `http`.
 """
 
 import contextlib
@@ -16,8 +16,9 @@ import httpx
 
 from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.formats import Format, image_format
-from reve_cli.http import Say, new_client, patience, proxy_for
+from reve_cli.http import Say
 from reve_cli.models import is_loopback
+from reve_cli.network import new_client, patience, proxy_for
 from reve_cli.origins import Origins, is_public
 
 SIZE_CAP = 100 * 10**6

@@ -2,7 +2,7 @@
 
 What matters about a failed POST is whether a job may have been made. `judge` answers that for every answer and every
 failure, and `Http.send` never lets a later refusal hide an earlier "perhaps". Imports `clock`, `errors`,
-`models` and httpx, which is slow to load: import this module only where a request is about to be made.
+`models`, `network` and httpx, which is slow to load: import this module only where a request is about to be made.
 
 The API client follows no redirects, so the key goes to no other origin, and it takes the key out of all that it reads.
 """
@@ -10,27 +10,22 @@ The API client follows no redirects, so the key goes to no other origin, and it 
 import email.utils
 import json
 import random
-import ssl
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
-from reve_cli import __version__
 from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ErrorCode, ReveError
 from reve_cli.models import cut, is_loopback
+from reve_cli.network import new_client, patience, proxy_for
 
 T = TypeVar("T")
 Say = Callable[[str], None]
 
-USER_AGENT = f"reve-cli/{__version__}"
-"""Not the library's default: the gateway has been seen to refuse those with an HTML page."""
 BODY_CAP = 16 * 2**20
 """Bytes of an answer that are read at most; what is longer is no answer of this API."""
 ERROR_BODY_CAP = 64 * 2**10
@@ -142,51 +137,6 @@ def _judge_post(outcome: Answer | Failure, usable: bool) -> tuple[Verdict, Error
     if status < 400 or status == 407 or (status in (404, 405) and not is_json):
         return Verdict.REFUSED, "gateway"
     return Verdict.REFUSED, _REFUSALS.get(status, "invalid_request")
-
-
-@cache
-def tls_context() -> ssl.SSLContext:
-    """Certificates as the environment says (SSL_CERT_FILE, SSL_CERT_DIR), else certifi's. Slow: loaded once."""
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        raise ReveError(
-            "config", f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}"
-        ) from None
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment, or the system, names for `url`. None for this machine's own addresses."""
-    parts = urlsplit(url)
-    if is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
-        return None
-    found = urllib.request.getproxies()
-    proxy = found.get(parts.scheme) or found.get("all")
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
-
-
-def new_client(scheme: str, proxy: str | None, headers: Mapping[str, str]) -> httpx.Client:
-    """A client that follows no redirects. Certificates are loaded only where `scheme` needs them.
-
-    Raises `ReveError` (code `config`), which does not repeat the proxy's URL: that may hold a password.
-    """
-    try:
-        return httpx.Client(
-            verify=tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            trust_env=False,
-            proxy=proxy,
-            headers={"User-Agent": USER_AGENT, **headers},
-            limits=httpx.Limits(keepalive_expiry=30.0),
-        )
-    except (ValueError, ImportError, httpx.InvalidURL):
-        message = "the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names cannot be used"
-        raise ReveError("config", message, hint="it must be the URL of an HTTP proxy: http://host:port") from None
-
-
-def patience(limits: Limits, deadline: Deadline) -> httpx.Timeout:
-    """How long one exchange may be silent: as `limits` say, and not past `deadline`."""
-    left = max(deadline.left, 0.001)
-    return httpx.Timeout(min(limits.silence, left), connect=min(limits.connect, left))
 
 
 class Http:

@@ -212,15 +212,15 @@ class Job:
         return cls(
             id=identity,
             status=status,
-            model=_typed(data.get("model"), str),
-            progress=_number(data.get("progress")),
-            input=_typed(data.get("input"), dict),
+            model=typed(data.get("model"), str),
+            progress=number(data.get("progress")),
+            input=typed(data.get("input"), dict),
             urls=tuple(dict.fromkeys(_urls(data.get("result")) or _urls({k: data.get(k) for k in _URL_FIELDS}))),
-            error=_typed(data.get("error"), str),
-            credit_cost=_number(data.get("creditCost")),
-            created_at=_typed(data.get("createdAt"), str),
-            completed_at=_typed(data.get("completedAt"), str),
-            expired=_typed(data.get("expired"), bool),
+            error=typed(data.get("error"), str),
+            credit_cost=number(data.get("creditCost")),
+            created_at=typed(data.get("createdAt"), str),
+            completed_at=typed(data.get("completedAt"), str),
+            expired=typed(data.get("expired"), bool),
         )
 
     def asked(self, name: str) -> Any:
@@ -228,7 +228,7 @@ class Job:
         found = self.input or {}
         params = found.get("reveParams")
         for place in (params if isinstance(params, dict) else {}, found):
-            value = _typed(place.get(name), _ASKED[name])
+            value = typed(place.get(name), _ASKED[name])
             if value is not None:
                 return value
         return None
@@ -256,9 +256,11 @@ def _folded(value: Any) -> Any:
     return unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else value
 
 
-def _typed(value: Any, kind: type) -> Any:
+def typed(value: Any, kind: type) -> Any:
+    """`value` where it is just of that type, else None."""
     return value if type(value) is kind else None
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """`value` where it is a number that can be meant, else None."""
     return value if type(value) in (int, float) and value == value and abs(value) < 1e15 else None

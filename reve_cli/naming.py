@@ -3,18 +3,17 @@
     (none)               the configured folder, default names
     dir/                 that folder, default names
     img.png              exactly that; `img-1.png`, `img-2.png` … for several jobs
-    {seed}-{slug}.{ext}  fields, see `FIELDS`; `{{` and `}}` for braces
+    {seed}-{slug}.{ext}  fields, see `templates`; `{{` and `}}` for braces
     -                    standard output
     /dev/null, a FIFO    written in place
 
 Substituted values hold no separators, and the folder part holds no field that is known only after payment: so a name
 never leaves its folder, and the folder can be checked before any money is spent.
-Imports `errors`, `tasks`, `models`, `output`.
+Imports `templates`, `errors`, `tasks`, `models`, `output`.
 """
 
 import os
 import stat
-import string
 import sys
 import time
 import unicodedata
@@ -25,9 +24,8 @@ from reve_cli.errors import ReveError
 from reve_cli.models import Identity
 from reve_cli.output import quote
 from reve_cli.tasks import Task
+from reve_cli.templates import DEFAULT_NAME, escape, parse
 
-FIELDS = ("index", "seed", "job", "slug", "date", "ext")
-DEFAULT_NAME = "{slug}-{job}.{ext}"
 _LATE = ("job", "ext")
 _SLUG_LENGTH = 40
 _LIKELY_EXTENSION = "png"
@@ -93,7 +91,10 @@ class Values:
 class Naming:
     """One `--out`, understood. Raises `ReveError`: `usage` for a bad template, `output` for what is on disk."""
 
-    def __init__(self, out: str | None, folder: str, *, jobs: int, force: bool, date: str) -> None:
+    def __init__(
+        self, out: str | None, folder: str, *, jobs: int, force: bool, date: str, default: str = DEFAULT_NAME
+    ) -> None:
+        """default: the template of a name in `folder`, or in one that `out` names."""
         self.force = force
         self.to_stdout = out == "-" or _is_stdout(out)
         self.device = out if out is not None and not self.to_stdout and _is_device(out) else None
@@ -101,22 +102,25 @@ class Naming:
         self._since = time.time_ns()
         self._seen: dict[str, Identity | None] = {}
         self._allowed: dict[str, Identity] = {}
-        self._template = self._understand(out, folder, jobs)
-        self._parts = _parse(self._template)
-        self._folder_fields = {name for _, name in _parse(os.path.split(self._template)[0])}
+        self._template = self._understand(out, folder, jobs, default)
+        try:
+            self._parts = parse(self._template)
+        except ValueError as error:
+            raise ReveError("usage", f"--out: {error}") from error
+        self._folder_fields = {name for _, name in parse(os.path.split(self._template)[0])}
         late = sorted(self._folder_fields.intersection(_LATE))
         if late:
             raise ReveError("usage", f"--out: {{{late[0]}}} can only stand in the file's name, not in its folder")
         if jobs > 1 and (self.to_stdout or self.device):
             raise ReveError("usage", f"--out {out} takes the images of one job only")
 
-    def _understand(self, out: str | None, folder: str, jobs: int) -> str:
+    def _understand(self, out: str | None, folder: str, jobs: int, default: str) -> str:
         if out == "":
             raise ReveError("usage", "--out is empty")
         if out is None:
-            return os.path.join(_escape(folder), DEFAULT_NAME) if folder not in ("", ".") else DEFAULT_NAME
+            return os.path.join(escape(folder), default) if folder not in ("", ".") else default
         if out.endswith(("/", os.sep)):
-            return out + DEFAULT_NAME
+            return out + default
         if self.to_stdout or self.device:
             return DEFAULT_NAME
         if "{" not in out and "}" not in out and jobs > 1:
@@ -135,7 +139,10 @@ class Naming:
             self._check(values)
             path = self.path(replace(values, job=values.job or f"job{values.index}", ext=_LIKELY_EXTENSION))
             if path in taken and not self._unknown(values) - {"job"}:
-                raise ReveError("usage", "--out: several images would have one name; put {index} or {job} into it")
+                raise ReveError(
+                    "usage",
+                    "--out: several images would have one name; put {index} or {job} into it, or into name_template",
+                )
             taken.add(path)
 
     def _unknown(self, values: Values) -> set[str]:
@@ -198,14 +205,14 @@ class Naming:
         path = self._likely(values)
         old = self._seen.get(path) if self.force else None
         here = _here()
-        return os.path.join(_escape(here), self.as_option(values)), (os.path.join(here, path), old) if old else None
+        return os.path.join(escape(here), self.as_option(values)), (os.path.join(here, path), old) if old else None
 
     @property
     def identity(self) -> str | None:
         """The output in a form that tells it from others, wherever it is said; None where it is a pipe or a device."""
         if self.to_stdout or self.device:
             return None
-        return os.path.normpath(os.path.join(_escape(_here()), self._template))
+        return os.path.normpath(os.path.join(escape(_here()), self._template))
 
     def _likely(self, values: Values) -> str:
         return self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or _ANY_JOB))
@@ -233,7 +240,7 @@ class Naming:
         filled = ""
         for text, name in self._parts:
             value = self._value(values, name) if name else ""
-            filled += _escape(text) + (f"{{{name}}}" if value is None else _escape(value))
+            filled += escape(text) + (f"{{{name}}}" if value is None else escape(value))
         return filled
 
     def _value(self, values: Values, name: str) -> str | None:
@@ -271,21 +278,3 @@ def _is_stdout(path: str | None) -> bool:
         return path is not None and os.path.samestat(os.stat(path), os.fstat(1))
     except OSError:
         return False
-
-
-def _escape(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
-
-
-def _parse(template: str) -> list[tuple[str, str]]:
-    """The template as pairs of literal text and the field after it ("" for none)."""
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise ReveError("usage", f"--out {template!r}: {error}", hint="{{ and }} stand for braces") from error
-    for _, name, spec, conversion in parts:
-        if name is not None and (name not in FIELDS or spec or conversion):
-            known = ", ".join(f"{{{field}}}" for field in FIELDS)
-            given = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            raise ReveError("usage", f"--out: {{{given}}} is not a field; there are {known}, and {{{{ for a brace")
-    return [(text, name or "") for text, name, _, _ in parts]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
+    from reve_cli.settings import Color
+
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls, line separators, bidirectional controls, and halves of characters."""
 
@@ -50,6 +52,8 @@ class Output:
         self.json, self.quiet = json, quiet
         self.reader_left = False
         """Standard output is a pipe that nobody reads any more: printing has stopped, work goes on."""
+        self.color: Color = "auto"
+        """When to use colours; `always` is also where stderr is no terminal, but never on stdout there."""
         self.error: ReveError | None = None
         """Standard output could not be written: what to exit with."""
         self.gave_up: Callable[[], bool] = lambda: False
@@ -93,7 +97,7 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        console = Console(highlight=False, no_color=bool(self._environ.get("NO_COLOR")))
+        console = Console(highlight=False, no_color=self._no_color)
         widths = [max(map(len, map(safe, column))) for column in zip(headers, *rows, strict=True)]
         if console.width < max(_TABLE_WIDTH, sum(widths[:-1]) + 3 * (len(widths) - 1) + 20):
             # a block for each row: a job id or a path that is folded cannot be copied
@@ -151,7 +155,7 @@ class Output:
         if sys.stderr is None:
             return
         try:
-            if self._live is not None or (style and self.is_live):
+            if self._live is not None or (style and (self.is_live or self.color == "always")):
                 self._terminal().print(safe(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
             else:
                 line = f"{safe(text)}\n".encode(sys.stderr.encoding, "backslashreplace")
@@ -195,9 +199,15 @@ class Output:
         if self._console is None:
             from rich.console import Console
 
-            no_color = bool(self._environ.get("NO_COLOR"))
-            self._console = Console(stderr=True, emoji=False, highlight=False, no_color=no_color)
+            forced = True if self.color == "always" else None
+            self._console = Console(
+                stderr=True, emoji=False, highlight=False, no_color=self._no_color, force_terminal=forced
+            )
         return self._console
+
+    @property
+    def _no_color(self) -> bool:
+        return self.color == "never" or (self.color == "auto" and bool(self._environ.get("NO_COLOR")))
 
 
 def stdout_is_terminal() -> bool:

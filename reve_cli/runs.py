@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reve_cli.config import amount
 from reve_cli.errors import ReveError, worst
 from reve_cli.naming import Naming
 from reve_cli.runtime import Runtime
+from reve_cli.settings import amount
 from reve_cli.states import CLOSED
 from reve_cli.tasks import Task
 
@@ -73,7 +73,7 @@ def _set_caps(run: Runtime, ledger: "Ledger", tasks: Sequence[Task], max_credits
         raise ReveError("journal", message, hint="move it elsewhere to go on without what it knew")
     model = tasks[0].request.model if tasks[0].request else run.settings.model
     prices = (
-        run.api.price(model, run.deadline),
+        run.ask(lambda: run.api.price(model, run.deadline)),
         run.settings.credits_per_image,
         ledger.highest_charge(model),
     )
@@ -126,7 +126,7 @@ def _learn_account(run: Runtime, ledger: "Ledger") -> None:
     """Ask the API whose key this is, where that is not known yet. Without an answer it stays unknown."""
     if ledger.account_is_unknown:
         with contextlib.suppress(ReveError):
-            ledger.note_account(run.api.account(run.deadline).name)
+            ledger.note_account(run.ask(lambda: run.api.account(run.deadline)).name)
 
 
 def resume(run: Runtime, names: Sequence[str], *, dry_run: bool, abandon: bool) -> int:

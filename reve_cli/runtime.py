@@ -7,11 +7,12 @@ sends anything never pays for it.
 import contextlib
 import os
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reve_cli import config
 from reve_cli.clock import Deadline
@@ -20,16 +21,20 @@ from reve_cli.errors import ReveError
 from reve_cli.naming import Naming, Values
 from reve_cli.output import Output, stdout_is_terminal
 from reve_cli.process import Process
+from reve_cli.settings import Settings, seconds
 from reve_cli.tasks import Task
 
 if TYPE_CHECKING:
     from reve_cli.api import Api
+    from reve_cli.credentials import Key
     from reve_cli.endings import Goal
     from reve_cli.journal import Journal, Row
     from reve_cli.ledger import Ledger
     from reve_cli.report import Shows
     from reve_cli.sandbox import Sandbox
     from reve_cli.saving import Saver
+
+T = TypeVar("T")
 
 SANDBOX = "sandbox"
 """The sandbox's folder in the state folder."""
@@ -60,6 +65,7 @@ class Runtime:
         """Commands that finish what this run has left unfinished."""
         self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
         self._resources = contextlib.ExitStack()
+        self.output.color = self.settings.color
         self.deadline = Deadline(process.clock, self.settings.timeout)
         self.output.gave_up = lambda: bool(process.stop) or self.deadline.passed
 
@@ -71,12 +77,12 @@ class Runtime:
         self._resources.close()
 
     @cached_property
-    def settings(self) -> config.Settings:
+    def settings(self) -> Settings:
         """Settings with the common flags laid over them."""
         settings = config.load(self.process.environ)
         if self._timeout is not None:
             try:
-                settings = replace(settings, timeout=config.seconds(self._timeout))
+                settings = replace(settings, timeout=seconds(self._timeout))
             except ValueError:
                 message = f"--timeout {self._timeout!r} is not a number of seconds up to 86400"
                 raise ReveError("usage", message) from None
@@ -91,14 +97,22 @@ class Runtime:
     @cached_property
     def api(self) -> "Api":
         """The API, real or simulated. Raises `ReveError` where there is no key."""
+        if self.sandbox:
+            return self.api_of(*self._start_sandbox())
+        return self.api_of(self.settings.base_url, self.key.text)
+
+    @cached_property
+    def key(self) -> "Key":
+        """The real API's key. Raises `ReveError` where there is none."""
+        from reve_cli.credentials import find_key
+
+        return find_key(self._api_key_file, self.process.environ, self.settings, self.output.warn)
+
+    def api_of(self, base_url: str, key: str) -> "Api":
+        """The API at `base_url`, asked with `key`."""
         from reve_cli.api import Api
-        from reve_cli.credentials import load_key
         from reve_cli.http import Http
 
-        if self.sandbox:
-            base_url, key = self._start_sandbox()
-        else:
-            base_url, key = self.settings.base_url, load_key(self._api_key_file, self.process.environ)
         process = self.process
         debug = self.debug if self._debug else None
         http = Http(
@@ -107,6 +121,29 @@ class Runtime:
         http.simulated = self.sandbox
         self._resources.callback(http.close)
         return Api(http)
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """The answer to `question`, asked in a thread: a silent name server holds up no signal and no time limit."""
+        answers: list[T] = []
+        problems: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                answers.append(question())
+            except BaseException as error:
+                problems.append(error)
+            self.inbox.put(lambda: None)
+
+        threading.Thread(target=work, daemon=True).start()
+        while not (answers or problems):
+            patience = max(self.deadline.left, 0.0) + self.process.limits.grace
+            then = self.process.clock.receive(self.inbox, patience, idle=False)
+            if then is None:
+                raise ReveError("timed_out", f"the time limit of {self.deadline.seconds:g} s passed without an answer")
+            then()
+        if problems:
+            raise problems[0]
+        return answers[0]
 
     def say(self, text: str) -> None:
         """A note from any thread."""
@@ -173,7 +210,10 @@ class Runtime:
         from datetime import UTC, datetime
 
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
-        naming = Naming(out, self.settings.output_folder, jobs=len(tasks), force=force, date=date)
+        settings = self.settings
+        naming = Naming(
+            out, settings.output_folder, jobs=len(tasks), force=force, date=date, default=settings.name_template
+        )
         if naming.to_stdout and self.output.json:
             raise ReveError("usage", f"--out {out} and --json both want standard output")
         if naming.to_stdout and stdout_is_terminal():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reve_cli import config
+from reve_cli import settings as known
 from reve_cli.errors import ReveError
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
@@ -40,8 +41,8 @@ def test_every_setting_is_read_from_both_places() -> None:
         "output_folder": "pics",
         "timeout": 30,
     }
-    variables = {config._SETTINGS[name][0]: str(value) for name, value in values.items()}
-    wanted = config.Settings("https://api.example", "reve-other", "3:2", "latest", "pics", 30.0)
+    variables = {known.SETTINGS[name].variable: str(value) for name, value in values.items()}
+    wanted = known.Settings("https://api.example", "reve-other", "3:2", "latest", "pics", timeout=30.0)
     assert config.load(variables) == wanted
     write("\n".join(f"{name} = {value!r}" for name, value in values.items()))
     assert config.load({}) == wanted
@@ -74,7 +75,7 @@ def test_a_base_url_must_be_https_or_this_machine(reve: Reve, url: str) -> None:
     ],
 )
 def test_a_base_url_may_end_in_v2(url: str, origin: str) -> None:
-    assert config.base_url(url) == origin
+    assert known.base_url(url) == origin
 
 
 @pytest.mark.parametrize(

@@ -20,19 +20,28 @@ LAYERS = (
     {"jobs", "recovery"},
     {"saving", "polling", "ledger"},
     {"api", "download", "schedule", "journal", "spending"},
-    {"http", "naming", "credentials", "endings"},
-    {"config", "output", "database"},
+    {"http", "naming", "credentials", "configfile", "endings"},
+    {"config", "output", "database", "keychain", "network"},
     {"process", "sandbox", "owners"},
     {"signals"},
-    {"origins"},
+    {"accounts", "origins", "settings"},
     {"tasks"},
-    {"models", "formats", "clock"},
+    {"models", "formats", "clock", "templates"},
     {"contract", "errors", "states"},
     {"__init__"},
 )
 """From the top down. A module may import those of lower layers, and of its own package."""
-SLOW = {"httpx", "rich", "sqlite3"}
-HOMES = {"http": {"httpx"}, "download": {"httpx"}, "output": {"rich"}, "database": {"sqlite3"}, "sandbox": {"sqlite3"}}
+SLOW = {"httpx", "rich", "sqlite3", "truststore", "tomlkit", "keyring"}
+HOMES = {
+    "http": {"httpx"},
+    "network": {"httpx", "truststore"},
+    "download": {"httpx"},
+    "output": {"rich"},
+    "database": {"sqlite3"},
+    "sandbox": {"sqlite3"},
+    "configfile": {"tomlkit"},
+    "keychain": {"keyring"},
+}
 """Who may import what is slow; `output` only inside its functions."""
 
 

@@ -14,7 +14,7 @@ import trustme
 
 from reve_cli.clock import Deadline, Limits, Stop
 from reve_cli.download import Images, Unusable
-from reve_cli.http import tls_context
+from reve_cli.network import tls_context
 from reve_cli.origins import Origins, is_public
 from reve_cli.sandbox import Fault, Sandbox
 from reve_cli.sandbox.picture import png
