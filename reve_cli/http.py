@@ -1,8 +1,9 @@
 """The one way to send anything to the API: one client, one table of what an answer means, one loop of tries.
 
 What matters about a failed POST is whether a job may have been made. `judge` answers that for every answer and every
-failure, and `Http.send` never lets a later refusal hide an earlier "perhaps". Imports `clock`, `errors`,
-`models`, `network` and httpx, which is slow to load: import this module only where a request is about to be made.
+failure, and `Http.send` never lets a later refusal hide an earlier "perhaps".
+Imports `clock`, `errors`, `models`, `network`, `pace` and httpx, which is slow to load: import this module only where a
+request is about to be made.
 
 The API client follows no redirects, so the key goes to no other origin, and it takes the key out of all that it reads.
 """
@@ -22,6 +23,7 @@ from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ErrorCode, ReveError
 from reve_cli.models import cut, is_loopback
 from reve_cli.network import new_client, patience, proxy_for
+from reve_cli.pace import Pace
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -150,6 +152,8 @@ class Http:
         self.simulated = False
         self.trouble: str | None = None
         """What the last try came to, where it brought no answer that could be used."""
+        self.pace: Pace | None = None
+        """At what rate to ask, for a command that asks so much that it matters."""
         self.key, self._say, self._debug = key, say, debug
         url = urlsplit(base_url)
         self.loopback = is_loopback(url.hostname or "")
@@ -188,6 +192,8 @@ class Http:
                 if number == 0 and self.stop.signum is not None:
                     error = ReveError("interrupted", "interrupted before anything was sent")
                 raise self._settle(conflict or error, perhaps)
+            if self.pace and not self._may_go(deadline):
+                continue
             try:
                 before()
             except ReveError as refused:
@@ -205,12 +211,20 @@ class Http:
                 conflicts, conflict = conflicts + 1, error
             perhaps |= verdict in (Verdict.PERHAPS, Verdict.CONFLICT)
             delay = self._delay(number, verdict, outcome)
+            if self.pace and code == "rate_limited":
+                number -= 1  # it is not this request's fault
             over = number >= tries or conflicts >= _CONFLICT_TRIES or (delay >= deadline.left and tries != FOREVER)
             if verdict is Verdict.REFUSED or over:
                 raise self._settle(conflict or error, perhaps)  # no later answer undoes it
             if delay > _LOUD_WAIT:
                 self._say(f"{error.message}; trying again in {delay:.0f} s")
             self.clock.sleep(min(delay, max(0.0, deadline.left)), self.stop)
+
+    def _may_go(self, deadline: Deadline) -> bool:
+        """Wait for a request's turn. Returns whether it came, and not the end of the whole command."""
+        assert self.pace is not None
+        self.pace.wait(self.stop, deadline)
+        return not (self.stop or deadline.passed)
 
     def _settle(self, error: ReveError, perhaps: bool) -> ReveError:
         """What a request ends with: no refusal undoes an earlier try that may have been accepted."""
@@ -290,6 +304,10 @@ class Http:
             if self._debug:
                 self._debug(f"{method} {path} failed after {self.clock.monotonic() - started:.3f} s: {reason}")
             return Failure(reason, sent)
+        if self.pace and answer.status == 429:
+            self.pace.refused(answer.seconds(self.clock))
+        elif self.pace:
+            self.pace.passed()
         if self._debug:
             shown = ", ".join(f"{name}: {answer.headers[name]}" for name in _DEBUG_HEADERS if name in answer.headers)
             took = f"{self.clock.monotonic() - started:.3f} s"

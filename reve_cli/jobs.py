@@ -5,8 +5,8 @@ watches the clock and the signals meanwhile. Work is one POST, one look at a job
 the saving of one job's images.
 
 The ledger is told each fact before the next step.
-Imports `api`, `polling`, `saving`, `ledger`, `endings`, `schedule`, `http`, `tasks`, `models`, `clock`, `signals` and
-`errors`.
+Imports `fetching`, `polling`, `saving`, `ledger`, `api`, `endings`, `schedule`, `http`, `tasks`, `models`, `clock`,
+`signals` and `errors`.
 
     intent → sending → accepted → completed → saving → done
 """
@@ -15,17 +15,17 @@ import queue
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
 from reve_cli import endings
 from reve_cli.api import Accepted, Api
 from reve_cli.clock import Deadline
-from reve_cli.download import Unusable
 from reve_cli.endings import Goal
 from reve_cli.errors import ReveError
+from reve_cli.fetching import Fetcher
 from reve_cli.http import FOREVER
 from reve_cli.ledger import Ledger
 from reve_cli.models import ENDED, Job, moment
@@ -38,15 +38,16 @@ from reve_cli.tasks import Task
 Then = Callable[[], None]
 """What the main thread does with the outcome of some work."""
 
-_AT_ONCE = {"send": 4, "look": 4, "poll": 1, "save": 4}
-"""How many threads do the same kind of work at once."""
 _REPLAY_SLACK = 2.0
 """Seconds by which a job must be older than our first try to count as a replay: the server's date has whole seconds."""
-_EXPIRY = 24 * 3600
 _LAG = 30.0
 """Seconds for which an accepted job may still be unknown to the part of the API that is asked about it."""
-_SPACING = 0.15
-"""Seconds between the requests of polls, on average: 400 a minute, where 500 are allowed."""
+_POLLS = 400 / 60
+"""Requests of polls a second, where 500 a minute are allowed."""
+_POLL_SHARE = 0.5
+"""Of the rate at which the API is asked, where that is known: for polls."""
+_POLL_SHARE_BESIDE = 0.1
+"""While submitting takes the rest."""
 
 
 class Watcher(Protocol):
@@ -58,6 +59,30 @@ class Watcher(Protocol):
     def tick(self) -> float:
         """Show where things stand. Returns how soon, in seconds, this should be called again at the latest."""
         ...
+
+
+class Supply:
+    """Where tasks come from while others are at work, and what is tried again. This one has none: all are there."""
+
+    at_once: Mapping[str, int] = {"send": 4, "look": 4, "poll": 1, "save": 4}
+    """How many threads do the same kind of work at once."""
+    refusal: ReveError | None = None
+    """Why nothing more is begun, once there is a reason."""
+
+    def more(self, running: int, waiting: int) -> Sequence[Task]:
+        """The tasks to begin next, noted in the ledger: none, for good, once `is_empty`.
+
+        running: tasks that are at work. waiting: those of them that are still to be sent.
+        """
+        return ()
+
+    @property
+    def is_empty(self) -> bool:
+        return True
+
+    def again(self, task: Task, error: ReveError) -> float | None:
+        """In how many seconds `task`, whose job ended with `error`, is tried once more; None where it is not."""
+        return None
 
 
 @dataclass
@@ -75,6 +100,8 @@ class Engine:
     """The command that finishes a task."""
     past: Sequence[float] = ()
     """Seconds that earlier jobs took, newest first."""
+    supply: Supply = field(default_factory=Supply)
+    poller: Poller | None = None
 
     def __post_init__(self) -> None:
         self._clock, self._stop, self._limits = self.api.http.clock, self.api.http.stop, self.api.http.limits
@@ -82,7 +109,9 @@ class Engine:
         self._goal: Goal = "seen"
         self._refusal: ReveError | None = None
         """What the API said of the key or the credits: what it says of one request it says of all."""
-        self._poller = Poller(self.api)
+        self._poller = self.poller or Poller(self.api)
+        self._open: list[Task] = []
+        """Those that are not done."""
         self._barren_polls = 0
         """Polls in a row that brought nothing."""
 
@@ -95,16 +124,17 @@ class Engine:
         clean = self.saver.clean if self.saver else lambda: None
         self.signals.engage(self._stop, lambda: self.inbox.put(lambda: None), clean)
         try:
-            while (open_tasks := [task for task in tasks if task.phase != "done"]) and not self._over():
-                self._dispatch(open_tasks)
-                self._receive(min(self._until_due(open_tasks), self.watcher.tick()))
-            if open_tasks:
-                self._wind_down(open_tasks)
+            self._open = list(tasks)
+            while self._fill() and not self._over():
+                self._dispatch(self._open)
+                self._receive(min(self._until_due(self._open), self.watcher.tick()))
+            if self._open:
+                self._wind_down(self._open)
         except Exception as error:  # a fault of ours must not hide jobs that are paid for
             self._rest()
-            if all(task.phase == "done" for task in tasks):
+            if all(task.phase == "done" for task in self._open):
                 raise  # what failed is the telling of it
-            self._each(list(tasks), endings.fault(error))()
+            self._each(list(self._open), endings.fault(error))()
         finally:
             if self._stop.signum is None:
                 self.signals.disengage()
@@ -113,6 +143,16 @@ class Engine:
 
     def _over(self) -> bool:
         return bool(self._stop) or self.deadline.passed
+
+    def _fill(self) -> bool:
+        """Forget what is done, and take more from the supply where there is room. Returns whether there is work."""
+        self._open = [task for task in self._open if task.phase != "done"]
+        self._refusal = self._refusal or self.supply.refusal
+        if not self.supply.is_empty and not self._refusal and not self._over():
+            waiting = sum(task.phase in ("intent", "sending") for task in self._open)
+            more = self.supply.more(len(self._open), waiting)
+            self._open += (task for task in more if task.phase != "done")
+        return bool(self._open) or (not self.supply.is_empty and not self._refusal)
 
     def _dispatch(self, tasks: list[Task]) -> None:
         """Start all work that can be started."""
@@ -134,7 +174,7 @@ class Engine:
             self._start("poll", running, lambda: self._poll(running))
 
     def _free(self, kind: str) -> bool:
-        return self._busy[kind] < _AT_ONCE[kind]
+        return self._busy[kind] < self.supply.at_once[kind]
 
     def _until_due(self, tasks: list[Task]) -> float:
         now = self._clock.monotonic()
@@ -206,42 +246,20 @@ class Engine:
         return lambda: self._take_job(task, job)
 
     def _poll(self, tasks: list[Task]) -> Then:
-        found, asked = self._poller.ask([str(task.job_id) for task in tasks], self.deadline)
-        return lambda: self._take_poll(tasks, found, pause=(1 + asked) * _SPACING)
+        found, requests = self._poller.ask([str(task.job_id) for task in tasks], self.deadline)
+        return lambda: self._take_poll(tasks, found, pause=requests / self._polls_a_second())
+
+    def _polls_a_second(self) -> float:
+        """Requests that polls may make: few, where there is still something to submit at the same rate."""
+        pace = self.api.http.pace
+        if pace is None:
+            return _POLLS
+        return pace.per_second * (_POLL_SHARE if self._refusal or self.supply.is_empty else _POLL_SHARE_BESIDE)
 
     def _save(self, task: Task) -> Then:
-        """Save all images of a job."""
-        assert task.job is not None
-        problems: list[ReveError | None] = []
-        for number, url in enumerate(task.job.urls, start=1):
-            try:
-                problems.append(self._save_image(task, url, number))
-            except ReveError as error:
-                problems.append(error)
-            except (Unusable, OSError) as error:
-                why = f"image {number} of job {task.job_id} could not be saved: {error}"
-                problems.append(ReveError("unsaved", why))
-        return lambda: self._end(task, endings.of_images(problems))
-
-    def _save_image(self, task: Task, url: str, number: int) -> ReveError | None:
-        """Save one image. A URL that is refused is asked for afresh once: it may have been renewed."""
         assert self.saver is not None
-        try:
-            return self.saver.save(task, url, number, self.deadline)
-        except Unusable as error:
-            if not error.gone:
-                raise
-            job = self._job(task, self._limits.tries)
-            if job.expired:
-                raise endings.expired(job) from error
-            if len(job.urls) >= number and url not in job.urls:
-                try:
-                    return self.saver.save(task, job.urls[number - 1], number, self.deadline)
-                except Unusable as again:
-                    error = again
-            if error.gone and self._is_old(job):
-                raise endings.expired(job) from error
-            raise error
+        error = Fetcher(self.api, self.saver, self.deadline).save(task)
+        return lambda: self._end(task, error)
 
     def _job(self, task: Task, tries: float) -> Job:
         assert task.job_id is not None
@@ -329,7 +347,7 @@ class Engine:
     def _end(self, task: Task, error: ReveError | None) -> None:
         """A task is done, well or with `error`."""
         if error is not None:
-            if self._is_made_anew(task, error):
+            if self._is_made_anew(task, error) or self._is_tried_again(task, error):
                 return
             if task.phase == "sending" and error.exit_code in (3, 4):
                 self._refusal = error
@@ -350,14 +368,22 @@ class Engine:
             self._end(task, refused)
         return True
 
+    def _is_tried_again(self, task: Task, error: ReveError) -> bool:
+        """Begin again, with a new key, what failed for a reason that may be gone by then."""
+        seconds = None if self._over() or self._refusal else self.supply.again(task, error)
+        if seconds is None:
+            return False
+        try:
+            self.ledger.renew(task, "failed")
+        except ReveError as refused:
+            self._end(task, refused)
+        else:
+            task.due = self._clock.monotonic() + seconds
+        return True
+
     def _delay(self, task: Task) -> float:
         elapsed = max(0.0, self._clock.monotonic() - (task.accepted_at or 0.0))
         return next_delay(elapsed, task.job.progress if task.job else None, self.past, random.random)
-
-    def _is_old(self, job: Job) -> bool:
-        """Whether its images may be gone for good, by the server's clock: this machine's may be wrong."""
-        created = moment(job.completed_at) or moment(job.created_at)
-        return created is not None and self._server_time() - created > _EXPIRY
 
     def _server_time(self) -> float:
         return self.api.account(self.deadline).at

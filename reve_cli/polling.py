@@ -29,7 +29,7 @@ class Poller:
         """Whose turn it is to be asked for by id."""
 
     def ask(self, jobs: list[str], deadline: Deadline) -> tuple[Found, int]:
-        """What can be learned of `jobs`, and how many of them were asked for by id: a single one always is."""
+        """What can be learned of `jobs`, and in how many requests. A single one is always asked for by id."""
         single = len(jobs) == 1
         pages = [] if single else self._pages(len(jobs), deadline)
         found: Found = {job.id: job for job in pages}
@@ -44,7 +44,7 @@ class Poller:
                 if error.exit_code == 6 and not single:
                     break  # no answer proves nothing, and the next question would get none either
                 found[job] = error
-        return found, len(asked)
+        return found, len(asked) + (0 if single else 1)
 
     def _pages(self, count: int, deadline: Deadline) -> list[Job]:
         """The newest jobs, at least `count` of them if there are so many; only those whose page tells enough.
