@@ -111,8 +111,8 @@ class Api:
         costs = (offer.cost_max for offer in offers if offer.id == model and offer.cost_max is not None)
         return next((cost for cost in costs if cost >= 0), None)
 
-    def page(self, cursor: str | None, deadline: Deadline, *, tries: float) -> Page:
-        """GET /v2/jobs: one page, newest first. Its jobs say nothing of what was asked for."""
+    def page(self, cursor: str | None, deadline: Deadline, *, tries: float, status: str | None = None) -> Page:
+        """GET /v2/jobs: one page, newest first, of any or one status. Its jobs say nothing of what was asked for."""
 
         def read(answer: Answer) -> Page | None:
             data = answer.data if isinstance(answer.data, dict) else {}
@@ -122,5 +122,6 @@ class Api:
             following = data.get("nextCursor")
             return Page(jobs, following if isinstance(following, str) and data.get("hasMore") is True else None)
 
-        params = {"limit": str(PAGE)} | ({"cursor": cursor} if cursor else {})
+        given = {"cursor": cursor, "status": status}
+        params = {"limit": str(PAGE)} | {name: value for name, value in given.items() if value}
         return self.http.send("GET", "/v2/jobs", read, deadline, tries=tries, params=params)

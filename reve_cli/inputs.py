@@ -57,13 +57,15 @@ def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageReq
     """`count` requests like `request`, with seeds from `seed` on."""
     if seed is None:
         return [request] * count
-    if seed == "random":
-        first = random.SystemRandom().randrange(_RANDOM_SEEDS)
-    elif re.fullmatch(r"[+-]?[0-9]{1,17}", seed):
-        first = int(seed)
-    else:
-        raise ReveError("usage", f"--seed {seed!r} is not an integer from -{SEED_LIMIT} to {SEED_LIMIT}, nor random")
+    first = random.SystemRandom().randrange(_RANDOM_SEEDS) if seed == "random" else to_seed(seed)
     return [replace(request, seed=first + index) for index in range(count)]
+
+
+def to_seed(text: str) -> int:
+    """A seed as it is typed. Raises `ReveError` (code `usage`); the range is checked with the request."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,17}", text):
+        raise ReveError("usage", f"--seed {text!r} is not an integer from -{SEED_LIMIT} to {SEED_LIMIT}, nor random")
+    return int(text)
 
 
 def new_jobs(requests: Sequence[ImageRequest], key: str | None, scope: str | None = None) -> list[Task]:

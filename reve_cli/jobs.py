@@ -5,8 +5,8 @@ watches the clock and the signals meanwhile. Work is one POST, one look at a job
 the saving of one job's images.
 
 The ledger is told each fact before the next step.
-Imports `fetching`, `polling`, `saving`, `ledger`, `api`, `endings`, `schedule`, `http`, `tasks`, `models`, `clock`,
-`signals` and `errors`.
+Imports `supply`, `fetching`, `polling`, `saving`, `ledger`, `api`, `endings`, `schedule`, `http`, `tasks`, `models`,
+`clock`, `signals` and `errors`.
 
     intent → sending → accepted → completed → saving → done
 """
@@ -15,10 +15,9 @@ import queue
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
 
 from reve_cli import endings
 from reve_cli.api import Accepted, Api
@@ -33,6 +32,7 @@ from reve_cli.polling import Found, Poller
 from reve_cli.saving import Saver
 from reve_cli.schedule import next_delay
 from reve_cli.signals import Signals
+from reve_cli.supply import Supply, Watcher
 from reve_cli.tasks import Task
 
 Then = Callable[[], None]
@@ -44,45 +44,10 @@ _LAG = 30.0
 """Seconds for which an accepted job may still be unknown to the part of the API that is asked about it."""
 _POLLS = 400 / 60
 """Requests of polls a second, where 500 a minute are allowed."""
-_POLL_SHARE = 0.5
+_POLL_SHARE = 0.3
 """Of the rate at which the API is asked, where that is known: for polls."""
 _POLL_SHARE_BESIDE = 0.1
 """While submitting takes the rest."""
-
-
-class Watcher(Protocol):
-    """Who is told what happens, always in the main thread."""
-
-    def accepted(self, task: Task) -> None: ...
-    def done(self, task: Task) -> None: ...
-    def say(self, text: str) -> None: ...
-    def tick(self) -> float:
-        """Show where things stand. Returns how soon, in seconds, this should be called again at the latest."""
-        ...
-
-
-class Supply:
-    """Where tasks come from while others are at work, and what is tried again. This one has none: all are there."""
-
-    at_once: Mapping[str, int] = {"send": 4, "look": 4, "poll": 1, "save": 4}
-    """How many threads do the same kind of work at once."""
-    refusal: ReveError | None = None
-    """Why nothing more is begun, once there is a reason."""
-
-    def more(self, running: int, waiting: int) -> Sequence[Task]:
-        """The tasks to begin next, noted in the ledger: none, for good, once `is_empty`.
-
-        running: tasks that are at work. waiting: those of them that are still to be sent.
-        """
-        return ()
-
-    @property
-    def is_empty(self) -> bool:
-        return True
-
-    def again(self, task: Task, error: ReveError) -> float | None:
-        """In how many seconds `task`, whose job ended with `error`, is tried once more; None where it is not."""
-        return None
 
 
 @dataclass
@@ -294,7 +259,7 @@ class Engine:
             elif outcome is not None and not self._may_yet_appear(task, outcome):
                 self._fail(task, outcome)
             else:
-                task.due = self._clock.monotonic() + self._delay(task)
+                task.due = self._clock.monotonic() + (0 if self._poller.tells_of_all else self._delay(task))
             task.due = max(task.due, self._clock.monotonic() + pause)
 
     def _may_yet_appear(self, task: Task, error: ReveError) -> bool:

@@ -59,6 +59,7 @@ _MIGRATIONS = (
     CREATE INDEX jobs_by_age ON jobs (created);
     CREATE INDEX jobs_by_job ON jobs (job) WHERE job IS NOT NULL;
     """,
+    "CREATE INDEX jobs_by_key ON jobs (key)",
 )
 
 Standing = Literal["ours", "live", "rebooted", "elsewhere"]
@@ -174,15 +175,14 @@ class Journal:
     def add_run(
         self, run: str, identity: str | None, origin: str, rows: Sequence[Mapping[str, Any]], check: Callable[[], None]
     ) -> list[int]:
-        """Note a run and all its rows in one transaction, if `check`, which may ask `spent`, does not raise.
-
-        Returns the rows' ids.
+        """Note rows, and their run unless it is known, in one transaction, if `check`, which may ask `spent`, does not
+        raise. Returns the rows' ids.
         """
         facts = (run, identity, origin, self._clock.now(), self._clock.uptime(), machine(), boot(), self.owner.name)
         with self._database.transaction() as database:
             check()
             database.execute(
-                "INSERT INTO runs (run, identity, origin, begun, begun_uptime, machine, boot, owner)"
+                "INSERT OR IGNORE INTO runs (run, identity, origin, begun, begun_uptime, machine, boot, owner)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 facts,
             )
@@ -233,6 +233,14 @@ class Journal:
                     taken = (self.owner.name, run.rows[0].run)
                     database.execute("UPDATE runs SET owner = ?, taken = 1 WHERE run = ?", taken)
         return found
+
+    def take_over(self, row: Row) -> Standing:
+        """Make a row's run this process's, unless its owner lives or is on another machine. Returns whose it was."""
+        with self._database.transaction() as database:
+            standing = self.standing(row)
+            if standing in ("ours", "rebooted"):
+                database.execute("UPDATE runs SET owner = ?, taken = 1 WHERE run = ?", (self.owner.name, row.run))
+        return standing
 
     def standing(self, row: Row) -> Standing:
         """Whose a row's run is."""
@@ -287,6 +295,17 @@ class Journal:
         """The rows for which `where` (SQL, may end in ORDER BY and LIMIT) holds."""
         with self._database.transaction() as database:
             return self._rows(database, f"WHERE {where}", values or {})
+
+    def latest(self, origin: str, keys: Sequence[str]) -> dict[str, Row]:
+        """By key, the last attempt of what was last begun with it."""
+        named = "SELECT key, run, number FROM jobs WHERE key IN (SELECT value FROM json_each(?))"
+        chosen = "current AND origin = :origin AND jobs.run = :run AND number = :number"
+        found: dict[str, Row] = {}
+        with self._database.transaction() as database:
+            for key, run, number in database.execute(f"{named} ORDER BY id", (json.dumps(list(keys)),)).fetchall():
+                for row in self.rows(chosen, {"origin": origin, "run": run, "number": number}):
+                    found[key] = row
+        return found
 
     def account(self, origin: str, key_tag: str) -> str | None:
         query = "SELECT account FROM accounts WHERE origin = ? AND key_tag = ?"

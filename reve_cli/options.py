@@ -133,6 +133,34 @@ Limit = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.")]
 
+BatchFile = Annotated[str, typer.Argument(metavar="FILE", help="Prompts: text, .csv or .jsonl; - reads stdin.")]
+BatchOut = Annotated[
+    str | None, typer.Option("--out", "-o", metavar="PATH", help="A folder, or a template with its folder.")
+]
+Format = Annotated[
+    str | None, typer.Option("--format", metavar="text|csv|jsonl", help="What FILE is, where its name does not say.")
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Each line with each of these: 1-8 or 1,5.")]
+Ratios = Annotated[str | None, typer.Option("--ratios", metavar="LIST", help="Each line in each of these: 1:1,16:9.")]
+RunName = Annotated[
+    str | None, typer.Option("--run", metavar="NAME", help="The same name is the same run, on any machine.")
+]
+StartOver = Annotated[bool, typer.Option("--new", help="Start over: make all images anew.")]
+Shard = Annotated[
+    str | None, typer.Option("--shard", metavar="I/N", help="Only this part of the file, I from 1 to N; needs --run.")
+]
+Retries = Annotated[
+    int, typer.Option("--retries", metavar="N", min=0, help="Make what failed for want of capacity again.")
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Begin no more after the first failure.")]
+MaxFailures = Annotated[
+    int | None, typer.Option("--max-failures", metavar="N", min=1, help="Begin no more after N failures.")
+]
+Rate = Annotated[str | None, typer.Option("--rate", metavar="N/min", help="Ask the API no faster than this.")]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="At most so many jobs at once.")
+]
+
 _COMMON_OPTIONS = {
     "json": Json,
     "quiet": Quiet,

@@ -163,8 +163,8 @@ class Output:
         except OSError:
             pass  # nobody to tell
 
-    def spin(self, text: str) -> None:
-        """Show `text` beside a spinner on the last line of a terminal; nothing elsewhere."""
+    def spin(self, text: str, *more: str) -> None:
+        """Show `text` beside a spinner on the last line of a terminal, with `more` lines below; nothing elsewhere."""
         if not self.is_live:
             return
         try:
@@ -176,13 +176,14 @@ class Output:
                 self._live = Live(self._spinner, console=self._terminal(), auto_refresh=False, transient=True)
                 self._live.start()
                 self._terminal().show_cursor(True)  # a killed process must not leave it hidden
+            from rich.console import Group
             from rich.text import Text
 
-            width = max(8, self._terminal().width - 3)
-            line = Text(safe(text), no_wrap=True, overflow="ellipsis")
-            line.truncate(width, overflow="ellipsis")
-            self._spinner.update(text=line)
-            self._live.refresh()
+            lines = [Text(safe(line), no_wrap=True, overflow="ellipsis") for line in (text, *more)]
+            for line in lines:
+                line.truncate(max(8, self._terminal().width - 3), overflow="ellipsis")
+            self._spinner.update(text=lines[0])
+            self._live.update(Group(self._spinner, *lines[1:]), refresh=True)
         except OSError:
             self.is_live, self._live = False, None
 

@@ -32,7 +32,8 @@ def generate(
     if new and any(task.key_is_given or task.scope for task in tasks):
         raise ReveError("usage", "--new makes new images, which --once and --idempotency-key rule out")
     ledger = run.ledger(begin=True)
-    _set_caps(run, ledger, tasks, max_credits)
+    request = tasks[0].request
+    set_caps(run, ledger, request.model if request else run.settings.model, max_credits)
     identity = identity_of(ledger.origin, tasks, naming.identity) if naming and naming.identity else None
     rows = {} if new or identity is None else _adopt(run, ledger, identity)
     if naming is not None and rows:
@@ -56,7 +57,7 @@ def generate(
     return code
 
 
-def _set_caps(run: Runtime, ledger: "Ledger", tasks: Sequence[Task], max_credits: str | None) -> None:
+def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None) -> None:
     """Note the spending caps, if there are any, and what an image costs. Raises `ReveError` where nobody knows that."""
     from reve_cli.journal import damaged_since
     from reve_cli.spending import Caps
@@ -71,7 +72,6 @@ def _set_caps(run: Runtime, ledger: "Ledger", tasks: Sequence[Task], max_credits
     if day is not None and run.state and (damaged := damaged_since(run.state, run.process.clock.now() - _DAY)):
         message = f"{damaged} was in use within a day, and cannot tell what was spent; nothing was submitted"
         raise ReveError("journal", message, hint="move it elsewhere to go on without what it knew")
-    model = tasks[0].request.model if tasks[0].request else run.settings.model
     prices = (
         run.ask(lambda: run.api.price(model, run.deadline)),
         run.settings.credits_per_image,

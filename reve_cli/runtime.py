@@ -21,7 +21,7 @@ from reve_cli.errors import ReveError
 from reve_cli.naming import Naming, Values
 from reve_cli.output import Output, stdout_is_terminal
 from reve_cli.process import Process
-from reve_cli.settings import Settings, seconds
+from reve_cli.settings import LONGEST, Settings, seconds
 from reve_cli.tasks import Task
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class Runtime:
         self.output.color = self.settings.color
         self.deadline = Deadline(process.clock, self.settings.timeout)
         self.output.gave_up = lambda: bool(process.stop) or self.deadline.passed
+
+    def take_your_time(self) -> None:
+        """For what may take hours: there is no time limit but one that was given to this command."""
+        if self._timeout is None:
+            self.deadline = Deadline(self.process.clock, LONGEST)
 
     def __enter__(self) -> "Runtime":
         return self
@@ -170,7 +175,7 @@ class Runtime:
         from reve_cli.ledger import Ledger
 
         journal, lost = self.journal(begin=begin)
-        if begin and journal is None and self._keeps_a_journal:
+        if begin and journal is None and self.keeps_a_journal:
             self.output.warn(f"crash safety is off: {lost}")
         http = self.api.http
         origin, key = ("sandbox", "") if self.sandbox else (http.base_url, http.key)
@@ -185,12 +190,13 @@ class Runtime:
         )
 
     @property
-    def _keeps_a_journal(self) -> bool:
+    def keeps_a_journal(self) -> bool:
+        """Whether the user wants a journal."""
         return config.truthy(self.process.environ.get("REVE_JOURNAL") or "on")
 
     def journal(self, *, begin: bool) -> "tuple[Journal | None, str]":
         """The journal, or None and why there is none."""
-        if not self._keeps_a_journal:
+        if not self.keeps_a_journal:
             return None, "REVE_JOURNAL turns the journal off"
         if self.state is None:
             return None, "there is no home folder to keep the journal in; set REVE_STATE_DIR"
@@ -252,7 +258,7 @@ class Runtime:
                 return resume_command([_name(task)], self.flags)
             return finish_command(task, naming_of(task) if naming_of else None, self.flags)
 
-        saver = self._saver(naming_of, ledger) if naming_of else None
+        saver = self.saver(naming_of, ledger) if naming_of else None
         for task in tasks:
             if saver and rows and task.index in rows:
                 from reve_cli.takeup import recover_files
@@ -303,7 +309,8 @@ class Runtime:
             )
         return 0
 
-    def _saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
+    def saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
+        """What saves images where `naming_of` a task says."""
         from reve_cli.download import Images
         from reve_cli.origins import Origins
         from reve_cli.saving import Saver

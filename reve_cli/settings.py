@@ -15,6 +15,8 @@ from reve_cli.templates import DEFAULT_NAME, parse
 
 BASE_URL = "https://api.apiframe.ai"
 TIMEOUT = 600.0
+LONGEST = 86400.0
+"""Seconds that a command may take at most."""
 COLORS = ("auto", "always", "never")
 Color = Literal["auto", "always", "never"]
 
@@ -60,7 +62,7 @@ def seconds(value: object) -> float:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
     except ValueError:
         number = 0.0
-    if not 0 < number <= 86400:
+    if not 0 < number <= LONGEST:
         raise ValueError("must be a number of seconds over 0, at most 86400")
     return number
 

@@ -206,38 +206,41 @@ class Plan:
     def _steps(self, runs: list[Run]) -> list[Step]:
         wanted = {row.id for row in self._journal.rows(self._chosen, self._values)}
         rows = ((row, run.standing) for run in reversed(runs) for row in run.rows if row.id in wanted)
-        return [self._step(row, standing) for row, standing in rows]
+        return [step_of(row, standing, self._ledger, self._clock) for row, standing in rows]
 
-    def _step(self, row: Row, standing: Standing) -> Step:
-        if standing == "live":
-            return Step(row, "leave", _LIVE)
-        if not self._ledger.may_fetch(row):
-            if self._ledger.is_strange(row):
-                return Step(row, "leave", _STRANGE)
-            elsewhere = f"it belongs to {row.origin}, which is not where --sandbox and the base URL lead"
-            return Step(row, "leave", _ANOTHERS if row.origin == self._ledger.origin else elsewhere)
-        if row.job:
-            return Step(row, "fetch", owned=standing != "elsewhere")
-        if row.state == "intent":
-            here = standing != "elsewhere"
-            return Step(row, "abandon", "it was never sent") if here else Step(row, "leave", "another machine began it")
-        return self._unsettled(row, standing)
 
-    def _unsettled(self, row: Row, standing: Standing) -> Step:
-        """A request that was sent, and not answered as far as we know."""
-        if row.error and row.error.get("code") == "key_conflict":
-            return Step(row, "report", "the API knows its key with another request, or is still at work on it")
-        if standing == "elsewhere":
-            return Step(row, "report", "only the machine that sent it could send it again", owned=False)
-        if standing == "rebooted":
-            return Step(row, "report", "the machine was started anew since it was sent")
-        if row.key_tag != self._ledger.tag:
-            return Step(row, "report", "only the API key that it was sent with could find it")
-        if self._clock.uptime() - (row.first_uptime or 0.0) > KEY_LIFETIME:
-            return Step(row, "report", "it was sent more than 23 hours ago")
-        if row.body is None or ImageRequest.from_wire(row.request).body().decode() != row.body:
-            return Step(row, "report", "this version of reve would not send the same bytes")
-        return Step(row, "send")
+def step_of(row: Row, standing: Standing, ledger: Ledger, clock: Clock) -> Step:
+    """What is to be done about an unfinished row of a run that is `standing`."""
+    if standing == "live":
+        return Step(row, "leave", _LIVE)
+    if not ledger.may_fetch(row):
+        if ledger.is_strange(row):
+            return Step(row, "leave", _STRANGE)
+        elsewhere = f"it belongs to {row.origin}, which is not where --sandbox and the base URL lead"
+        return Step(row, "leave", _ANOTHERS if row.origin == ledger.origin else elsewhere)
+    if row.job:
+        return Step(row, "fetch", owned=standing != "elsewhere")
+    if row.state == "intent":
+        here = standing != "elsewhere"
+        return Step(row, "abandon", "it was never sent") if here else Step(row, "leave", "another machine began it")
+    return _unsettled(row, standing, ledger, clock)
+
+
+def _unsettled(row: Row, standing: Standing, ledger: Ledger, clock: Clock) -> Step:
+    """A request that was sent, and not answered as far as we know."""
+    if row.error and row.error.get("code") == "key_conflict":
+        return Step(row, "report", "the API knows its key with another request, or is still at work on it")
+    if standing == "elsewhere":
+        return Step(row, "report", "only the machine that sent it could send it again", owned=False)
+    if standing == "rebooted":
+        return Step(row, "report", "the machine was started anew since it was sent")
+    if row.key_tag != ledger.tag:
+        return Step(row, "report", "only the API key that it was sent with could find it")
+    if clock.uptime() - (row.first_uptime or 0.0) > KEY_LIFETIME:
+        return Step(row, "report", "it was sent more than 23 hours ago")
+    if row.body is None or ImageRequest.from_wire(row.request).body().decode() != row.body:
+        return Step(row, "report", "this version of reve would not send the same bytes")
+    return Step(row, "send")
 
 
 def unsettled(step: Step, flags: Sequence[str]) -> ReveError:

@@ -65,6 +65,10 @@ class Task:
     """The idempotency key is the user's: its job may be of an earlier command, or of another request."""
     scope: str | None = None
     """What `--once` was given: the key is made from it."""
+    line: int | None = None
+    """The line of the file that asks for it."""
+    ordinal: int | None = None
+    """Which of several alike it is, where that and not its index goes into a key made of a scope."""
     attempt: int = 1
     """How many keys this image has had: a job that FAILED is never made again with the same one."""
     out: str | None = None
@@ -108,7 +112,7 @@ class Task:
         """Begin anew with another key, as what became of the last one is final."""
         assert self.request is not None
         self.attempt += 1
-        self.idempotency_key = new_key(self.scope, self.request, self.index, self.attempt)
+        self.idempotency_key = new_key(self.scope, self.request, self.ordinal or self.index, self.attempt)
         self.phase, self.row, self.job_id, self.job, self.error = "intent", None, None, None, None
         self.first_try = self.first_uptime = self.accepted_at = self.replayed = None
         self.asked_at = self.due = 0.0

@@ -1,0 +1,261 @@
+"""The file of a batch, read into items: a prompt a line, CSV with a header, or JSON Lines.
+
+One item is held at a time, however long the file is. What is wrong with a line is told with its number, and the rest is
+read all the same, so that a user mends a file once. Imports `inputs`, `templates`, `models`, `errors`.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TextIO
+
+from reve_cli.errors import ReveError
+from reve_cli.inputs import to_seed
+from reve_cli.models import ImageRequest
+from reve_cli.settings import Settings
+from reve_cli.templates import parse
+
+FORMATS = ("text", "csv", "jsonl")
+FIELDS = ("prompt", "seed", "aspectRatio", "version", "out")
+"""What an item may have. The rest of its request is the command's."""
+_NAMES = {name.lower(): name for name in FIELDS} | {"aspect_ratio": "aspectRatio"}
+_LONGEST = 1 << 20
+"""Characters of a line at most."""
+_MANY_SEEDS = 100_000
+_LONGEST_NAME = 200
+_ANY_PROMPT = "any"
+_EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image that a line asks for. `out`: its file in the output folder, a template; None for the default name."""
+
+    line: int
+    request: ImageRequest
+    out: str | None
+
+
+@dataclass(frozen=True)
+class Multiples:
+    """Seeds and ratios that every line is made with, each with each; empty for those of the line, or the default."""
+
+    seeds: Sequence[int] = ()
+    ratios: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, seeds: str | None, ratios: str | None) -> "Multiples":
+        """As they are typed: `1-8`, `1,5,9-12`; `1:1,16:9`. Raises `ReveError` (code `usage`)."""
+        found: list[int] = []
+        for part in (seeds or "").split(",") if seeds is not None else []:
+            bounds = re.fullmatch(r"\s*(-?[0-9]{1,17})(?:-(-?[0-9]{1,17}))?\s*", part)
+            first, last = (int(bounds[1]), int(bounds[2] or bounds[1])) if bounds else (1, 0)
+            if last < first or last - first >= _MANY_SEEDS:
+                raise ReveError("usage", f"--seeds {seeds!r} is not a list of seeds such as 1-8 or 1,5,9-12")
+            found += range(first, last + 1)
+        return cls(found, [] if ratios is None else [part.strip() for part in ratios.split(",")])
+
+    def __call__(self, item: Item) -> Iterator[Item]:
+        """Everything that `item` becomes. Raises `ReveError` where it chooses itself what is multiplied."""
+        if self.seeds and item.request.seed is not None:
+            raise ReveError("usage", "it has a seed, and --seeds is given as well")
+        for ratio in self.ratios or (item.request.aspect_ratio,):
+            for seed in self.seeds or (item.request.seed,):
+                yield replace(item, request=replace(item.request, aspect_ratio=ratio, seed=seed))
+
+
+def read_items(
+    file: TextIO, kind: str, defaults: ImageRequest, multiples: Multiples, bad: Callable[[int, str], None]
+) -> Iterator[Item]:
+    """The items of `file`, which is of one of `FORMATS`. `bad` is told the number of each bad line, and why it is."""
+    for line, fields in _LINES[kind](file, bad):
+        try:
+            yield from multiples(_item(line, fields, defaults))
+        except ReveError as error:
+            bad(line, error.message)
+
+
+def format_of(path: str, given: str | None) -> str:
+    """The format of a file: as it is said, or by its name. Raises `ReveError` (code `usage`)."""
+    if given is not None and given not in FORMATS:
+        raise ReveError("usage", f"--format {given!r} is not one of {', '.join(FORMATS)}")
+    return given or _EXTENSIONS.get(os.path.splitext(path)[1].lower(), "text")
+
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """A shard as it is typed, I/N. Raises `ReveError` (code `usage`)."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ReveError("usage", f"--shard {text!r} is not I/N, with I from 1 to N, such as 1/4")
+    return int(found[1]), int(found[2])
+
+
+def run_name(text: str | None, shard: str | None) -> str | None:
+    """The run's name. Raises `ReveError` (code `usage`) where it cannot be one, or shards have none."""
+    if text is not None and (not text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME):
+        raise ReveError("usage", f"--run takes a name of 1 to {_LONGEST_NAME} characters")
+    if shard is not None and text is None:
+        message = "--shard needs --run NAME, the same for all shards: by it the API knows what was made before"
+        raise ReveError("usage", message)
+    return text
+
+
+def rate_of(text: str | None) -> float | None:
+    """Requests a minute as they are typed, N or N/min. Raises `ReveError` (code `usage`)."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})(?:/min)?", text)
+    if not found or not int(found[1]):
+        raise ReveError("usage", f"--rate {text!r} is not a number of requests a minute, such as 300/min")
+    return float(found[1])
+
+
+def defaults(
+    settings: Settings, model: str | None, version: str | None, ratio: str | None, seed: str | None
+) -> ImageRequest:
+    """What every line's request has that does not say otherwise. Raises `ReveError` (code `usage`)."""
+    if seed == "random":
+        raise ReveError("usage", "--seed random would make each run another batch: leave it out, or name seeds")
+    return ImageRequest(
+        prompt=_ANY_PROMPT,
+        model=settings.model if model is None else model,
+        seed=None if seed is None else to_seed(seed),
+        aspect_ratio=settings.aspect_ratio if ratio is None else ratio,
+        version=settings.model_version if version is None else version,
+    )
+
+
+def _item(line: int, fields: Mapping[str, Any], defaults: ImageRequest) -> Item:
+    """Raises `ReveError` (code `usage`)."""
+    prompt, seed, out = fields.get("prompt"), fields.get("seed"), fields.get("out")
+    for name in ("prompt", "aspectRatio", "version", "out"):
+        if fields.get(name) is not None and not isinstance(fields[name], str):
+            raise ReveError("usage", f"{name} must be text")
+    if prompt is None:
+        raise ReveError("usage", "it has no prompt")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | str)):
+        raise ReveError("usage", "seed must be an integer")
+    request = replace(
+        defaults,
+        prompt=prompt,
+        seed=defaults.seed if seed is None else to_seed(str(seed)),
+        aspect_ratio=fields.get("aspectRatio") or defaults.aspect_ratio,
+        version=fields.get("version") or defaults.version,
+    )
+    return Item(line, request, None if out is None else _checked_out(out))
+
+
+def _checked_out(out: str) -> str:
+    """A path in the output folder. Raises `ReveError` where it leads out of it, or cannot be a file."""
+    try:
+        parse(out)
+    except ValueError as error:
+        raise ReveError("usage", f"out: {error}") from error
+    parts = out.replace("\\", "/").split("/")
+    climbs = os.path.isabs(out) or os.path.splitdrive(out)[0] or ".." in parts or "" in parts or "\0" in out
+    if climbs or not out.isprintable():
+        raise ReveError("usage", f"out {out!r} must be a file's path inside the output folder")
+    return out
+
+
+def _text_lines(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in _numbered(file, bad):
+        if line.strip():
+            yield number, {"prompt": line}
+
+
+def _json_lines(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in _numbered(file, bad):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            bad(number, f"it is not JSON: {getattr(error, 'msg', 'nested too deeply')}")
+            continue
+        if not isinstance(found, dict):
+            bad(number, "it is no JSON object")
+        elif {"run", "item"} <= found.keys():  # a line of a manifest: the rest tells what became of it
+            yield number, {name: found.get(name) for name in FIELDS}
+        elif problem := _unknown(list(found)):
+            bad(number, problem)
+        else:
+            yield number, {_NAMES[name.lower()]: value for name, value in found.items()}
+
+
+def _csv_lines(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[int, dict[str, Any]]]:
+    rows = csv.reader(_limited(file), strict=True)
+    header: list[str] | None = None
+    start = 1
+    while True:
+        try:
+            row = next(rows, None)
+        except (csv.Error, ReveError) as error:
+            bad(rows.line_num, f"it is not CSV: {error}")
+            return  # where the next row begins is not known
+        number, start = start, rows.line_num + 1
+        if row is None:
+            break
+        if not any(cell.strip() for cell in row):
+            continue
+        if header is None:
+            header = [name.strip() for name in row]
+            problem = _unknown(header) or ("" if "prompt" in map(str.lower, header) else "the header has no prompt")
+            if problem:
+                bad(number, problem)
+                return
+        elif len(row) > len(header):
+            bad(number, f"it has {len(row)} cells, the header {len(header)}")
+        else:
+            cells = zip(header, row, strict=False)
+            yield number, {_NAMES[name.lower()]: cell for name, cell in cells if cell.strip()}
+
+
+_LINES = {"text": _text_lines, "csv": _csv_lines, "jsonl": _json_lines}
+
+
+def _unknown(names: Sequence[str]) -> str:
+    """What is wrong with the names of fields, if something is."""
+    for name in names:
+        if name.lower() not in _NAMES:
+            return f"there is no field {name!r}; fields: {', '.join(FIELDS)}"
+    return "" if len({_NAMES[name.lower()] for name in names}) == len(names) else "a field is named twice"
+
+
+def _numbered(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[int, str]]:
+    number, too_long = 0, False
+    while line := file.readline(_LONGEST):
+        ends = line.endswith("\n")
+        if not too_long:
+            number += 1
+            if len(line) == _LONGEST and not ends:
+                bad(number, "it is too long")
+                too_long = True
+                continue
+            yield number, line.rstrip("\r\n")
+        too_long = too_long and not ends
+
+
+def _limited(file: TextIO) -> Iterator[str]:
+    while line := file.readline(_LONGEST):
+        if len(line) == _LONGEST:
+            raise ReveError("usage", "it is too long")
+        yield line
+
+
+def open_items(path: str, stdin: io.BufferedIOBase | None) -> TextIO:
+    """The file at `path`, `-` for standard input, as text. Raises `ReveError` (code `usage`)."""
+    try:
+        if path == "-" and stdin is None:
+            raise ReveError("usage", "standard input is closed")
+        binary: Any = stdin if path == "-" else open(path, "rb")  # noqa: SIM115 - closed by its reader
+    except OSError as error:
+        raise ReveError("usage", f"{path} cannot be read: {error.strerror}") from error
+    # what is not UTF-8 becomes half characters, which no prompt may have: its line is named like any other
+    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
