@@ -116,6 +116,8 @@ class Target:
 
     def path(self, planned: Planned) -> str | None:
         """Where an item's image goes, where that does not depend on its job."""
+        if planned.out is None and "{job}" in self._template:
+            return None
         naming, task = self.naming(planned.out), Task(planned.number, "intent", request=planned.request)
         path = naming.path(replace(Values.of(task), job="\0", ext="png"))
         return None if "\0" in path else path
@@ -232,6 +234,7 @@ class Batch(Supply):
         self._progress = Progress(
             run.output, run.process.clock, self._worklist.size, there,
             simulated=lambda: run.api.http.simulated, note=self._note,
+            is_over=lambda: bool(run.process.stop) or run.deadline.passed,
         )  # fmt: skip
         self._progress.running = lambda: Counter(task.phase for task in self._tasks.values())
         if self._saver is not None:
@@ -242,7 +245,7 @@ class Batch(Supply):
             )  # fmt: skip
             engine.run([], "saved")
             run.output.rest()
-        self._progress.total(resume_command([self._ledger.run], run.flags), self.refusal)
+        self._progress.total(lambda runs: resume_command(runs, run.flags), self.refusal)
         code = self._progress.exit_code(self.refusal)
         ledger.end(told=code == 0 and not run.process.stop)
         return code

@@ -31,15 +31,19 @@ class Progress:
         there: int,
         simulated: Callable[[], bool],
         note: Callable[[Task], None],
+        is_over: Callable[[], bool],
     ) -> None:
-        """note: told each task that ended, before it is printed."""
+        """note: told each task that ended, before it is printed. is_over: whether the whole run is being ended."""
         self._output, self._clock, self._simulated, self._note = output, clock, simulated, note
+        self._is_over = is_over
         self.count, self.there = count, there
         self.saved = self.failed = self.begun = self.retried = 0
         self.spent = 0.0
         self.pending = 0
         """Jobs whose charge is not known yet."""
         self.codes: Counter[int] = Counter()
+        self.unfinished: set[str] = set()
+        """Runs that have jobs which are unfinished."""
         self._ended: deque[float] = deque()
         self._failures: deque[str] = deque(maxlen=_FAILURES)
         self._refusals: set[str] = set()
@@ -58,8 +62,11 @@ class Progress:
         if error is None or error.code == "saved_elsewhere":
             self.saved += 1
             self._ended.append(self._clock.monotonic())
-        if error is not None:
+        if error is not None and error.exit_code == 75:
+            self.unfinished.add(task.run or "")
+        if error is not None and not _is_unbegun(task, error):
             self.failed += 1
+        if error is not None:
             self._tell(task, error)
         if task.job_id and not task.replayed:
             self.spent += task.charge or 0.0
@@ -72,8 +79,10 @@ class Progress:
                 self._output.line(saved.path)
 
     def _tell(self, task: Task, error: ReveError) -> None:
-        """An error of one item is one line. What was refused for all alike is said once."""
-        if task.job_id is None and error.exit_code != 75:
+        """An error of one item is one line. What ends many alike is said once, or at the end."""
+        if self._is_over() and error.code in ("unfinished", "unsettled", "unsaved", "interrupted", "timed_out"):
+            return
+        if _is_unbegun(task, error):
             if error.message in self._refusals:
                 return
             self._refusals.add(error.message)
@@ -116,8 +125,8 @@ class Progress:
         parts += [f"{_duration(left * 60 / rate)} left"] if rate and left else []
         return " · ".join([*parts, _duration(elapsed)])
 
-    def total(self, finish: str, refusal: ReveError | None) -> None:
-        """Say what came of it all, and last what finishes what is unfinished."""
+    def total(self, finish: Callable[[list[str]], str], refusal: ReveError | None) -> None:
+        """Say what came of it all, and last what finishes the runs that are unfinished, but for the command itself."""
         unfinished = self.codes[75]
         unbegun = self.count - self.there - self.saved - self.failed
         parts = [f"{self.there + self.saved} of {self.count} saved"]
@@ -130,14 +139,20 @@ class Progress:
         if refusal is not None and refusal.message not in self._refusals:
             self._output.fail(refusal)
         if unfinished:
-            said = f"{'; '.join(parts)}; {unfinished} unfinished; run the same command again, or:"
-            self._output.fail(ReveError("unfinished", said, hint=finish))
+            said = f"{'; '.join(parts)}; {unfinished} unfinished: run the same command again"
+            hint = finish(sorted(self.unfinished)) if "" not in self.unfinished else None
+            self._output.fail(ReveError("unfinished", f"{said}, or:" if hint else said, hint=hint))
         else:
             self._output.note("; ".join(parts))
 
     def exit_code(self, refusal: ReveError | None) -> int:
         """The worst of what the jobs ended with, and of what kept the others from being begun."""
         return worst([*self.codes, refusal.exit_code if refusal else 0])
+
+
+def _is_unbegun(task: Task, error: ReveError) -> bool:
+    """Whether nothing was tried for `task`: the run was ended, or nothing more was to be begun."""
+    return task.first_uptime is None and not task.was_sent and task.job_id is None and error.exit_code not in (2, 7)
 
 
 def _duration(seconds: float) -> str:
