@@ -24,7 +24,11 @@ _HOLD = 0.98
 _RETURN = 0.01
 """Growth a second up to there."""
 _PROBE = 0.001
-"""Growth a second beyond: who gives more may have raised the limit, or others may use less of it."""
+"""Growth a second beyond."""
+_CALM = 30.0
+"""Seconds without a refusal after which growth is faster again: the limit was raised, or others use less of it."""
+_TELLING = 20.0
+"""Seconds that a refusal must be about to tell the limit; else the rate is halved at most."""
 _UNKNOWN = 0.004
 """Growth a second where nothing has been refused for a whole window."""
 
@@ -41,7 +45,7 @@ class Pace:
         self._lock = threading.Lock()
         self._next = self._closed_until = 0.0
         self._begun: float | None = None
-        self._grown_at = 0.0
+        self._grown_at = self._refused_at = 0.0
         self._limit: float | None = None
         """Requests a minute that got through when the API last refused one."""
         self._passed: deque[float] = deque()
@@ -80,12 +84,13 @@ class Pace:
             if now >= self._closed_until:  # not one that was on its way when the first was refused
                 self._note(now)
                 seen = min(_WINDOW, now - (self._begun if self._begun is not None else now) + seconds)
-                self._limit = max(_LEAST, len(self._passed) * _WINDOW / max(seen, 1.0))
+                limit = len(self._passed) * _WINDOW / max(seen, 1.0)
+                self._limit = max(_LEAST, limit if seen >= _TELLING else max(limit, self._rate / 2))
                 self._rate = max(_LEAST, min(self._rate, self._limit) * _MARGIN)
             pause = max(seconds, 1.0)
             self._closed_until = max(self._closed_until, now + pause * random.uniform(1, 1.05))  # noqa: S311 - spreads
             self._next = max(self._next, self._closed_until)
-            self._grown_at = now
+            self._grown_at = self._refused_at = now
 
     def _note(self, now: float) -> None:
         while self._passed and self._passed[0] <= now - _WINDOW:
@@ -96,5 +101,6 @@ class Pace:
         if self._limit is None:
             growth = _UNKNOWN if self._begun is not None and now - self._begun > _WINDOW else 0.0
         else:
-            growth = _RETURN if self._rate < self._limit * _HOLD else _PROBE
+            is_near = self._rate > self._limit * _HOLD and now - self._refused_at < _CALM
+            growth = _PROBE if is_near else _RETURN
         self._rate = min(self._rate * (1 + growth) ** seconds, self._most)

@@ -59,12 +59,12 @@ class Progress:
         self._note(task)
         error = task.error
         self.codes[error.exit_code if error else 0] += 1
-        if error is None or error.code == "saved_elsewhere":
+        if error is None:
             self.saved += 1
             self._ended.append(self._clock.monotonic())
         if error is not None and error.exit_code == 75:
             self.unfinished.add(task.run or "")
-        if error is not None and not _is_unbegun(task, error):
+        elif error is not None and error.code != "saved_elsewhere" and not _is_unbegun(task, error):
             self.failed += 1
         if error is not None:
             self._tell(task, error)
@@ -128,7 +128,7 @@ class Progress:
     def total(self, finish: Callable[[list[str]], str], refusal: ReveError | None) -> None:
         """Say what came of it all, and last what finishes the runs that are unfinished, but for the command itself."""
         unfinished = self.codes[75]
-        unbegun = self.count - self.there - self.saved - self.failed
+        unbegun = self.count - self.there - self.saved - self.failed - unfinished
         parts = [f"{self.there + self.saved} of {self.count} saved"]
         parts += [f"{self.there} of them before"] if self.there else []
         parts += [f"{self.failed} failed"] if self.failed else []
