@@ -26,7 +26,9 @@ _RETURN = 0.01
 _PROBE = 0.001
 """Growth a second beyond."""
 _CALM = 30.0
-"""Seconds without a refusal after which growth is faster again: the limit was raised, or others use less of it."""
+"""Seconds without a refusal after which that limit is no longer believed in: it was raised, or others use less of it."""
+_FREE = 0.05
+"""Growth a second from then on, until there is another refusal."""
 _TELLING = 20.0
 """Seconds that a refusal must be about to tell the limit; else the rate is halved at most."""
 _UNKNOWN = 0.004
@@ -101,6 +103,6 @@ class Pace:
         if self._limit is None:
             growth = _UNKNOWN if self._begun is not None and now - self._begun > _WINDOW else 0.0
         else:
-            is_near = self._rate > self._limit * _HOLD and now - self._refused_at < _CALM
-            growth = _PROBE if is_near else _RETURN
+            is_near = self._rate > self._limit * _HOLD
+            growth = _FREE if now - self._refused_at > _CALM else _PROBE if is_near else _RETURN
         self._rate = min(self._rate * (1 + growth) ** seconds, self._most)
