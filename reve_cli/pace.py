@@ -26,7 +26,7 @@ _RETURN = 0.01
 _PROBE = 0.001
 """Growth a second beyond."""
 _CALM = 30.0
-"""Seconds without a refusal after which that limit is no longer believed in: it was raised, or others use less of it."""
+"""Seconds without a refusal after which that limit is forgotten: it was raised, or others use less of it."""
 _FREE = 0.05
 """Growth a second from then on, until there is another refusal."""
 _TELLING = 20.0
