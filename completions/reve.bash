@@ -10,6 +10,7 @@ _reve() {
     before=${before%"$2"}
     before=${before//[\"\'\\]/}
 
+    compopt -o nosort 2>/dev/null # bash 4.4 and later: the newest job first
     COMPREPLY=()
     while IFS=$'\t' read -r value help; do
         if [ "$value" = :files ]; then

@@ -1,7 +1,7 @@
 """The options that commands share, each declared once, and how a command gets those that all have.
 
-Imports `contract`, `states`, `errors` and Typer, and `runtime` when a command runs: `--help` and completion load little
-else.
+Imports `contract`, `states`, `errors` and Typer; `runtime` when a command runs, `recent` and `manual` when a word is
+completed: `--help` loads little else.
 """
 
 import inspect
@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
 from reve_cli.states import CLOSED, OPEN
 
 if TYPE_CHECKING:
+    from reve_cli.recent import Wanted
     from reve_cli.runtime import Runtime
 
 P = ParamSpec("P")
 
 _COMMON = "Every command"
+_IMAGE, _OUTPUT, _JOB, _MONEY, _WHICH = "Image", "Output", "Job", "Money", "Which"
 STATES = ("unfinished", *OPEN, *CLOSED)
 """What `--state` takes: that something is left to do, and the states of the journal."""
 
@@ -31,6 +33,26 @@ def _among(words: Sequence[str]) -> Callable[[str], list[str]]:
         return [word for word in words if word.startswith(incomplete)]
 
     return complete
+
+
+def _recent(wanted: "Wanted") -> Callable[[typer.Context, str], list[tuple[str, str]]]:
+    """Completes a job of the journal that a command can do something with."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+        from reve_cli.recent import jobs
+
+        typed = ctx.params.get("jobs") or ()
+        found = jobs(ctx.obj.environ, wanted, incomplete, sandbox=bool(ctx.params.get("sandbox")))
+        return [(name, about) for name, about in found if name not in typed]
+
+    return complete
+
+
+def _words_of_help(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Completes a topic, or the words of a command."""
+    from reve_cli.manual import next_words
+
+    return next_words(ctx.find_root().command, ctx.params.get("words") or (), incomplete)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.", rich_help_panel=_COMMON)]
@@ -51,60 +73,129 @@ Timeout = Annotated[
 
 Out = Annotated[
     str | None,
-    typer.Option("--out", "-o", metavar="PATH", help="A file, a folder ending in /, a template, or - for stdout."),
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="PATH",
+        help="A file, a folder ending in /, a template, or - for standard output; see reve help templates.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace what exists at the output path.")]
-JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids; - reads them from stdin.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace what exists at the output path.", rich_help_panel=_OUTPUT)
+]
+JobIds = Annotated[
+    list[str],
+    typer.Argument(metavar="JOB...", help="Job ids; - reads them from stdin.", autocompletion=_recent("jobs")),
+]
 
 Prompt = Annotated[str | None, typer.Argument(metavar="PROMPT", help="What to draw; - reads it from stdin.")]
-PromptFile = Annotated[str | None, typer.Option("--prompt-file", metavar="PATH", help="Read the prompt from a file.")]
-Seed = Annotated[
-    str | None, typer.Option("--seed", metavar="N|random", help="The same number draws the same picture, mostly.")
+PromptFile = Annotated[
+    str | None,
+    typer.Option("--prompt-file", metavar="PATH", help="Read the prompt from a file.", rich_help_panel=_IMAGE),
 ]
-Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100, help="Make this many images, each charged.")]
+Seed = Annotated[
+    str | None,
+    typer.Option(
+        "--seed",
+        metavar="N|random",
+        help="The same number draws the same picture, mostly.",
+        rich_help_panel=_IMAGE,
+    ),
+]
+Count = Annotated[
+    int,
+    typer.Option(
+        "--count",
+        "-n",
+        metavar="N",
+        min=1,
+        max=100,
+        help="Make this many images, 1 to 100, each charged.",
+        rich_help_panel=_IMAGE,
+    ),
+]
 AspectRatio = Annotated[
     str | None,
     typer.Option(
-        "--aspect-ratio", "--ar", metavar="W:H", help=", ".join(ASPECT_RATIOS), autocompletion=_among(ASPECT_RATIOS)
+        "--aspect-ratio",
+        "--ar",
+        metavar="W:H",
+        help=f"{', '.join(ASPECT_RATIOS)}.",
+        autocompletion=_among(ASPECT_RATIOS),
+        rich_help_panel=_IMAGE,
     ),
 ]
 ModelVersion = Annotated[
-    str | None, typer.Option("--model-version", metavar="NAME", help="A version of the model, such as latest.")
+    str | None,
+    typer.Option(
+        "--model-version", metavar="NAME", help="A version of the model, such as latest.", rich_help_panel=_IMAGE
+    ),
 ]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Another model (default reve-create).")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help=f"Another model (default {DEFAULT_MODEL}).", rich_help_panel=_IMAGE),
+]
 WebhookUrl = Annotated[
-    str | None, typer.Option("--webhook-url", metavar="URL", help="Where the API reports what becomes of the job.")
+    str | None,
+    typer.Option(
+        "--webhook-url",
+        metavar="URL",
+        help="Where the API reports what becomes of the job.",
+        rich_help_panel=_JOB,
+    ),
 ]
 WebhookEvent = Annotated[
     list[str] | None,
     typer.Option(
         "--webhook-event",
         metavar="EVENT",
-        help=f"{', '.join(WEBHOOK_EVENTS)}; repeatable.",
+        help=f"What it reports: {', '.join(WEBHOOK_EVENTS)}; repeatable.",
         autocompletion=_among(WEBHOOK_EVENTS),
+        rich_help_panel=_JOB,
     ),
 ]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Print the job id and leave the job running.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact request as JSON and send nothing.")]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Print the job id and leave the job running.", rich_help_panel=_JOB)
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the exact request as JSON and send nothing.", rich_help_panel=_MONEY),
+]
 IdempotencyKey = Annotated[
     str | None,
     typer.Option(
-        "--idempotency-key", metavar="KEY", help="The same key within 24 hours is the same job, charged once."
+        "--idempotency-key",
+        metavar="KEY",
+        help="The same key within 24 hours is the same job, charged once.",
+        rich_help_panel=_MONEY,
     ),
 ]
 Once = Annotated[
     str | None,
-    typer.Option("--once", metavar="SCOPE", help="Make it once in this scope, such as a pipeline, on any machine."),
+    typer.Option(
+        "--once",
+        metavar="SCOPE",
+        help="Make it once in this scope, such as a pipeline, on any machine.",
+        rich_help_panel=_MONEY,
+    ),
 ]
-New = Annotated[bool, typer.Option("--new", help="Make new images; do not take up a run that was cut short.")]
+New = Annotated[
+    bool,
+    typer.Option("--new", help="Make new images; do not take up a run that was cut short.", rich_help_panel=_MONEY),
+]
 MaxCredits = Annotated[
-    str | None, typer.Option("--max-credits", metavar="N", help="Refuse to begin what may cost more than this.")
+    str | None,
+    typer.Option(
+        "--max-credits", metavar="N", help="Refuse to begin what may cost more than this.", rich_help_panel=_MONEY
+    ),
 ]
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[JOB]...",
+        metavar="JOB...",
         help="Job ids, idempotency keys or runs; - reads them from stdin; without any, all that is unfinished.",
+        autocompletion=_recent("unfinished"),
     ),
 ]
 WouldDo = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -117,21 +208,49 @@ ExitStatus = Annotated[
 
 States = Annotated[
     list[str] | None,
-    typer.Option("--state", metavar="STATE", help=f"{', '.join(STATES)}; repeatable.", autocompletion=_among(STATES)),
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        help=f"{', '.join(STATES)}; repeatable.",
+        autocompletion=_among(STATES),
+        rich_help_panel=_WHICH,
+    ),
 ]
 _WHEN = "a date, a time, or an age such as 90m, 24h, 7d, 2w"
-Since = Annotated[str | None, typer.Option("--since", metavar="WHEN", help=f"Begun then or later: {_WHEN}.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help=f"Begun then or later: {_WHEN}.", rich_help_panel=_WHICH),
+]
 Until = Annotated[
-    str | None, typer.Option("--until", metavar="WHEN", help="Begun before then; a date is that whole day.")
+    str | None,
+    typer.Option(
+        "--until", metavar="WHEN", help="Begun before then; a date is that whole day.", rich_help_panel=_WHICH
+    ),
 ]
 Search = Annotated[
-    str | None, typer.Option("--search", metavar="TEXT", help="Only with this in prompt, path, job id or key.")
+    str | None,
+    typer.Option(
+        "--search", metavar="TEXT", help="Only with this in prompt, path, job id or key.", rich_help_panel=_WHICH
+    ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="N", min=0, help="The newest N, 0 for all (default 50; with --json all)."),
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=0,
+        help="The newest N, 0 for all (default 50; with --json all).",
+        rich_help_panel=_WHICH,
+    ),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.", autocompletion=_recent("all")),
+]
+HelpWords = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TOPIC|COMMAND...", help="What to tell about.", autocompletion=_words_of_help),
+]
 
 _COMMON_OPTIONS = {
     "json": Json,

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 @options.api_command
 def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
-    """Save the images of jobs that have ended."""
+    """Save the images of jobs that have ended.
+
+    Examples:
+        reve download "$job" --out 'again-{job}.{ext}'
+    """
     from reve_cli.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)

@@ -30,7 +30,15 @@ def generate(
     new: options.New = False,
     max_credits: options.MaxCredits = None,
 ) -> int:
-    """Make an image: submit the prompt, wait for the job, save what it made."""
+    """Make an image: submit the prompt, wait for the job, save what it made.
+
+    Examples:
+        reve generate "a lighthouse at dusk" --ar 16:9 --seed 42
+        reve generate "a fox" --count 4 --seed 10 --out 'fox-{seed}.{ext}'
+        echo "a loud harbor" | reve generate - --out harbor.png
+        reve generate "a fox" --json | jq -r '.files[].path'
+        reve generate "a fox" --count 4 --max-credits 20
+    """
     from reve_cli import inputs
     from reve_cli.models import ImageRequest
 

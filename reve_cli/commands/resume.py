@@ -16,7 +16,12 @@ def resume(
     dry_run: options.WouldDo = False,
     abandon: options.Abandon = False,
 ) -> int:
-    """Finish what is unfinished: jobs that were paid for, or may have been, and are not on disk."""
+    """Finish what is unfinished: jobs that were paid for, or may have been, and are not on disk.
+
+    Examples:
+        reve resume --dry-run
+        reve resume
+    """
     from reve_cli import runs
     from reve_cli.inputs import read_words
 

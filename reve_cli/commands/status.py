@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 @options.api_command
 def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus = False) -> int:
-    """Show where jobs stand now."""
+    """Show where jobs stand now.
+
+    Examples:
+        reve status "$job"
+        reve status "$job" --json | jq -r .status
+    """
     from reve_cli.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
 @options.api_command
 def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
-    """Wait until every job has ended; with --out, save its images."""
+    """Wait until every job has ended; with --out, save its images.
+
+    Examples:
+        reve wait "$job"
+        reve generate "a fox" --count 3 --no-wait | reve wait - --out fox.png
+    """
     from reve_cli.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)

@@ -1,0 +1,30 @@
+"""What Typer finds wrong with a command line, in our words: the nearest right one, and the help to read.
+
+Imports `manual`, `suggest`, `errors` and Typer, which is pinned: the kinds of its errors are private to it.
+"""
+
+from collections.abc import Sequence
+
+import typer
+from typer._click import Command
+from typer._click.exceptions import NoSuchOption
+from typer.core import TyperGroup
+
+from reve_cli.errors import ReveError
+from reve_cli.manual import find
+from reve_cli.suggest import did_you_mean
+
+
+def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence[str]) -> ReveError:
+    """`caught`, which the command line `arguments` led to."""
+    context = getattr(caught, "ctx", None)
+    path, command = (context.command_path, context.command) if context else find(root, arguments)
+    message, hint = caught.format_message().replace("\n", " "), f"{path} --help"
+    if isinstance(caught, NoSuchOption):
+        nearest = did_you_mean(caught.option_name, [name for each in command.params for name in each.opts])
+        message = caught.message + nearest
+        if isinstance(command, TyperGroup) and not nearest:
+            hint += " (options stand after the name of the command)"
+    if "extra argument" in message and path == "reve generate":
+        hint += " (a prompt of several words is quoted)"
+    return ReveError("usage", message, hint=hint)
