@@ -75,6 +75,8 @@ def told(root: Command, words: Sequence[str], *, man: bool) -> str:
         return plain([("Topics, each for reve help TOPIC", [about]), ("", [_ALSO])], _width())
     if len(words) == 1 and words[0] in TOPICS:
         return plain([("", TOPICS[words[0]].blocks())], _width())
+    if words[0] in TOPICS:
+        raise ReveError("usage", f"{words[0]} is a topic, and takes no other word", hint=f"reve help {words[0]}")
     path, command = find(root, words)
     known = path.split()[1:]
     if known == list(words):

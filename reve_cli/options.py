@@ -211,7 +211,7 @@ States = Annotated[
     typer.Option(
         "--state",
         metavar="STATE",
-        help=f"{', '.join(STATES)}; repeatable.",
+        help=f"Only those that are {', '.join(STATES)}; repeatable.",
         autocompletion=_among(STATES),
         rich_help_panel=_WHICH,
     ),

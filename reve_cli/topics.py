@@ -222,7 +222,7 @@ def _faults() -> Sequence[Block]:
         "REVE_SANDBOX_FAULTS makes the sandbox fail, to see how a script copes: PLACE:WHAT[/ARGUMENT][*TIMES], "
         "separated by commas. Without *TIMES it fails always. A place is a kind of request: "
         f"{', '.join(places)}; or outcome, which is how a job ends.",
-        '    REVE_SANDBOX_FAULTS="submit:503*2,image:cut*1" reve generate "a fox" --sandbox',
+        '    REVE_SANDBOX_FAULTS="submit:503*2,image:cut*1" reve generate fox --sandbox',
         "At every place but outcome:",
         [(what, FAULTS[what]) for what in anywhere if what in FAULTS],
     ]

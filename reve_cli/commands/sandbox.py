@@ -15,6 +15,7 @@ Every command does so with --sandbox.
 
 Examples:
     reve generate "a fox" --sandbox --out simulated.png
+    reve sandbox reset
 """,
 )
 
