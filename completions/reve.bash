@@ -14,7 +14,7 @@ _reve() {
     COMPREPLY=()
     while IFS=$'\t' read -r value help; do
         if [ "$value" = :files ]; then
-            compopt -o default 2>/dev/null
+            compopt -o default +o nosort 2>/dev/null
         elif [ -n "$value" ]; then
             COMPREPLY[${#COMPREPLY[@]}]=${value#"$before"}
         fi

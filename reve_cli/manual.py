@@ -7,6 +7,7 @@ Typer, which is pinned: the types of its commands and parameters are private to 
 import inspect
 import os
 import shutil
+import textwrap
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -111,16 +112,13 @@ def usage(command: Command, path: str) -> str:
 
 
 def explained(command: Command) -> tuple[list[str], list[str]]:
-    """What its docstring and its epilog say: paragraphs, and the indented lines after `Examples:`."""
-    texts = "\n\n".join(inspect.cleandoc(text) for text in (command.help, command.epilog) if text)
+    """What its docstring and its epilog say: paragraphs, and the lines after `Examples:`, which stay as they are."""
     paragraphs, examples = [], []
-    for block in texts.split("\n\n"):
-        block = block.removeprefix("Examples:").strip("\n")
-        if block.startswith("    "):
-            examples.append(block)
-        elif block:
-            paragraphs.append(" ".join(block.split()))
-    return paragraphs, examples
+    for text in filter(None, (command.help, command.epilog)):
+        prose, _, code = inspect.cleandoc(text).partition("Examples:\n")
+        paragraphs += [" ".join(block.split()) for block in prose.split("\n\n") if block.strip()]
+        examples += [f"    {line}" for line in textwrap.dedent(code).splitlines() if line]
+    return paragraphs, ["\n".join(examples)] if examples else []
 
 
 def summary(command: Command) -> str:
@@ -148,8 +146,9 @@ def _option(option: TyperOption) -> str:
 
 
 def _metavar(parameter: Parameter) -> str:
-    choices: Sequence[str] = getattr(parameter.type, "choices", ())
-    return parameter.metavar or "|".join(choices) or _ANY_WORDS.get(parameter.type.name, (parameter.name or "").upper())
+    choices = map(str, getattr(parameter.type, "choices", ()))
+    given = (parameter.metavar or "").replace("[", "").replace("]", "")
+    return given or "|".join(choices) or _ANY_WORDS.get(parameter.type.name, (parameter.name or "").upper())
 
 
 def _about(option: TyperOption) -> str:

@@ -19,7 +19,7 @@ _WHERE: Mapping[Wanted, str] = {"jobs": "job IS NOT NULL", "unfinished": UNFINIS
 _MOST = 50
 _ABOUT = 60
 _NEWEST = """
-    SELECT coalesce(job, key) AS name, state, substr(json_extract(body, '$.prompt'), 1, :about) FROM jobs
+    SELECT coalesce(job, key) AS name, state, substr(json_extract(body, '$.prompt'), 1, :about), max(id) FROM jobs
     WHERE {where} AND substr(coalesce(job, key), 1, length(:start)) = :start
     GROUP BY name ORDER BY max(id) DESC LIMIT :most
 """
@@ -34,4 +34,4 @@ def jobs(environ: Mapping[str, str], wanted: Wanted, start: str, *, sandbox: boo
         folder /= SANDBOX
     query = _NEWEST.format(where=_WHERE[wanted])
     rows = peek(folder / NAME, query, {"start": start, "about": _ABOUT, "most": _MOST})
-    return [(name, f"{state}: {prompt}" if prompt else state) for name, state, prompt in rows]
+    return [(name, f"{state}: {prompt}" if prompt else state) for name, state, prompt, _ in rows]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 from typer._click import Command
 from typer._click.exceptions import NoSuchOption
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 from reve_cli.errors import ReveError
 from reve_cli.manual import find
@@ -25,6 +25,9 @@ def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence
         message = caught.message + nearest
         if isinstance(command, TyperGroup) and not nearest:
             hint += " (options stand after the name of the command)"
-    if "extra argument" in message and path == "reve generate":
-        hint += " (a prompt of several words is quoted)"
+    if "extra argument" in message:
+        if not any(isinstance(each, TyperArgument) for each in command.params):
+            message = f"{path} takes no arguments"
+        elif path == "reve generate":
+            hint += " (a prompt of several words is quoted)"
     return ReveError("usage", message, hint=hint)
