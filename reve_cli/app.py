@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reve_cli import __version__, completion
-from reve_cli.commands import download, generate, history, resume, sandbox, status, wait
+from reve_cli.commands import doctor, download, generate, history, resume, sandbox, status, wait
 from reve_cli.errors import ReveError, worst
 from reve_cli.output import Output, forget_stdout
 from reve_cli.process import Process
@@ -24,6 +24,7 @@ app.command()(status.status)
 app.command()(wait.wait)
 app.command()(download.download)
 app.command()(resume.resume)
+app.command()(doctor.doctor)
 app.add_typer(history.app, name="history")
 app.add_typer(sandbox.app, name="sandbox")
 

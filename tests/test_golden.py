@@ -18,6 +18,7 @@ COMMANDS = [
     "wait",
     "download",
     "resume",
+    "doctor",
     "history",
     "history show",
     "sandbox",
