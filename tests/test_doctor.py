@@ -605,6 +605,12 @@ def test_a_shell_that_is_not_known_is_no_problem(reve: Reve, sandbox: Sandbox, s
     assert (result.code, "\x1b" in result.out) == (0, False)
 
 
+def test_a_path_that_the_system_refuses_ends_its_check_and_no_other(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("doctor", "--json", env={"SHELL": "/bin/zsh", "ZDOTDIR": "/x" * 5000})
+    assert (checks(result)["completion"]["status"] != "ok", result.code in (0, 2)) == (True, True)
+    assert [document["check"] for document in result.documents] == ALL
+
+
 # Terminals, limits and signals
 
 
