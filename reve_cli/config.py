@@ -36,6 +36,10 @@ def load(environ: Mapping[str, str]) -> Settings:
     values, problems = resolve(environ)
     if problems:
         raise problems[0]
+    return settings_of(values)
+
+
+def settings_of(values: Mapping[str, Value]) -> Settings:
     return Settings(**{name: value.value for name, value in values.items()})
 
 

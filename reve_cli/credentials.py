@@ -20,7 +20,7 @@ VARIABLE = "APIFRAME_API_KEY"
 OTHER_VARIABLE = "REVE_API_KEY"
 """Read last of the variables, and only if its value is Apiframe's: it often holds a key of Reve's own API."""
 _LONGEST = 4096
-_SHOWN = 8
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Key:
     @property
     def prefix(self) -> str:
         """As much of it as may be shown."""
-        return f"{self.text[:_SHOWN]}…"
+        return f"{self.text[:SHOWN]}…"
 
 
 def find_key(

@@ -288,6 +288,10 @@ class Journal:
         with self._database.transaction() as database:
             return self._rows(database, f"WHERE {where}", values or {})
 
+    def count(self) -> int:
+        """How many rows there are."""
+        return int(self._database.value("SELECT count(*) FROM jobs"))
+
     def account(self, origin: str, key_tag: str) -> str | None:
         query = "SELECT account FROM accounts WHERE origin = ? AND key_tag = ?"
         found = self._database.value(query, (origin, key_tag))
@@ -374,4 +378,9 @@ def open_journal(folder: Path, clock: Clock, warn: Callable[[str], None], *, beg
 
 def damaged_since(folder: Path, since: float) -> Path | None:
     """A damaged journal that was in use after `since` (epoch seconds); None where there is none."""
-    return next((path for path in folder.glob(f"{Path(NAME).stem}-damaged-*.db") if path.stat().st_mtime > since), None)
+    return next((path for path in damaged(folder) if path.stat().st_mtime > since), None)
+
+
+def damaged(folder: Path) -> list[Path]:
+    """The damaged journals that were set aside in `folder`."""
+    return sorted(folder.glob(f"{Path(NAME).stem}-damaged-*.db"))

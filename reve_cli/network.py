@@ -21,6 +21,7 @@ from reve_cli.models import is_loopback
 
 USER_AGENT = f"reve-cli/{__version__}"
 """Not the library's default: the gateway has been seen to refuse those with an HTML page."""
+SYSTEM = "system"
 
 
 @cache
@@ -30,13 +31,19 @@ def tls_context() -> ssl.SSLContext:
     Where the system trusts nobody (a container without certificates), those that httpx brings along.
     """
     try:
-        if any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")) or not _system_has_authorities():
+        if trust_store() != SYSTEM:
             return httpx.create_ssl_context()
     except OSError as error:
         raise ReveError(
             "config", f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}"
         ) from None
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def trust_store() -> str:
+    """Where the trusted authorities come from: a variable of the environment, the system, or the package certifi."""
+    named = (name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name))
+    return next(named, SYSTEM if _system_has_authorities() else "certifi")
 
 
 def _system_has_authorities() -> bool:

@@ -273,7 +273,14 @@ def local_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable
     return _with_runtime(command, _LOCAL_OPTIONS)
 
 
-def _with_runtime(command: "Callable[Concatenate[Runtime, P], int]", options: dict[str, Any]) -> Callable[..., int]:
+def lenient_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
+    """As `api_command`, for what is to run whatever is wrong with the settings."""
+    return _with_runtime(command, _COMMON_OPTIONS, lenient=True)
+
+
+def _with_runtime(
+    command: "Callable[Concatenate[Runtime, P], int]", options: dict[str, Any], *, lenient: bool = False
+) -> Callable[..., int]:
     def with_runtime(ctx: typer.Context, **arguments: Any) -> int:
         from reve_cli.runtime import Runtime
 
@@ -281,7 +288,7 @@ def _with_runtime(command: "Callable[Concatenate[Runtime, P], int]", options: di
             _refuse_options(ctx)
             return 0
         common = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
-        with Runtime(ctx.obj, **common) as run:
+        with Runtime(ctx.obj, **common, lenient=lenient) as run:
             return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)

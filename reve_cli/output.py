@@ -9,6 +9,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -65,8 +66,14 @@ class Output:
 
     # Standard output
 
-    def line(self, text: str) -> None:
-        """One line of data: a path, a URL, a job id. A file name's own bytes are kept where no terminal sees them."""
+    def line(self, text: str, style: str = "") -> None:
+        """One line of data: a path, a URL, a job id. A file name's own bytes are kept where no terminal sees them.
+
+        style: the colour of its first word, on a terminal.
+        """
+        if style and _is_terminal(sys.stdout):
+            self._write(_encoded(self._styled(safe(text), style)))
+            return
         self._write((_encoded(safe(text)) if _is_terminal(sys.stdout) else _name(text)) + b"\n")
 
     def document(self, document: Mapping[str, Any]) -> None:
@@ -113,6 +120,16 @@ class Output:
         with console.capture() as capture:
             console.print(table)
         self._write(_encoded(capture.get()))
+
+    def _styled(self, text: str, style: str) -> str:
+        from rich.console import Console
+        from rich.text import Text
+
+        console, line = Console(highlight=False, no_color=self._no_color), Text(text)
+        line.stylize(style, 0, len(text.split(" ")[0]))
+        with console.capture() as capture:
+            console.print(line, soft_wrap=True)
+        return capture.get()
 
     def _write(self, data: bytes) -> None:
         if self.reader_left or self.error:
@@ -204,6 +221,18 @@ class Output:
                 stderr=True, emoji=False, highlight=False, no_color=self._no_color, force_terminal=forced
             )
         return self._console
+
+    def surroundings(self) -> dict[str, Any]:
+        """What this run reads from and prints on. `columns` are those of stdout, None where it is no terminal."""
+        streams = {"stdin": sys.stdin, "stdout": sys.stdout, "stderr": sys.stderr}
+        return {
+            **{name: _is_terminal(stream) for name, stream in streams.items()},
+            "columns": shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None,
+            "encoding": sys.stdout.encoding if sys.stdout else None,
+            "term": self._environ.get("TERM"),
+            "color": self.color,
+            "noColor": self._no_color,
+        }
 
     @property
     def _no_color(self) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from reve_cli import config
-from reve_cli.clock import Deadline
+from reve_cli.clock import Deadline, Limits
 from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError
 from reve_cli.naming import Naming, Values
@@ -56,14 +56,19 @@ class Runtime:
         sandbox: bool,
         api_key_file: str | None,
         timeout: str | None,
+        lenient: bool = False,
     ) -> None:
+        """`lenient`: settings that are wrong count for nothing, and are no error."""
         self.process = process
         self.output = process.output = Output(process.environ, json=json, quiet=quiet)
         self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.to_finish: list[str] = []
         """Commands that finish what this run has left unfinished."""
-        self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
+        self.debugging = self.debug if debug else None
+        """Where debug lines go from any thread, if they are wanted."""
+        self._api_key_file, self._timeout = api_key_file, timeout
+        self._lenient = lenient
         self._resources = contextlib.ExitStack()
         self.output.color = self.settings.color
         self.deadline = Deadline(process.clock, self.settings.timeout)
@@ -79,7 +84,8 @@ class Runtime:
     @cached_property
     def settings(self) -> Settings:
         """Settings with the common flags laid over them."""
-        settings = config.load(self.process.environ)
+        environ = self.process.environ
+        settings = config.settings_of(config.resolve(environ)[0]) if self._lenient else config.load(environ)
         if self._timeout is not None:
             try:
                 settings = replace(settings, timeout=seconds(self._timeout))
@@ -104,26 +110,39 @@ class Runtime:
     @cached_property
     def key(self) -> "Key":
         """The real API's key. Raises `ReveError` where there is none."""
+        return self.find_key(self.output.warn)
+
+    def find_key(self, warn: Callable[[str], None]) -> "Key":
+        """The same, with what is wrong about its file told to `warn`."""
         from reve_cli.credentials import find_key
 
-        return find_key(self._api_key_file, self.process.environ, self.settings, self.output.warn)
+        return find_key(self._api_key_file, self.process.environ, self.settings, warn)
 
-    def api_of(self, base_url: str, key: str) -> "Api":
-        """The API at `base_url`, asked with `key`."""
+    def api_of(self, base_url: str, key: str, limits: Limits | None = None) -> "Api":
+        """The API at `base_url`, asked with `key`, and with another patience than the run's where `limits` say so."""
         from reve_cli.api import Api
         from reve_cli.http import Http
 
         process = self.process
-        debug = self.debug if self._debug else None
         http = Http(
-            base_url, key, clock=process.clock, stop=process.stop, limits=process.limits, say=self.say, debug=debug
+            base_url,
+            key,
+            clock=process.clock,
+            stop=process.stop,
+            limits=limits or process.limits,
+            say=self.say,
+            debug=self.debugging,
         )
         http.simulated = self.sandbox
         self._resources.callback(http.close)
         return Api(http)
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """The answer to `question`, asked in a thread: a silent name server holds up no signal and no time limit."""
+    def ask(self, question: Callable[[], T], deadline: Deadline | None = None) -> T:
+        """The answer to `question`, asked in a thread: a silent name server holds up no signal and no time limit.
+
+        deadline: a time limit of its own. Raises what `question` raises, and `ReveError` (code `timed_out`).
+        """
+        deadline = deadline or self.deadline
         answers: list[T] = []
         problems: list[BaseException] = []
 
@@ -136,10 +155,10 @@ class Runtime:
 
         threading.Thread(target=work, daemon=True).start()
         while not (answers or problems):
-            patience = max(self.deadline.left, 0.0) + self.process.limits.grace
+            patience = max(deadline.left, 0.0) + self.process.limits.grace
             then = self.process.clock.receive(self.inbox, patience, idle=False)
             if then is None:
-                raise ReveError("timed_out", f"the time limit of {self.deadline.seconds:g} s passed without an answer")
+                raise ReveError("timed_out", f"the time limit of {deadline.seconds:g} s passed without an answer")
             then()
         if problems:
             raise problems[0]
@@ -170,7 +189,7 @@ class Runtime:
         from reve_cli.ledger import Ledger
 
         journal, lost = self.journal(begin=begin)
-        if begin and journal is None and self._keeps_a_journal:
+        if begin and journal is None and self.keeps_a_journal:
             self.output.warn(f"crash safety is off: {lost}")
         http = self.api.http
         origin, key = ("sandbox", "") if self.sandbox else (http.base_url, http.key)
@@ -185,12 +204,12 @@ class Runtime:
         )
 
     @property
-    def _keeps_a_journal(self) -> bool:
+    def keeps_a_journal(self) -> bool:
         return config.truthy(self.process.environ.get("REVE_JOURNAL") or "on")
 
     def journal(self, *, begin: bool) -> "tuple[Journal | None, str]":
         """The journal, or None and why there is none."""
-        if not self._keeps_a_journal:
+        if not self.keeps_a_journal:
             return None, "REVE_JOURNAL turns the journal off"
         if self.state is None:
             return None, "there is no home folder to keep the journal in; set REVE_STATE_DIR"
@@ -314,7 +333,7 @@ class Runtime:
             clock=process.clock,
             stop=process.stop,
             limits=process.limits,
-            debug=self.debug if self._debug else None,
+            debug=self.debugging,
         )
         self._resources.callback(images.close)
         return Saver(images, naming_of, self.state, self.say, ledger.publishing, ledger.is_kept)
