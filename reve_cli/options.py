@@ -6,11 +6,11 @@ else.
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpec
 
 import typer
 
-from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
 from reve_cli.states import CLOSED, OPEN
 
@@ -31,6 +31,11 @@ def _among(words: Sequence[str]) -> Callable[[str], list[str]]:
         return [word for word in words if word.startswith(incomplete)]
 
     return complete
+
+
+def _among_statuses(incomplete: str) -> list[str]:
+    """Completes a job's status, in the case in which it is typed."""
+    return _among([status.lower() if incomplete.islower() else status for status in JOB_STATUSES])(incomplete)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.", rich_help_panel=_COMMON)]
@@ -132,6 +137,40 @@ Limit = Annotated[
     typer.Option("--limit", metavar="N", min=0, help="The newest N, 0 for all (default 50; with --json all)."),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.")]
+
+ModelName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]", help="Its name (default: the one in use).", autocompletion=_among((DEFAULT_MODEL,))
+    ),
+]
+Statuses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        help=f"{', '.join(JOB_STATUSES)}, in any case; repeatable.",
+        autocompletion=_among_statuses,
+    ),
+]
+OfModel = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only of this model.")]
+OfScope = Annotated[
+    Literal["user", "team"] | None, typer.Option("--scope", help="Your own (default), or for admins the team's.")
+]
+OfJob = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only the job with this id.")]
+CreatedSince = Annotated[str | None, typer.Option("--since", metavar="WHEN", help=f"Created then or later: {_WHEN}.")]
+CreatedUntil = Annotated[
+    str | None, typer.Option("--until", metavar="WHEN", help="Created before then; a date is that whole day.")
+]
+JobLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", metavar="N", min=0, help="The newest N, 0 for all (default 50; with --json or --download all)."
+    ),
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Save the images of jobs that are COMPLETED and not expired.")
+]
 
 _COMMON_OPTIONS = {
     "json": Json,
