@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from reve_cli import __version__, completion
-from reve_cli.commands import doctor, download, generate, help, history, resume, sandbox, status, wait
+from reve_cli.commands import (
+    account,
+    doctor,
+    download,
+    generate,
+    help,
+    history,
+    jobs,
+    model,
+    resume,
+    sandbox,
+    status,
+    wait,
+)
 from reve_cli.errors import ReveError, worst
 from reve_cli.manual import describe_with_this
 from reve_cli.output import Output, forget_stdout
@@ -31,6 +44,9 @@ app.command(rich_help_panel=_MAKE)(download.download)
 app.command(rich_help_panel=_MAKE)(resume.resume)
 app.command(rich_help_panel=_LOOK)(status.status)
 app.add_typer(history.app, name="history", rich_help_panel=_LOOK)
+app.command(rich_help_panel=_LOOK)(jobs.jobs)
+app.command(rich_help_panel=_LOOK)(account.account)
+app.command(rich_help_panel=_LOOK)(model.model)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_SET_UP)
 app.command(rich_help_panel=_SET_UP)(doctor.doctor)
 app.command("help", rich_help_panel=_SET_UP)(help.help_)

@@ -47,6 +47,8 @@ _LAG = 30.0
 """Seconds for which an accepted job may still be unknown to the part of the API that is asked about it."""
 _SPACING = 0.15
 """Seconds between the requests of polls, on average: 400 a minute, where 500 are allowed."""
+_AT_FIRST = 50
+"""Looks at single jobs that need no such spacing."""
 
 
 class Watcher(Protocol):
@@ -93,6 +95,9 @@ class Engine:
         """
         self._goal = goal
         clean = self.saver.clean if self.saver else lambda: None
+        to_look_at = (task for task in tasks if task.phase == "accepted" and task.job is None)
+        for number, task in enumerate(to_look_at):
+            task.due = self._clock.monotonic() + max(0, number - _AT_FIRST) * _SPACING
         self.signals.engage(self._stop, lambda: self.inbox.put(lambda: None), clean)
         try:
             while (open_tasks := [task for task in tasks if task.phase != "done"]) and not self._over():
@@ -116,20 +121,21 @@ class Engine:
 
     def _dispatch(self, tasks: list[Task]) -> None:
         """Start all work that can be started."""
+        now = self._clock.monotonic()
         for task in tasks:
             if task.phase == "intent" and self._refusal and not task.was_sent:
                 self._end(task, self._refusal)
-            elif task.phase == "intent" and self._free("send") and task.due <= self._clock.monotonic():
+            elif task.phase == "intent" and self._free("send") and task.due <= now:
                 task.phase = "sending"
                 self._start("send", [task], partial(self._send, task))
             elif task.phase == "completed" and self._free("save"):
                 task.phase = "saving"
                 self._start("save", [task], partial(self._save, task))
-            elif task.phase == "accepted" and task.job is None and task.due == 0 and self._free("look"):
+            elif task.phase == "accepted" and task.job is None and self._free("look") and task.due <= now:
                 task.due = FOREVER
                 self._start("look", [task], partial(self._look, task))
         running = [task for task in tasks if task.phase == "accepted" and task.job is not None]
-        due = any(task.due <= self._clock.monotonic() for task in running)
+        due = any(task.due <= now for task in running)
         if due and self._free("poll"):
             self._start("poll", running, lambda: self._poll(running))
 
@@ -138,7 +144,7 @@ class Engine:
 
     def _until_due(self, tasks: list[Task]) -> float:
         now = self._clock.monotonic()
-        waiting = [task.due for task in tasks if task.phase == "intent" and task.due > now]
+        waiting = [task.due for task in tasks if (task.phase == "intent" or not task.job) and task.due > now]
         if not self._busy["poll"]:
             waiting += (task.due for task in tasks if task.phase == "accepted" and task.job)
         return max(0.0, min(min(waiting, default=FOREVER) - now, self.deadline.left))

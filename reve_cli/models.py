@@ -65,7 +65,7 @@ class ImageRequest:
             yield f"the prompt is {units} UTF-16 units long; the API takes at most {PROMPT_LIMIT}"
         if any("\ud800" <= character <= "\udfff" for character in self.prompt + (self.version or "")):
             yield "the prompt and the model version must be valid UTF-8 text"
-        if not _MODEL.fullmatch(self.model):
+        if not is_model_name(self.model):
             yield f"--model {self.model!r} is not a model name"
         if self.seed is not None and abs(self.seed) > SEED_LIMIT:
             yield f"--seed {self.seed} is out of range: integers from -{SEED_LIMIT} to {SEED_LIMIT}, or random"
@@ -135,6 +135,11 @@ def is_web_url(text: str) -> bool:
         return False
     printable = all("!" <= character <= "~" for character in text)
     return printable and port_is_valid and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def is_model_name(text: str) -> bool:
+    """Whether `text` can be the name of a model."""
+    return bool(_MODEL.fullmatch(text))
 
 
 def is_loopback(host: str) -> bool:

@@ -9,9 +9,10 @@
 
 Substituted values hold no separators, and the folder part holds no field that is known only after payment: so a name
 never leaves its folder, and the folder can be checked before any money is spent.
-Imports `templates`, `errors`, `tasks`, `models`, `output`.
+Imports `templates`, `errors`, `tasks`, `models`, `formats`, `output`.
 """
 
+import glob
 import os
 import stat
 import sys
@@ -21,6 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reve_cli.errors import ReveError
+from reve_cli.formats import EXTENSIONS
 from reve_cli.models import Identity
 from reve_cli.output import quote
 from reve_cli.tasks import Task
@@ -230,6 +232,25 @@ class Naming:
         """The path of a job's image, `number` counting the images of that job from 1."""
         filled = "".join(text + (self._value(values, name) or "" if name else "") for text, name in self._parts)
         return filled if number == 1 else numbered(filled, number)
+
+    def has_all(self, task: Task, images: int) -> bool:
+        """Whether all `images` of `task`'s job are on disk already, as far as names tell: the job's id is in them."""
+        if not images or self.to_stdout or self.device or not any(name == "job" for _, name in self._parts):
+            return False
+        values = Values.of(task)
+        return all(
+            any(self._stands(replace(values, ext=extension), number) for extension in EXTENSIONS)
+            for number in range(1, images + 1)
+        )
+
+    def _stands(self, values: Values, number: int) -> bool:
+        """Whether there is a file with the name of a job's image, whatever is in the fields that are not known."""
+        pattern = ""
+        for text, name in self._parts:
+            value = self._value(values, name) if name else ""
+            pattern += glob.escape(text) + ("*" if value is None else glob.escape(value))
+        found = glob.iglob(pattern if number == 1 else numbered(pattern, number))
+        return any(os.path.isfile(path) for path in found)
 
     def as_option(self, values: Values) -> str:
         """An `--out` that means the same for this job alone: what is known by now is filled in."""

@@ -6,11 +6,11 @@ completed: `--help` loads little else.
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpec
 
 import typer
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, WEBHOOK_EVENTS
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
 from reve_cli.states import CLOSED, OPEN
 
@@ -53,6 +53,11 @@ def _words_of_help(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]
     from reve_cli.manual import next_words
 
     return next_words(ctx.find_root().command, ctx.params.get("words") or (), incomplete)
+
+
+def _among_statuses(incomplete: str) -> list[str]:
+    """Completes a job's status, in the case in which it is typed."""
+    return _among([status.lower() if incomplete.islower() else status for status in JOB_STATUSES])(incomplete)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.", rich_help_panel=_COMMON)]
@@ -250,6 +255,61 @@ Name = Annotated[
 HelpWords = Annotated[
     list[str] | None,
     typer.Argument(metavar="TOPIC|COMMAND...", help="What to tell about.", autocompletion=_words_of_help),
+]
+
+ModelName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]", help="Its name (default: the one in use).", autocompletion=_among((DEFAULT_MODEL,))
+    ),
+]
+Statuses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        help=f"{', '.join(JOB_STATUSES)}, in any case; repeatable.",
+        autocompletion=_among_statuses,
+        rich_help_panel=_WHICH,
+    ),
+]
+OfModel = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Only of this model.", rich_help_panel=_WHICH)
+]
+OfScope = Annotated[
+    Literal["user", "team"] | None,
+    typer.Option(
+        "--scope", metavar="user|team", help="Your own (default), or for admins the team's.", rich_help_panel=_WHICH
+    ),
+]
+OfJob = Annotated[
+    str | None, typer.Option("--job", metavar="JOB", help="Only the job with this id.", rich_help_panel=_WHICH)
+]
+CreatedSince = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help=f"Created then or later: {_WHEN}.", rich_help_panel=_WHICH),
+]
+CreatedUntil = Annotated[
+    str | None,
+    typer.Option(
+        "--until", metavar="WHEN", help="Created before then; a date is that whole day.", rich_help_panel=_WHICH
+    ),
+]
+JobLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=0,
+        help="The newest N, 0 for all (default 50; with --json or --download all).",
+        rich_help_panel=_WHICH,
+    ),
+]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download", help="Save the images of jobs that are COMPLETED and not expired.", rich_help_panel=_OUTPUT
+    ),
 ]
 
 _COMMON_OPTIONS = {

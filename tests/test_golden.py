@@ -66,6 +66,12 @@ def test_json_documents(reve: Reve, simulate: Callable[..., Sandbox], golden: Go
     simulate(faults=parse_faults("submit:drop-after"))
     runs["unsettled"] = reve("generate", "fox", "--json", "--out", "x.png")
     runs["resume, dry run"] = reve("resume", "--dry-run", "--json")
+    simulate()
+    reve("generate", "fox", "--no-wait")
+    runs["jobs"] = reve("jobs", "--json")
+    runs["account"] = reve("account", "--json")
+    runs["model"] = reve("model", "--json")
+    runs["model that is not offered"] = reve("model", "reve-2", "--json")
     runs["history"] = reve("history", "--json", "--state", "saved", "--search", "fox.png")
     text = "".join(
         f"## {name}: {run.code}\n{json.dumps(run.document, indent=2, ensure_ascii=False)}\n"
