@@ -29,7 +29,7 @@ def jobs(
         reve jobs --since 24h
         reve jobs --status failed --limit 0
         reve jobs --json | jq -s 'map(.creditCost) | add'
-        reve jobs --since 7d --download --out all/
+        reve jobs --since 7d --download
     """
     from reve_cli.listing import Query, save, show
 
