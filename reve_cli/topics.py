@@ -64,6 +64,8 @@ VARIABLES = {
     "REVE_SANDBOX": "1: simulate the API on this machine, as --sandbox does",
     "REVE_SANDBOX_SECONDS": "how long a simulated job takes (default 2)",
     "REVE_SANDBOX_FAULTS": "what the sandbox does wrong: reve help faults",
+    "XDG_CONFIG_HOME": "on Linux: the folder of all settings, instead of ~/.config",
+    "XDG_STATE_HOME": "on Linux: the folder of all states, instead of ~/.local/state",
     "NO_COLOR": "anything: no colors",
     "HTTPS_PROXY": "the proxy, for the API and for images",
     "NO_PROXY": "hosts that are reached without it",

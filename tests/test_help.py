@@ -72,8 +72,11 @@ def test_every_variable_is_told(reve: Reve) -> None:
         assert f" {name} " in text
 
 
+_OF_THE_SYSTEM = ("TERM", "SHELL", "ZDOTDIR", "XDG_DATA_HOME")
+
+
 def test_every_variable_of_the_program_is_in_a_list() -> None:
-    known = {*topics.VARIABLES, *(setting.variable for setting in SETTINGS.values()), "TERM"}
+    known = {*topics.VARIABLES, *(setting.variable for setting in SETTINGS.values()), *_OF_THE_SYSTEM}
     for path in Path(reve_cli.__file__).parent.rglob("*.py"):
         source = path.read_text()
         asked = set(re.findall(r"environ(?:\.get\(|\[)\s*\"([A-Z]\w+)\"", source))
