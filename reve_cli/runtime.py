@@ -63,7 +63,8 @@ class Runtime:
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.to_finish: list[str] = []
         """Commands that finish what this run has left unfinished."""
-        self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
+        self.api_key_file = api_key_file
+        self._debug, self._timeout = debug, timeout
         self._resources = contextlib.ExitStack()
         self.output.color = self.settings.color
         self.deadline = Deadline(process.clock, self.settings.timeout)
@@ -91,7 +92,7 @@ class Runtime:
     @property
     def flags(self) -> list[str]:
         """The common flags that a command which goes on with this one's jobs needs as well."""
-        key_file = [f"--api-key-file={os.path.abspath(self._api_key_file)}"] if self._api_key_file else []
+        key_file = [f"--api-key-file={os.path.abspath(self.api_key_file)}"] if self.api_key_file else []
         return ["--sandbox"] if self.sandbox else key_file
 
     @cached_property
@@ -106,7 +107,7 @@ class Runtime:
         """The real API's key. Raises `ReveError` where there is none."""
         from reve_cli.credentials import find_key
 
-        return find_key(self._api_key_file, self.process.environ, self.settings, self.output.warn)
+        return find_key(self.api_key_file, self.process.environ, self.settings, self.output.warn, self.ask)
 
     def api_of(self, base_url: str, key: str) -> "Api":
         """The API at `base_url`, asked with `key`."""
