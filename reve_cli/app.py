@@ -1,5 +1,6 @@
 """The Typer app, and the one place where an error becomes an exit code. Imports everything, the slow parts late."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -7,11 +8,14 @@ from typing import Annotated
 import typer
 
 from reve_cli import __version__, completion
-from reve_cli.commands import download, generate, history, resume, sandbox, status, wait
+from reve_cli.commands import auth, download, generate, history, resume, sandbox, status, wait
+from reve_cli.contract import KEY_PREFIX
 from reve_cli.errors import ReveError, worst
 from reve_cli.output import Output, forget_stdout
 from reve_cli.process import Process
 from reve_cli.signals import die, die_by_broken_pipe
+
+_KEY = re.compile(KEY_PREFIX + r"[^\s'\"()]{4,}")
 
 app = typer.Typer(
     add_completion=False,
@@ -25,6 +29,7 @@ app.command()(wait.wait)
 app.command()(download.download)
 app.command()(resume.resume)
 app.add_typer(history.app, name="history")
+app.add_typer(auth.app, name="auth")
 app.add_typer(sandbox.app, name="sandbox")
 
 
@@ -65,10 +70,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
         error = caught
     except typer.TyperException as caught:
         context = getattr(caught, "ctx", None)
-        is_prompt = "extra argument" in str(caught) and context is not None and context.info_name == "generate"
-        quoted = " (a prompt of several words is quoted)" if is_prompt else ""
-        hint = f"{context.command_path if context else 'reve'} --help{quoted}"
-        error = ReveError("usage", caught.format_message().replace("\n", " "), hint=hint)
+        error = _usage_error(caught.format_message().replace("\n", " "), context)
     except typer.Abort:
         error = ReveError("interrupted", "interrupted")
     except SystemExit:  # Typer's answer to a closed pipe
@@ -87,6 +89,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()
     if error is not None:
+        error = _without_keys(error)
         output.fail(error)
         if output.json:
             from reve_cli.config import truthy
@@ -103,6 +106,26 @@ def run(arguments: Sequence[str], process: Process) -> int:
     if output.reader_left:
         die_by_broken_pipe()
     return code
+
+
+def _usage_error(message: str, context: typer.Context | None) -> ReveError:
+    """What Typer says of a command line, as an error of ours."""
+    path, quoted = context.command_path if context else "reve", ""
+    if "extra argument" in message and context is not None:
+        if not any(parameter.param_type_name == "argument" for parameter in context.command.params):
+            message = f"{path} takes no arguments"
+        if context.info_name == "generate":
+            quoted = " (a prompt of several words is quoted)"
+    return ReveError("usage", message, hint=f"{path} --help{quoted}")
+
+
+def _without_keys(error: ReveError) -> ReveError:
+    """Errors of usage repeat the command line: not so a key that stood there by mistake."""
+    message = _KEY.sub(f"{KEY_PREFIX}[hidden]", error.message) if error.exit_code in (2, 3) else error.message
+    if message == error.message:
+        return error
+    hint = "a key on a command line can be seen by other users, and stays in the shell's history: replace it"
+    return error.with_(message=message, hint=hint)
 
 
 def _options(arguments: Sequence[str]) -> Sequence[str]:

@@ -14,7 +14,7 @@ LAYERS = (
     {"app"},
     {"completion", "commands"},
     {"options"},
-    {"runs"},
+    {"runs", "login"},
     {"runtime"},
     {"history", "inputs", "report", "takeup"},
     {"jobs", "recovery"},

@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
+from reve_cli import options
 from reve_cli.process import Process
 
-app = typer.Typer(help="The API, simulated on this machine: no key, no account, no charge.")
+app = typer.Typer(
+    help="The API, simulated on this machine: no key, no account, no charge.",
+    callback=options.show_help,
+    invoke_without_command=True,
+)
 
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Listen here; 0 is any free port.")]
 
