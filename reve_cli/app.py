@@ -121,11 +121,10 @@ def _usage_error(message: str, context: typer.Context | None) -> ReveError:
 
 def _without_keys(error: ReveError) -> ReveError:
     """Errors of usage repeat the command line: not so a key that stood there by mistake."""
-    message = _KEY.sub(f"{KEY_PREFIX}[hidden]", error.message) if error.exit_code in (2, 3) else error.message
-    if message == error.message:
+    if error.code not in ("usage", "no_key") or not _KEY.search(error.message):
         return error
     hint = "a key on a command line can be seen by other users, and stays in the shell's history: replace it"
-    return error.with_(message=message, hint=hint)
+    return error.with_(message=_KEY.sub(f"{KEY_PREFIX}[hidden]", error.message), hint=hint)
 
 
 def _options(arguments: Sequence[str]) -> Sequence[str]:

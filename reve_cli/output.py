@@ -4,6 +4,7 @@ Data goes to stdout, everything else to stderr. With `--json`, every line on std
 user or the server is never parsed as markup, and no control character of it reaches a terminal. Imports `errors`.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -168,16 +169,19 @@ class Output:
         terminal = sys.stdin.fileno()
         before, unseen = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
         unseen[3] = unseen[3] & ~termios.ECHO | termios.ECHONL
-        unseen[6][termios.VSUSP] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])  # some shells would show it
+        unseen[6][termios.VSUSP] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])  # some shells would keep it so
 
         def show_again() -> None:
-            termios.tcflush(terminal, termios.TCIFLUSH)  # a shell would show what is typed and not yet read
-            termios.tcsetattr(terminal, termios.TCSANOW, before)
+            with contextlib.suppress(termios.error):  # the window was closed
+                termios.tcflush(terminal, termios.TCIFLUSH)  # a shell would show what is typed and not yet read
+                termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+        def hide(*_: object) -> None:
+            termios.tcsetattr(terminal, termios.TCSANOW, unseen)
 
         typed = b""
         with signals.cleaning(show_again):
-            hide = lambda *_: termios.tcsetattr(terminal, termios.TCSANOW, unseen)  # noqa: E731
-            continued = signal.signal(signal.SIGCONT, hide)  # a shell has shown things meanwhile
+            continued = signal.signal(signal.SIGCONT, hide)  # a shell may have set the terminal meanwhile
             try:
                 termios.tcsetattr(terminal, termios.TCSAFLUSH, unseen)
                 self._say(prompt, end="")

@@ -19,13 +19,14 @@ from tests.conftest import KEY, Result, Reve
 from tests.keychains import MadeUpKeychain, forget_keyring
 from tests.mounts import mounted
 from tests.servers import Asked, Origin, Reply
-from tests.terminal import Terminal, eventually
+from tests.terminal import PATIENCE, Terminal, eventually
 
 OLD = "afk_old_fedcba9876543210"
 OTHER = "sk-another-service-0123456789"
 on_posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals or signals")
 SIGNALS = [SIGINT, SIGTERM]
 if sys.platform != "win32":
+    import termios
     from signal import SIGCONT, SIGHUP, SIGSTOP
 
     SIGNALS.append(SIGHUP)
@@ -508,6 +509,19 @@ def test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was(prompt: Terminal, 
 
 
 @on_posix
+def test_a_window_that_is_closed_at_the_prompt_is_death_by_the_signal(
+    reve: Reve, live: Sandbox, tmp_path: Path
+) -> None:
+    said, prompt = tmp_path / "err", f"API key for {live.url}: "
+    environ = {name: value for name, value in reve.environ.items() if name != "APIFRAME_API_KEY"}
+    with said.open("wb") as err, Terminal(reve.command("auth", "login"), env=environ, stderr=err) as terminal:
+        eventually(lambda: said.read_text() == prompt, "the prompt")
+        terminal.hang_up()
+        assert terminal.process.wait(PATIENCE) == -SIGHUP
+    assert said.read_text() == prompt
+
+
+@on_posix
 def test_after_a_pause_the_key_is_still_not_shown(prompt: Terminal) -> None:
     """A shell that stops its job makes the terminal its own, and gives it back as it pleases."""
     prompt.process.send_signal(SIGSTOP)
@@ -521,8 +535,10 @@ def test_after_a_pause_the_key_is_still_not_shown(prompt: Terminal) -> None:
 
 
 @on_posix
-def test_ctrl_z_does_not_leave_a_shell_that_shows_nothing(prompt: Terminal) -> None:
-    prompt.type(b"\x1a" + b"\x15" + KEY.encode() + b"\r")
+def test_ctrl_z_cannot_leave_a_shell_with_a_terminal_that_shows_nothing(prompt: Terminal) -> None:
+    assert prompt.before[6][termios.VSUSP] == b"\x1a"  # type: ignore[attr-defined]
+    assert prompt.modes[6][termios.VSUSP] == bytes([os.fpathconf(0, "PC_VDISABLE") & 255])
+    prompt.type(KEY.encode() + b"\r")
     assert prompt.wait() == 0
 
 
