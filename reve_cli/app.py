@@ -9,6 +9,7 @@ import typer
 from reve_cli import __version__, completion
 from reve_cli.commands import (
     account,
+    auth,
     doctor,
     download,
     generate,
@@ -27,9 +28,10 @@ from reve_cli.output import Output, forget_stdout
 from reve_cli.process import Process
 from reve_cli.signals import die, die_by_broken_pipe
 from reve_cli.topics import TOPICS
-from reve_cli.usage import usage_error
+from reve_cli.usage import usage_error, without_keys
 
 _MAKE, _LOOK, _SET_UP = "Make images", "Look", "Set up and learn"
+
 
 app = typer.Typer(
     add_completion=False,
@@ -47,6 +49,7 @@ app.add_typer(history.app, name="history", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_LOOK)(jobs.jobs)
 app.command(rich_help_panel=_LOOK)(account.account)
 app.command(rich_help_panel=_LOOK)(model.model)
+app.add_typer(auth.app, name="auth", rich_help_panel=_SET_UP)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_SET_UP)
 app.command(rich_help_panel=_SET_UP)(doctor.doctor)
 app.command("help", rich_help_panel=_SET_UP)(help.help_)
@@ -112,6 +115,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()
     if error is not None:
+        error = without_keys(error)
         output.fail(error)
         if output.json:
             from reve_cli.config import truthy

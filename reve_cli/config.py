@@ -87,7 +87,7 @@ def read_config() -> dict[str, Any]:
     """What the user's config file says; empty where there is none."""
     path = config_file()
     try:
-        return {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+        return {} if path is None else tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -97,7 +97,7 @@ def http_date(text: str) -> float | None:
 
 _REFUSALS: dict[int, ErrorCode] = {401: "invalid_key", 403: "forbidden", 402: "insufficient_credits", 404: "not_found"}
 _HINTS: dict[ErrorCode, str] = {
-    "invalid_key": "check the key: it is read from --api-key-file, APIFRAME_API_KEY or the config file",
+    "invalid_key": "check the key: reve auth status tells where it comes from",
     "forbidden": "the key is inactive or lacks a permission: see the Apiframe console",
     "gateway": "this came from something in front of the API: check the base URL, the proxy and the network",
 }

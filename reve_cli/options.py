@@ -312,6 +312,8 @@ Download = Annotated[
     ),
 ]
 
+WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from stdin.")]
+
 _COMMON_OPTIONS = {
     "json": Json,
     "quiet": Quiet,
@@ -374,3 +376,10 @@ def _refuse_options(ctx: typer.Context) -> None:
         if source is not None and source.name == "COMMANDLINE":
             message = f"{parameter.opts[0]} stands before {ctx.invoked_subcommand}, whose own options stand after it"
             raise ReveError("usage", message, hint=f"{ctx.command_path} {ctx.invoked_subcommand} --help")
+
+
+def show_help(ctx: typer.Context) -> None:
+    """What a group does without a subcommand."""
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit

@@ -4,6 +4,7 @@ Data goes to stdout, everything else to stderr. With `--json`, every line on std
 user or the server is never parsed as markup, and no control character of it reaches a terminal. Imports `errors`.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from reve_cli.settings import Color
+    from reve_cli.signals import Signals
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls, line separators, bidirectional controls, and halves of characters."""
@@ -168,14 +170,62 @@ class Output:
         if error.hint:
             self._say(error.hint if error.exit_code == 75 else f"hint: {error.hint}")
 
-    def _say(self, text: str, style: str = "") -> None:
+    def secret(self, prompt: str, signals: "Signals") -> str:
+        """The line that is typed at standard input's terminal, which does not show it. Empty at the end of input.
+
+        Whatever ends this, a signal too, the terminal is then as it was. Raises `ReveError` (code `timed_out`) where
+        nothing is typed until `gave_up` says so.
+        """
+        if sys.platform == "win32":
+            import getpass
+
+            return getpass.getpass(safe(prompt))
+        import signal
+        import termios
+
+        terminal = sys.stdin.fileno()
+        before, unseen = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
+        unseen[3] = unseen[3] & ~termios.ECHO | termios.ECHONL
+        unseen[6][termios.VSUSP] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])  # some shells would keep it so
+
+        def show_again() -> None:
+            with contextlib.suppress(termios.error):  # the window was closed
+                termios.tcflush(terminal, termios.TCIFLUSH)  # a shell would show what is typed and not yet read
+                termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+        def hide(*_: object) -> None:
+            termios.tcsetattr(terminal, termios.TCSANOW, unseen)
+
+        typed = b""
+        with signals.cleaning(show_again):
+            continued = signal.signal(signal.SIGCONT, hide)  # a shell may have set the terminal meanwhile
+            try:
+                termios.tcsetattr(terminal, termios.TCSAFLUSH, unseen)
+                self._say(prompt, end="")
+                while not typed.endswith(b"\n"):
+                    if select.select([terminal], [], [], _MOMENT)[0]:
+                        part = os.read(terminal, _PART)
+                        if not part:
+                            break
+                        typed += part
+                    elif self.gave_up():
+                        break
+            finally:
+                signal.signal(signal.SIGCONT, continued)
+        if not typed.endswith(b"\n"):
+            self._say("")  # nobody has ended the line of the prompt
+        if not typed and self.gave_up():
+            raise ReveError("timed_out", "nothing was typed within the time limit")
+        return typed.decode(errors="replace")
+
+    def _say(self, text: str, style: str = "", end: str = "\n") -> None:
         if sys.stderr is None:
             return
         try:
             if self._live is not None or (style and (self.is_live or self.color == "always")):
                 self._terminal().print(safe(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
             else:
-                line = f"{safe(text)}\n".encode(sys.stderr.encoding, "backslashreplace")
+                line = f"{safe(text)}{end}".encode(sys.stderr.encoding, "backslashreplace")
                 _write_all(sys.stderr, line, self.gave_up)
         except OSError:
             pass  # nobody to tell
@@ -237,6 +287,10 @@ class Output:
     @property
     def _no_color(self) -> bool:
         return self.color == "never" or (self.color == "auto" and bool(self._environ.get("NO_COLOR")))
+
+
+def stdin_is_terminal() -> bool:
+    return _is_terminal(sys.stdin)
 
 
 def stdout_is_terminal() -> bool:

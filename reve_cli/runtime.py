@@ -67,8 +67,9 @@ class Runtime:
         """Commands that finish what this run has left unfinished."""
         self.debugging = self.debug if debug else None
         """Where debug lines go from any thread, if they are wanted."""
-        self._api_key_file, self._timeout = api_key_file, timeout
-        self._lenient = lenient
+        self.api_key_file = api_key_file
+        self._timeout, self._lenient = timeout, lenient
+        self._thread = threading.local()
         self._resources = contextlib.ExitStack()
         self.output.color = self.settings.color
         self.deadline = Deadline(process.clock, self.settings.timeout)
@@ -97,7 +98,7 @@ class Runtime:
     @property
     def flags(self) -> list[str]:
         """The common flags that a command which goes on with this one's jobs needs as well."""
-        key_file = [f"--api-key-file={os.path.abspath(self._api_key_file)}"] if self._api_key_file else []
+        key_file = [f"--api-key-file={os.path.abspath(self.api_key_file)}"] if self.api_key_file else []
         return ["--sandbox"] if self.sandbox else key_file
 
     @cached_property
@@ -116,7 +117,7 @@ class Runtime:
         """The same, with what is wrong about its file told to `warn`."""
         from reve_cli.credentials import find_key
 
-        return find_key(self._api_key_file, self.process.environ, self.settings, warn)
+        return find_key(self.api_key_file, self.process.environ, self.settings, warn, self.ask)
 
     def api_of(self, base_url: str, key: str, limits: Limits | None = None) -> "Api":
         """The API at `base_url`, asked with `key`, and with another patience than the run's where `limits` say so."""
@@ -142,19 +143,23 @@ class Runtime:
 
         deadline: a time limit of its own. Raises what `question` raises, and `ReveError` (code `timed_out`).
         """
+        if getattr(self._thread, "asks", False):  # in such a thread already
+            return question()
         deadline = deadline or self.deadline
         answers: list[T] = []
         problems: list[BaseException] = []
+        finished: list[bool] = []
 
         def work() -> None:
+            self._thread.asks = True
             try:
                 answers.append(question())
             except BaseException as error:
                 problems.append(error)
-            self.inbox.put(lambda: None)
+            self.inbox.put(lambda: finished.append(True))  # after all that was said meanwhile
 
         threading.Thread(target=work, daemon=True).start()
-        while not (answers or problems):
+        while not finished:
             patience = max(deadline.left, 0.0) + self.process.limits.grace
             then = self.process.clock.receive(self.inbox, patience, idle=False)
             if then is None:

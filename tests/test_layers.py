@@ -14,7 +14,7 @@ LAYERS = (
     {"app"},
     {"completion", "commands", "usage"},
     {"options"},
-    {"doctor", "listing", "manual", "overview", "recent", "runs"},
+    {"doctor", "listing", "login", "manual", "overview", "recent", "runs"},
     {"probes", "runtime"},
     {"checks", "history", "inputs", "report", "takeup"},
     {"jobs", "recovery"},
