@@ -87,6 +87,10 @@ def run(arguments: Sequence[str], process: Process) -> int:
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()
     if error is not None:
+        if process.output is None:
+            from reve_cli.config import resolve
+
+            output.color = resolve(process.environ)[0]["color"].value
         output.fail(error)
         if output.json:
             from reve_cli.config import truthy
