@@ -56,7 +56,9 @@ class Runtime:
         sandbox: bool,
         api_key_file: str | None,
         timeout: str | None,
+        mends_settings: bool = False,
     ) -> None:
+        """mends_settings: what is wrong with them does not stop this command, and counts for nothing."""
         self.process = process
         self.output = process.output = Output(process.environ, json=json, quiet=quiet)
         self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
@@ -64,8 +66,9 @@ class Runtime:
         self.to_finish: list[str] = []
         """Commands that finish what this run has left unfinished."""
         self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
+        self._mends_settings = mends_settings
         self._resources = contextlib.ExitStack()
-        self.output.color = self.settings.color
+        self.output.color = self.configured[0]["color"].value
         self.deadline = Deadline(process.clock, self.settings.timeout)
         self.output.gave_up = lambda: bool(process.stop) or self.deadline.passed
 
@@ -77,9 +80,18 @@ class Runtime:
         self._resources.close()
 
     @cached_property
+    def configured(self) -> tuple[dict[str, config.Value], list[ReveError]]:
+        """Each setting with its source, and all that is wrong."""
+        return config.resolve(self.process.environ)
+
+    @cached_property
     def settings(self) -> Settings:
-        """Settings with the common flags laid over them."""
-        settings = config.load(self.process.environ)
+        """Settings with the common flags laid over them. A project file that is refused counts for nothing here."""
+        values, problems = self.configured
+        own = [problem for problem in problems if not isinstance(problem, config.BadProjectFile)]
+        if own and not self._mends_settings:
+            raise own[0]
+        settings = config.settings_of(values)
         if self._timeout is not None:
             try:
                 settings = replace(settings, timeout=seconds(self._timeout))
@@ -87,6 +99,20 @@ class Runtime:
                 message = f"--timeout {self._timeout!r} is not a number of seconds up to 86400"
                 raise ReveError("usage", message) from None
         return settings
+
+    @property
+    def defaults(self) -> Settings:
+        """The settings for what is made and saved. Raises `ReveError` where the project file is refused.
+
+        Only these depend on it, but for the time limit: a folder that was cloned keeps nobody from his paid images.
+        """
+        for problem in self._project_problems:
+            raise problem
+        return self.settings
+
+    @property
+    def _project_problems(self) -> list[ReveError]:
+        return [problem for problem in self.configured[1] if isinstance(problem, config.BadProjectFile)]
 
     @property
     def flags(self) -> list[str]:
@@ -97,6 +123,8 @@ class Runtime:
     @cached_property
     def api(self) -> "Api":
         """The API, real or simulated. Raises `ReveError` where there is no key."""
+        for problem in self._project_problems:
+            self.output.warn(f"{problem.message}; it counts for nothing here")
         if self.sandbox:
             return self.api_of(*self._start_sandbox())
         return self.api_of(self.settings.base_url, self.key.text)
@@ -210,7 +238,7 @@ class Runtime:
         from datetime import UTC, datetime
 
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
-        settings = self.settings
+        settings = self.defaults
         naming = Naming(
             out, settings.output_folder, jobs=len(tasks), force=force, date=date, default=settings.name_template
         )
