@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reve_cli import __version__, completion
-from reve_cli.commands import download, generate, history, resume, sandbox, status, wait
+from reve_cli.commands import config, download, generate, history, resume, sandbox, status, wait
 from reve_cli.errors import ReveError, worst
 from reve_cli.output import Output, forget_stdout
 from reve_cli.process import Process
@@ -25,6 +25,7 @@ app.command()(wait.wait)
 app.command()(download.download)
 app.command()(resume.resume)
 app.add_typer(history.app, name="history")
+app.add_typer(config.app, name="config")
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -133,6 +133,30 @@ Limit = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.")]
 
+
+def _setting_names(incomplete: str) -> list[tuple[str, str]]:
+    from reve_cli.settings import SETTINGS
+
+    return [(name, setting.about) for name, setting in SETTINGS.items() if name.startswith(incomplete)]
+
+
+def _setting_words(ctx: typer.Context, incomplete: str) -> list[str]:
+    from reve_cli.settings import SETTINGS
+
+    setting = SETTINGS.get(ctx.params.get("name") or "")
+    return [word for word in setting.words if word.startswith(incomplete)] if setting else []
+
+
+SettingName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A setting, as reve config list shows.", autocompletion=_setting_names)
+]
+SettingValue = Annotated[
+    str,
+    typer.Argument(
+        metavar="VALUE", help="Its value; one that begins with - goes after --.", autocompletion=_setting_words
+    ),
+]
+
 _COMMON_OPTIONS = {
     "json": Json,
     "quiet": Quiet,

@@ -16,7 +16,7 @@ LAYERS = (
     {"options"},
     {"runs"},
     {"runtime"},
-    {"history", "inputs", "report", "takeup"},
+    {"configuring", "history", "inputs", "report", "takeup"},
     {"jobs", "recovery"},
     {"saving", "polling", "ledger"},
     {"api", "download", "schedule", "journal", "spending"},
