@@ -41,14 +41,6 @@ class BadProjectFile(ReveError):
         super().__init__("config", message, hint=hint)
 
 
-def load(environ: Mapping[str, str]) -> Settings:
-    """The settings from everywhere but flags. Raises `ReveError` (code `config`) naming the source of a bad value."""
-    values, problems = resolve(environ)
-    if problems:
-        raise problems[0]
-    return settings_of(values)
-
-
 def settings_of(values: Mapping[str, Value]) -> Settings:
     return Settings(**{name: value.value for name, value in values.items()})
 

@@ -39,7 +39,7 @@ def _edited() -> Iterator[tuple[Path, Any]]:
         raise ReveError("config", "there is no home folder to keep settings in; use environment variables")
     try:
         target = Path(os.path.realpath(path))  # the file of somebody who links it from elsewhere stays a link
-        document = tomlkit.parse(target.read_bytes().decode("utf-8-sig")) if target.exists() else tomlkit.document()
+        document = tomlkit.parse(target.read_text(encoding="utf-8")) if target.exists() else tomlkit.document()
         before = tomlkit.dumps(document)
         yield path, document
         if tomlkit.dumps(document) != before:

@@ -48,6 +48,7 @@ def change(run: Runtime, name: str, text: str) -> int:
         value = SETTINGS[name].read(text)
     except ValueError as error:
         raise ReveError("usage", f"{name} {error}") from None
+    config.read_config()  # a file with a mistake in it is the user's to mend, and stays as it is
     path = put({name: text.strip() if isinstance(value, str) else _plain(value)})
     run.output.note(f"{name} is set in {path}")
     return _say_what_counts(run, name)
@@ -113,7 +114,7 @@ def _must_be_known(name: str, action: str) -> None:
 
 def _say_what_counts(run: Runtime, name: str) -> int:
     """After a change: warn where something else beats the user's file."""
-    del run.configured  # as it was before
+    del run.configured  # it is read anew
     value = run.configured[0].get(name)
     if value and value.source in ("environment", "project"):
         run.output.warn(f"{value.where} beats it here: {as_text(value.value)}")

@@ -180,11 +180,11 @@ def local_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable
 
 def mending_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
     """The same for what must work while settings are wrong, as it shows or mends them."""
-    return _with_runtime(command, _LOCAL_OPTIONS, mends_settings=True)
+    return _with_runtime(command, _LOCAL_OPTIONS, lenient=True)
 
 
 def _with_runtime(
-    command: "Callable[Concatenate[Runtime, P], int]", options: dict[str, Any], *, mends_settings: bool = False
+    command: "Callable[Concatenate[Runtime, P], int]", options: dict[str, Any], *, lenient: bool = False
 ) -> Callable[..., int]:
     def with_runtime(ctx: typer.Context, **arguments: Any) -> int:
         from reve_cli.runtime import Runtime
@@ -193,7 +193,7 @@ def _with_runtime(
             _refuse_options(ctx)
             return 0
         common = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
-        with Runtime(ctx.obj, **common, mends_settings=mends_settings) as run:
+        with Runtime(ctx.obj, **common, lenient=lenient) as run:
             return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)

@@ -56,9 +56,9 @@ class Runtime:
         sandbox: bool,
         api_key_file: str | None,
         timeout: str | None,
-        mends_settings: bool = False,
+        lenient: bool = False,
     ) -> None:
-        """mends_settings: what is wrong with them does not stop this command, and counts for nothing."""
+        """`lenient`: settings that are wrong count for nothing, and are no error."""
         self.process = process
         self.output = process.output = Output(process.environ, json=json, quiet=quiet)
         self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
@@ -66,7 +66,7 @@ class Runtime:
         self.to_finish: list[str] = []
         """Commands that finish what this run has left unfinished."""
         self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
-        self._mends_settings = mends_settings
+        self._lenient = lenient
         self._resources = contextlib.ExitStack()
         self.output.color = self.configured[0]["color"].value
         self.deadline = Deadline(process.clock, self.settings.timeout)
@@ -89,7 +89,7 @@ class Runtime:
         """Settings with the common flags laid over them. A project file that is refused counts for nothing here."""
         values, problems = self.configured
         own = [problem for problem in problems if not isinstance(problem, config.BadProjectFile)]
-        if own and not self._mends_settings:
+        if own and not self._lenient:
             raise own[0]
         settings = config.settings_of(values)
         if self._timeout is not None:
