@@ -192,7 +192,8 @@ TEMPLATES = [
 ]  # fmt: skip
 FOLDERS = [
     "..", "../x", "../work-2", "/", "/tmp", "~", "~/", "~/x", "~root", "~nobody/x", "a/../..", "./..", "link", "link/x",
-    "images/link", "C:\\\\Windows", "C:x", "c:/x", "\\\\\\\\server\\\\share", "//server/share", "..\\\\..", "a\\\\b",
+    "images/link", "hop/../out",
+    "C:\\\\Windows", "C:x", "c:/x", "\\\\\\\\server\\\\share", "//server/share", "..\\\\..", "a\\\\b",
     "\\u0000", "a\\u0000b", "a\\nb", "\\u001b[31m", "\\u009b31m", "\\u202e", "-x", "--", "", " ", "\\u007f",
 ]  # fmt: skip
 OTHERS = [
@@ -227,6 +228,9 @@ def test_what_it_says_cannot_lead_astray(
     if os.name != "nt":
         (project.parent / "link").symlink_to(elsewhere)
         (project.parent / "images" / "link").symlink_to(elsewhere)
+        (project.parent / "images" / "deep").mkdir()
+        (project.parent / "hop").symlink_to("images/deep")  # hop/../out is images/out, and looks like out
+        (project.parent / "out").symlink_to(elsewhere)
     project.write_bytes(text.encode())
     refused(reve, sandbox, tmp_path, project)
 
@@ -342,6 +346,7 @@ def test_what_is_no_plain_small_file_is_refused_at_once(
     make(project, tmp_path)
     said = refused(reve.child, live, tmp_path, project)
     assert KEY[4:] not in said
+    assert ("is a link" in said) == project.is_symlink()
 
 
 @ROOT
