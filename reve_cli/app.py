@@ -10,6 +10,7 @@ from reve_cli import __version__, completion
 from reve_cli.commands import (
     account,
     auth,
+    config,
     doctor,
     download,
     generate,
@@ -50,6 +51,7 @@ app.command(rich_help_panel=_LOOK)(jobs.jobs)
 app.command(rich_help_panel=_LOOK)(account.account)
 app.command(rich_help_panel=_LOOK)(model.model)
 app.add_typer(auth.app, name="auth", rich_help_panel=_SET_UP)
+app.add_typer(config.app, name="config", rich_help_panel=_SET_UP)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_SET_UP)
 app.command(rich_help_panel=_SET_UP)(doctor.doctor)
 app.command("help", rich_help_panel=_SET_UP)(help.help_)
@@ -116,6 +118,10 @@ def run(arguments: Sequence[str], process: Process) -> int:
     output.rest()
     if error is not None:
         error = without_keys(error)
+        if process.output is None:
+            from reve_cli.config import resolve
+
+            output.color = resolve(process.environ)[0]["color"].value
         output.fail(error)
         if output.json:
             from reve_cli.config import truthy

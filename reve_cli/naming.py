@@ -104,6 +104,7 @@ class Naming:
         self._since = time.time_ns()
         self._seen: dict[str, Identity | None] = {}
         self._allowed: dict[str, Identity] = {}
+        self._source = "name_template" if out is None or out.endswith(("/", os.sep)) else "--out"
         self._template = self._understand(out, folder, jobs, default)
         try:
             self._parts = parse(self._template)
@@ -121,7 +122,7 @@ class Naming:
             raise ReveError("usage", "--out is empty")
         if out is None:
             return os.path.join(escape(folder), default) if folder not in ("", ".") else default
-        if out.endswith(("/", os.sep)):
+        if self._source == "name_template":
             return out + default
         if self.to_stdout or self.device:
             return DEFAULT_NAME
@@ -141,10 +142,8 @@ class Naming:
             self._check(values)
             path = self.path(replace(values, job=values.job or f"job{values.index}", ext=_LIKELY_EXTENSION))
             if path in taken and not self._unknown(values) - {"job"}:
-                raise ReveError(
-                    "usage",
-                    "--out: several images would have one name; put {index} or {job} into it, or into name_template",
-                )
+                message = f"{self._source}: several images would have one name; put {{index}} or {{job}} into it"
+                raise ReveError("usage", message)
             taken.add(path)
 
     def _unknown(self, values: Values) -> set[str]:

@@ -1,24 +1,19 @@
-"""The options that commands share, each declared once, and how a command gets those that all have.
+"""The options and arguments of all commands, each declared once.
 
-Imports `contract`, `states`, `errors` and Typer; `runtime` when a command runs, `recent` and `manual` when a word is
-completed: `--help` loads little else.
+Imports `contract`, `states` and Typer; `recent`, `manual` and `settings` when a word is completed: `--help` loads
+little else.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
-from reve_cli.errors import ReveError
 from reve_cli.states import CLOSED, OPEN
 
 if TYPE_CHECKING:
     from reve_cli.recent import Wanted
-    from reve_cli.runtime import Runtime
-
-P = ParamSpec("P")
 
 _COMMON = "Every command"
 _IMAGE, _OUTPUT, _JOB, _MONEY, _WHICH = "Image", "Output", "Job", "Money", "Which"
@@ -314,72 +309,26 @@ Download = Annotated[
 
 WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from stdin.")]
 
-_COMMON_OPTIONS = {
-    "json": Json,
-    "quiet": Quiet,
-    "debug": Debug,
-    "sandbox": Sandbox,
-    "api_key_file": ApiKeyFile,
-    "timeout": Timeout,
-}
-_LOCAL_OPTIONS = {name: kind for name, kind in _COMMON_OPTIONS.items() if name not in ("api_key_file", "timeout")}
+
+def _setting_names(incomplete: str) -> list[tuple[str, str]]:
+    from reve_cli.settings import SETTINGS
+
+    return [(name, setting.about) for name, setting in SETTINGS.items() if name.startswith(incomplete)]
 
 
-def api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """Make a function of a `Runtime` and its own options a Typer command with the common options as well."""
-    return _with_runtime(command, _COMMON_OPTIONS)
+def _setting_words(ctx: typer.Context, incomplete: str) -> list[str]:
+    from reve_cli.settings import SETTINGS
+
+    setting = SETTINGS.get(ctx.params.get("name") or "")
+    return [word for word in setting.words if word.startswith(incomplete)] if setting else []
 
 
-def local_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """The same for what never asks the API. As a group's callback it is what the group does without a subcommand."""
-    return _with_runtime(command, _LOCAL_OPTIONS)
-
-
-def lenient_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """As `api_command`, for what is to run whatever is wrong with the settings."""
-    return _with_runtime(command, _COMMON_OPTIONS, lenient=True)
-
-
-def _with_runtime(
-    command: "Callable[Concatenate[Runtime, P], int]", options: dict[str, Any], *, lenient: bool = False
-) -> Callable[..., int]:
-    def with_runtime(ctx: typer.Context, **arguments: Any) -> int:
-        from reve_cli.runtime import Runtime
-
-        if ctx.invoked_subcommand is not None:
-            _refuse_options(ctx)
-            return 0
-        common = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
-        with Runtime(ctx.obj, **common, lenient=lenient) as run:
-            return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
-
-    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    own = list(inspect.signature(command).parameters.values())[1:]
-    common = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=kind,
-            default=None if name in ("api_key_file", "timeout") else False,
-        )
-        for name, kind in options.items()
-    ]
-    with_runtime.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]
-    with_runtime.__name__, with_runtime.__doc__ = command.__name__, command.__doc__
-    return with_runtime
-
-
-def _refuse_options(ctx: typer.Context) -> None:
-    """Refuse a group's options where one of its subcommands follows: they would be lost on it."""
-    for parameter in ctx.command.params:
-        source = ctx.get_parameter_source(parameter.name or "")
-        if source is not None and source.name == "COMMANDLINE":
-            message = f"{parameter.opts[0]} stands before {ctx.invoked_subcommand}, whose own options stand after it"
-            raise ReveError("usage", message, hint=f"{ctx.command_path} {ctx.invoked_subcommand} --help")
-
-
-def show_help(ctx: typer.Context) -> None:
-    """What a group does without a subcommand."""
-    if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
-        raise typer.Exit
+SettingName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A setting, as reve config list shows.", autocompletion=_setting_names)
+]
+SettingValue = Annotated[
+    str,
+    typer.Argument(
+        metavar="VALUE", help="Its value; one that begins with - goes after --.", autocompletion=_setting_words
+    ),
+]

@@ -13,7 +13,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from reve_cli.errors import ReveError
 
@@ -106,7 +106,7 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        console = Console(highlight=False, no_color=self._no_color)
+        console = Console(highlight=False, no_color=False, color_system=self._color_system)
         widths = [max(map(len, map(safe, column))) for column in zip(headers, *rows, strict=True)]
         if console.width < max(_TABLE_WIDTH, sum(widths[:-1]) + 3 * (len(widths) - 1) + 20):
             # a block for each row: a job id or a path that is folded cannot be copied
@@ -127,7 +127,7 @@ class Output:
         from rich.console import Console
         from rich.text import Text
 
-        console, line = Console(highlight=False, no_color=self._no_color), Text(text)
+        console, line = Console(highlight=False, no_color=False, color_system=self._color_system), Text(text)
         line.stylize(style, 0, len(text.split(" ")[0]))
         with console.capture() as capture:
             console.print(line, soft_wrap=True)
@@ -268,7 +268,12 @@ class Output:
 
             forced = True if self.color == "always" else None
             self._console = Console(
-                stderr=True, emoji=False, highlight=False, no_color=self._no_color, force_terminal=forced
+                stderr=True,
+                emoji=False,
+                highlight=False,
+                no_color=False,
+                color_system=self._color_system,
+                force_terminal=forced,
             )
         return self._console
 
@@ -281,12 +286,15 @@ class Output:
             "encoding": sys.stdout.encoding if sys.stdout else None,
             "term": self._environ.get("TERM"),
             "color": self.color,
-            "noColor": self._no_color,
+            "noColor": self._color_system is None,
         }
 
     @property
-    def _no_color(self) -> bool:
-        return self.color == "never" or (self.color == "auto" and bool(self._environ.get("NO_COLOR")))
+    def _color_system(self) -> Literal["auto", "standard"] | None:
+        """What rich may use: nothing at all, not even bold, where there are to be no colors."""
+        if self.color == "never" or (self.color == "auto" and self._environ.get("NO_COLOR")):
+            return None
+        return "standard" if self.color == "always" else "auto"
 
 
 def stdin_is_terminal() -> bool:

@@ -71,7 +71,7 @@ class Runtime:
         self._timeout, self._lenient = timeout, lenient
         self._thread = threading.local()
         self._resources = contextlib.ExitStack()
-        self.output.color = self.settings.color
+        self.output.color = self.configured[0]["color"].value
         self.deadline = Deadline(process.clock, self.settings.timeout)
         self.output.gave_up = lambda: bool(process.stop) or self.deadline.passed
 
@@ -83,10 +83,18 @@ class Runtime:
         self._resources.close()
 
     @cached_property
+    def configured(self) -> tuple[dict[str, config.Value], list[ReveError]]:
+        """Each setting with its source, and all that is wrong."""
+        return config.resolve(self.process.environ)
+
+    @cached_property
     def settings(self) -> Settings:
-        """Settings with the common flags laid over them."""
-        environ = self.process.environ
-        settings = config.settings_of(config.resolve(environ)[0]) if self._lenient else config.load(environ)
+        """Settings with the common flags laid over them. A project file that is refused counts for nothing here."""
+        values, problems = self.configured
+        own = [problem for problem in problems if not isinstance(problem, config.BadProjectFile)]
+        if own and not self._lenient:
+            raise own[0]
+        settings = config.settings_of(values)
         if self._timeout is not None:
             try:
                 settings = replace(settings, timeout=seconds(self._timeout))
@@ -94,6 +102,20 @@ class Runtime:
                 message = f"--timeout {self._timeout!r} is not a number of seconds up to 86400"
                 raise ReveError("usage", message) from None
         return settings
+
+    @property
+    def defaults(self) -> Settings:
+        """The settings for what is made and saved. Raises `ReveError` where the project file is refused.
+
+        Only these depend on it, but for the time limit: a folder that was cloned keeps nobody from his paid images.
+        """
+        for problem in self._project_problems:
+            raise problem
+        return self.settings
+
+    @property
+    def _project_problems(self) -> list[ReveError]:
+        return [problem for problem in self.configured[1] if isinstance(problem, config.BadProjectFile)]
 
     @property
     def flags(self) -> list[str]:
@@ -104,6 +126,8 @@ class Runtime:
     @cached_property
     def api(self) -> "Api":
         """The API, real or simulated. Raises `ReveError` where there is no key."""
+        for problem in self._project_problems:
+            self.output.warn(f"{problem.message}; it counts for nothing here")
         if self.sandbox:
             return self.api_of(*self._start_sandbox())
         return self.api_of(self.settings.base_url, self.key.text)
@@ -234,7 +258,7 @@ class Runtime:
         from datetime import UTC, datetime
 
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
-        settings = self.settings
+        settings = self.defaults
         naming = Naming(
             out, settings.output_folder, jobs=len(tasks), force=force, date=date, default=settings.name_template
         )

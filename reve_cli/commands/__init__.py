@@ -1,1 +1,1 @@
-"""One thin module for each command: parse, call, hand to output. Imports `runtime`, `options` and those below."""
+"""One thin module for each command: parse, call, hand to output. Imports `runtime`, `options`, `wiring` and those below."""

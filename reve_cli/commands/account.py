@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import wiring
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def account(run: "Runtime") -> int:
     """Show whose key it is, the plan, and the credits that are left.
 

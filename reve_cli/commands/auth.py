@@ -4,20 +4,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reve_cli import options
+from reve_cli import options, wiring
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 app = typer.Typer(
     help="The API key: keep it on this machine, see whose it is, forget it.",
-    callback=options.show_help,
+    callback=wiring.show_help,
     invoke_without_command=True,
 )
 
 
 @app.command()
-@options.api_command
+@wiring.api_command
 def login(run: "Runtime", with_key: options.WithKey = False) -> int:
     """Ask for a key, check it with the API, and keep it: in the system's keychain if there is one, else in a file.
 
@@ -30,7 +30,7 @@ def login(run: "Runtime", with_key: options.WithKey = False) -> int:
 
 
 @app.command()
-@options.api_command
+@wiring.api_command
 def status(run: "Runtime") -> int:
     """Show where the key comes from, and whose it is.
 
@@ -44,7 +44,7 @@ def status(run: "Runtime") -> int:
 
 
 @app.command()
-@options.local_command
+@wiring.local_command
 def logout(run: "Runtime") -> int:
     """Forget the key that login has kept.
 

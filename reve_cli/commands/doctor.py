@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import wiring
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.lenient_command
+@wiring.lenient_command
 def doctor(run: "Runtime") -> int:
     """Check settings, key, network and journal, and say what to do about what is wrong.
 

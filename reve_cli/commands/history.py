@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reve_cli import options
+from reve_cli import options, wiring
 from reve_cli.errors import ReveError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
-@options.local_command
+@wiring.local_command
 def history(
     run: "Runtime",
     state: options.States = None,
@@ -38,7 +38,7 @@ def history(
 
 
 @app.command()
-@options.local_command
+@wiring.local_command
 def show(run: "Runtime", name: options.Name) -> int:
     """Show all that is known of a job, with every attempt at it.
 

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import options, wiring
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def model(run: "Runtime", name: options.ModelName = None) -> int:
     """Show what a model costs, whether it is still offered, and what it takes.
 

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from reve_cli import options
+from reve_cli import wiring
 from reve_cli.process import Process
 
 app = typer.Typer(
     help="Simulate the API on this machine: no key, no account, no charge.",
-    callback=options.show_help,
+    callback=wiring.show_help,
     invoke_without_command=True,
     epilog="""
 Every command does so with --sandbox.

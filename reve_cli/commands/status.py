@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import options, wiring
 from reve_cli.errors import worst
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus = False) -> int:
     """Show where jobs stand now.
 
