@@ -149,7 +149,7 @@ class Http:
         self.clock, self.stop, self.limits = clock, stop, limits
         self.simulated = False
         self.trouble: str | None = None
-        """What the last try came to, where it brought no answer that could be used."""
+        """What the last try came to, where it brought no answer that could be used; or what this one waits for."""
         self.key, self._say, self._debug = key, say, debug
         url = urlsplit(base_url)
         self.loopback = is_loopback(url.hostname or "")
@@ -171,6 +171,7 @@ class Http:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         before: Callable[[], None] = lambda: None,
+        leaving: Callable[[], None] = lambda: None,
         perhaps: bool = False,
     ) -> T:
         """Send a request until it is answered with something that `read` can use (it answers None where not).
@@ -178,7 +179,8 @@ class Http:
         Raises `ReveError`: after a final refusal, after `tries` tries, at the deadline, or when told to stop; also when
         the next try would be after the deadline, unless `tries` is `FOREVER`: then it waits for the deadline. For a
         POST it is `unsettled` (exit 75) once any try may have been accepted, be it one of another process (`perhaps`).
-        `before` is called before every try, and may raise `ReveError` to have none.
+        `before` is called before every try, and may raise `ReveError` to have none. `leaving` is called as the first
+        byte is about to leave: where it was not called before `stop`, nothing has left, and nothing will.
         """
         conflicts = number = 0
         conflict: ReveError | None = None
@@ -193,7 +195,7 @@ class Http:
             except ReveError as refused:
                 raise self._settle(refused, perhaps) from refused
             number += 1
-            outcome = self._try(method, path, params, body, headers or {}, deadline)
+            outcome = self._try(method, path, params, body, headers or {}, deadline, leaving)
             result = read(outcome) if isinstance(outcome, Answer) else None
             verdict, code = judge(method, outcome, result is not None)
             if result is not None and verdict is Verdict.OK:
@@ -258,13 +260,19 @@ class Http:
         body: bytes | None,
         headers: Mapping[str, str],
         deadline: Deadline,
+        leaving: Callable[[], None],
     ) -> Answer | Failure:
         """One exchange. Never raises for anything that the network or the server does."""
-        sent = False
+        sent, trouble = False, self.trouble
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
             nonlocal sent
+            if event == "connection.connect_tcp.started":
+                self.trouble = f"no connection to {self.base_url} yet: its name server, or the server, does not answer"
+            elif event == "connection.connect_tcp.complete":
+                self.trouble = trouble
             if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+                leaving()  # before the look at `stop`, which is set before anybody asks whether this was called
                 if method == "POST" and (self.stop or deadline.passed):  # connecting took its time
                     raise httpx.ConnectError("stopped before it was sent")
                 sent = True

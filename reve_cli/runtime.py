@@ -139,7 +139,10 @@ class Runtime:
             patience = max(self.deadline.left, 0.0) + self.process.limits.grace
             then = self.process.clock.receive(self.inbox, patience, idle=False)
             if then is None:
-                raise ReveError("timed_out", f"the time limit of {self.deadline.seconds:g} s passed without an answer")
+                api: Api | None = vars(self).get("api")  # not built here: that may be what hangs
+                trouble = f" ({api.http.trouble})" if api and api.http.trouble else ""
+                message = f"the time limit of {self.deadline.seconds:g} s passed without an answer{trouble}"
+                raise ReveError("timed_out", message)
             then()
         if problems:
             raise problems[0]
