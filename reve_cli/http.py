@@ -21,7 +21,7 @@ import httpx
 from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ErrorCode, ReveError
 from reve_cli.models import cut, is_loopback
-from reve_cli.network import new_client, patience, proxy_for
+from reve_cli.network import explain, new_client, patience, proxy_for
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -85,6 +85,9 @@ class Failure:
 
     reason: str
     sent: bool
+    hint: str | None = None
+    lasting: bool = False
+    """Another try is pointless as long as nobody does something about it."""
 
 
 def http_date(text: str) -> float | None:
@@ -207,7 +210,8 @@ class Http:
                 conflicts, conflict = conflicts + 1, error
             perhaps |= verdict in (Verdict.PERHAPS, Verdict.CONFLICT)
             delay = self._delay(number, verdict, outcome)
-            over = number >= tries or conflicts >= _CONFLICT_TRIES or (delay >= deadline.left and tries != FOREVER)
+            hopeless = delay >= deadline.left or (isinstance(outcome, Failure) and outcome.lasting)
+            over = number >= tries or conflicts >= _CONFLICT_TRIES or (hopeless and tries != FOREVER)
             if verdict is Verdict.REFUSED or over:
                 raise self._settle(conflict or error, perhaps)  # no later answer undoes it
             if delay > _LOUD_WAIT:
@@ -234,7 +238,7 @@ class Http:
     def _error(self, code: ErrorCode, outcome: Answer | Failure) -> ReveError:
         if isinstance(outcome, Failure):
             problem = "no usable answer from" if outcome.sent else "cannot reach"
-            return ReveError(code, f"{problem} {self.base_url}: {cut(outcome.reason)}")
+            return ReveError(code, f"{problem} {self.base_url}: {cut(outcome.reason)}", hint=outcome.hint)
         details = outcome.data.get("details") if isinstance(outcome.data, dict) else None
         if code == "insufficient_credits":
             details = {name: outcome.data.get(name) for name in ("creditsRequired", "creditsAvailable")}
@@ -292,12 +296,11 @@ class Http:
             ) as response:
                 answer = self._read(response, deadline)
         except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL, UnicodeError) as error:
-            reason = self._clean(str(error)) or type(error).__name__
-            if isinstance(error, httpx.TimeoutException):
-                reason = "no answer in time"
+            met = explain(error)
+            reason = self._clean(met.reason)
             if self._debug:
                 self._debug(f"{method} {path} failed after {self.clock.monotonic() - started:.3f} s: {reason}")
-            return Failure(reason, sent)
+            return Failure(reason, sent, met.hint, met.lasting)
         if self._debug:
             shown = ", ".join(f"{name}: {answer.headers[name]}" for name in _DEBUG_HEADERS if name in answer.headers)
             took = f"{self.clock.monotonic() - started:.3f} s"
