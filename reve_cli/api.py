@@ -47,6 +47,7 @@ class Api:
         idempotency_key: str,
         deadline: Deadline,
         before: Callable[[], None],
+        leaving: Callable[[], None],
         *,
         perhaps: bool,
     ) -> Accepted:
@@ -72,6 +73,7 @@ class Api:
             body=request.body(),
             headers={"Idempotency-Key": idempotency_key},
             before=before,
+            leaving=leaving,
             perhaps=perhaps,
         )
 

@@ -1,7 +1,8 @@
 """What `config` does: shows settings with their sources, and changes the user's file.
 
 It works while files and environment are wrong, says what is, and ends with 2 then. The API key is no setting here: it
-is never shown, and never taken from a command line. Imports `runtime`, `config`, `settings`, `suggest`, and `configfile` late.
+is never shown, and never taken from a command line. Imports `runtime`, `config`, `settings`, `suggest`, and late
+`configfile`.
 """
 
 from typing import Any
@@ -104,10 +105,12 @@ def _document(run: Runtime, name: str) -> dict[str, Any]:
 
 
 def _must_be_known(name: str, action: str) -> None:
-    if name == API_KEY:
+    """Raises `ReveError` (code `usage`) for what is no setting, the API key among it."""
+    plain = name.lower().replace("-", "_")
+    if plain in (API_KEY, API_KEY.replace("_", "")):
         raise ReveError("usage", "the API key is no setting, and never part of a command line", hint=_INSTEAD[action])
     if name not in SETTINGS:
-        nearest = did_you_mean(name.replace("-", "_"), SETTINGS)
+        nearest = did_you_mean(plain, SETTINGS)
         raise ReveError("usage", f"there is no setting {name!r}{nearest}", hint="reve config list shows all")
 
 

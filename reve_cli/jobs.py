@@ -198,6 +198,7 @@ class Engine:
             task.idempotency_key,
             self.deadline,
             lambda: self.ledger.sending(task, self._server_time),
+            lambda: setattr(task, "was_sent", True),
             perhaps=task.was_sent,
         )
         return lambda: self._take_acceptance(task, accepted)
@@ -376,14 +377,19 @@ class Engine:
         if self.saver:
             self.saver.close()
 
+    @staticmethod
+    def _is_awaiting(tasks: list[Task]) -> bool:
+        """Whether any request has left that is not answered. What has not left by now never will: see `Http.send`."""
+        return any(task.phase == "sending" and task.was_sent for task in tasks)
+
     def _wind_down(self, tasks: list[Task]) -> None:
         """A signal, or the deadline: nothing new is begun, an unanswered POST may still give its id."""
         signum, seconds = self._stop.signum, self.deadline.seconds
         self._rest()
-        if self._busy["send"]:
-            self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what may have been sent")
         end = self._clock.monotonic() + self._limits.grace
-        while self._busy["send"] and (left := end - self._clock.monotonic()) > 0:
+        if self._is_awaiting(tasks):
+            self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what may have been sent")
+        while self._is_awaiting(tasks) and (left := end - self._clock.monotonic()) > 0:
             self._receive(left)
         while self._receive(0):
             pass

@@ -373,7 +373,13 @@ def open_journal(folder: Path, clock: Clock, warn: Callable[[str], None], *, beg
 
     if begin:
         return Journal(open_database(path, _MIGRATIONS, _PROBE, set_aside), clock)
-    return Journal(Database(path, _MIGRATIONS, _PROBE), clock) if path.exists() else None
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}") from error
+    return Journal(Database(path, _MIGRATIONS, _PROBE), clock)
 
 
 def damaged_since(folder: Path, since: float) -> Path | None:

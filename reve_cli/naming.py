@@ -205,7 +205,7 @@ class Naming:
             return "-", None
         path = self._likely(values)
         old = self._seen.get(path) if self.force else None
-        here = _here()
+        here = _folder_of(self._template)
         return os.path.join(escape(here), self.as_option(values)), (os.path.join(here, path), old) if old else None
 
     @property
@@ -213,7 +213,7 @@ class Naming:
         """The output in a form that tells it from others, wherever it is said; None where it is a pipe or a device."""
         if self.to_stdout or self.device:
             return None
-        return os.path.normpath(os.path.join(escape(_here()), self._template))
+        return os.path.normpath(os.path.join(escape(_folder_of(self._template)), self._template))
 
     def _likely(self, values: Values) -> str:
         return self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or _ANY_JOB))
@@ -270,9 +270,10 @@ class Naming:
         return None if value is None else str(value)
 
 
-def _here() -> str:
+def _folder_of(path: str) -> str:
+    """The folder that a relative `path` begins in, which may have vanished; empty for one that is absolute."""
     try:
-        return os.getcwd()
+        return "" if os.path.isabs(path) else os.getcwd()
     except OSError as error:
         raise ReveError("output", f"the current folder cannot be used: {error.strerror}") from error
 

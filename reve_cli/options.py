@@ -274,7 +274,11 @@ OfModel = Annotated[
 OfScope = Annotated[
     Literal["user", "team"] | None,
     typer.Option(
-        "--scope", metavar="user|team", help="Your own (default), or for admins the team's.", rich_help_panel=_WHICH
+        "--scope",
+        metavar="user|team",
+        help="Your own (default), or for admins the team's.",
+        rich_help_panel=_WHICH,
+        autocompletion=_among(("user", "team")),
     ),
 ]
 OfJob = Annotated[

@@ -187,7 +187,10 @@ class Runtime:
             patience = max(deadline.left, 0.0) + self.process.limits.grace
             then = self.process.clock.receive(self.inbox, patience, idle=False)
             if then is None:
-                raise ReveError("timed_out", f"the time limit of {deadline.seconds:g} s passed without an answer")
+                api: Api | None = vars(self).get("api")  # not built here: that may be what hangs
+                trouble = f" ({api.http.trouble})" if api and api.http.trouble else ""
+                message = f"the time limit of {deadline.seconds:g} s passed without an answer{trouble}"
+                raise ReveError("timed_out", message)
             then()
         if problems:
             raise problems[0]
@@ -248,7 +251,8 @@ class Runtime:
         try:
             journal = open_journal(self.state, self.process.clock, self.output.warn, begin=begin)
         except JournalError as error:
-            return None, str(error)
+            elsewhere = "; REVE_STATE_DIR names another folder" if isinstance(error.__cause__, OSError) else ""
+            return None, f"{error}{elsewhere}"
         if journal is not None:
             self._resources.callback(journal.close)
         return journal, ""

@@ -324,3 +324,8 @@ def test_with_json_a_wrong_topic_is_a_document(reve: Reve) -> None:
     result = reve("help", "exit-codes", "--json")
     assert result.code == 2
     assert result.document["error"]["code"] == "usage"
+
+
+def test_the_readme_tells_every_variable() -> None:
+    for name in [*topics.VARIABLES, *(setting.variable for setting in SETTINGS.values())]:
+        assert f"`{name}`" in README, name

@@ -13,6 +13,7 @@ app = typer.Typer(
     help="The API key: keep it on this machine, see whose it is, forget it.",
     callback=wiring.show_help,
     invoke_without_command=True,
+    epilog="Examples:\n    reve auth status",
 )
 
 

@@ -13,6 +13,7 @@ app = typer.Typer(
     help="The settings: what they are, where they come from, and changes to your own.",
     callback=wiring.show_help,
     invoke_without_command=True,
+    epilog="Examples:\n    reve config list",
 )
 
 
