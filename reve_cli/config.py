@@ -20,6 +20,8 @@ from reve_cli.models import cut
 from reve_cli.settings import API_KEY, SETTINGS, Settings
 
 PROJECT_FILE = ".reve.toml"
+SANDBOX = "sandbox"
+"""The sandbox's folder in the state folder."""
 Source = Literal["environment", "project", "user", "default"]
 _LONGEST = 8 * 2**10
 """Bytes of a project file at most. Time to read grows with their square: one key of 64 KiB takes 18 s."""

@@ -5,8 +5,8 @@ watches the clock and the signals meanwhile. Work is one POST, one look at a job
 the saving of one job's images.
 
 The ledger is told each fact before the next step.
-Imports `api`, `polling`, `saving`, `ledger`, `endings`, `schedule`, `http`, `tasks`, `models`, `clock`, `signals` and
-`errors`.
+Imports `fetching`, `polling`, `saving`, `ledger`, `api`, `endings`, `schedule`, `http`, `tasks`, `models`, `clock`,
+`signals` and `errors`.
 
     intent → sending → accepted → completed → saving → done
 """
@@ -23,9 +23,9 @@ from typing import Protocol
 from reve_cli import endings
 from reve_cli.api import Accepted, Api
 from reve_cli.clock import Deadline
-from reve_cli.download import Unusable
 from reve_cli.endings import Goal
 from reve_cli.errors import ReveError
+from reve_cli.fetching import Fetcher
 from reve_cli.http import FOREVER
 from reve_cli.ledger import Ledger
 from reve_cli.models import ENDED, Job, moment
@@ -42,7 +42,6 @@ _AT_ONCE = {"send": 4, "look": 4, "poll": 1, "save": 4}
 """How many threads do the same kind of work at once."""
 _REPLAY_SLACK = 2.0
 """Seconds by which a job must be older than our first try to count as a replay: the server's date has whole seconds."""
-_EXPIRY = 24 * 3600
 _LAG = 30.0
 """Seconds for which an accepted job may still be unknown to the part of the API that is asked about it."""
 _SPACING = 0.15
@@ -217,38 +216,9 @@ class Engine:
         return lambda: self._take_poll(tasks, found, pause=(1 + asked) * _SPACING)
 
     def _save(self, task: Task) -> Then:
-        """Save all images of a job."""
-        assert task.job is not None
-        problems: list[ReveError | None] = []
-        for number, url in enumerate(task.job.urls, start=1):
-            try:
-                problems.append(self._save_image(task, url, number))
-            except ReveError as error:
-                problems.append(error)
-            except (Unusable, OSError) as error:
-                why = f"image {number} of job {task.job_id} could not be saved: {error}"
-                problems.append(ReveError("unsaved", why))
-        return lambda: self._end(task, endings.of_images(problems))
-
-    def _save_image(self, task: Task, url: str, number: int) -> ReveError | None:
-        """Save one image. A URL that is refused is asked for afresh once: it may have been renewed."""
         assert self.saver is not None
-        try:
-            return self.saver.save(task, url, number, self.deadline)
-        except Unusable as error:
-            if not error.gone:
-                raise
-            job = self._job(task, self._limits.tries)
-            if job.expired:
-                raise endings.expired(job) from error
-            if len(job.urls) >= number and url not in job.urls:
-                try:
-                    return self.saver.save(task, job.urls[number - 1], number, self.deadline)
-                except Unusable as again:
-                    error = again
-            if error.gone and self._is_old(job):
-                raise endings.expired(job) from error
-            raise error
+        error = Fetcher(self.api, self.saver, self.deadline).save(task)
+        return lambda: self._end(task, error)
 
     def _job(self, task: Task, tries: float) -> Job:
         assert task.job_id is not None
@@ -360,11 +330,6 @@ class Engine:
     def _delay(self, task: Task) -> float:
         elapsed = max(0.0, self._clock.monotonic() - (task.accepted_at or 0.0))
         return next_delay(elapsed, task.job.progress if task.job else None, self.past, random.random)
-
-    def _is_old(self, job: Job) -> bool:
-        """Whether its images may be gone for good, by the server's clock: this machine's may be wrong."""
-        created = moment(job.completed_at) or moment(job.created_at)
-        return created is not None and self._server_time() - created > _EXPIRY
 
     def _server_time(self) -> float:
         return self.api.account(self.deadline).at

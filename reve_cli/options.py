@@ -275,10 +275,9 @@ OfScope = Annotated[
     Literal["user", "team"] | None,
     typer.Option(
         "--scope",
-        metavar="user|team",
-        help="Your own (default), or for admins the team's.",
+        metavar="SCOPE",
+        help="Whose: user, your own (default), or for admins team.",
         rich_help_panel=_WHICH,
-        autocompletion=_among(("user", "team")),
     ),
 ]
 OfJob = Annotated[

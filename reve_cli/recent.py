@@ -1,16 +1,15 @@
 """What completion offers as jobs: the newest of the journal, with what became of them.
 
 It looks, and does nothing else: no journal is made, waited for, mended or complained about. Imports `config`,
-`database`, `states`; the folder's and the file's names come from `runtime` and `journal`.
+`database`, `states`, and the file's name from `journal`.
 """
 
 from collections.abc import Mapping
 from typing import Literal
 
-from reve_cli.config import state_folder, truthy
+from reve_cli.config import SANDBOX, state_folder, truthy
 from reve_cli.database import peek
 from reve_cli.journal import NAME
-from reve_cli.runtime import SANDBOX
 from reve_cli.states import UNFINISHED
 
 Wanted = Literal["jobs", "unfinished", "all"]

@@ -31,14 +31,10 @@ if TYPE_CHECKING:
     from reve_cli.journal import Journal, Row
     from reve_cli.ledger import Ledger
     from reve_cli.report import Shows
-    from reve_cli.sandbox import Sandbox
     from reve_cli.saving import Saver
 
 T = TypeVar("T")
 
-SANDBOX = "sandbox"
-"""The sandbox's folder in the state folder."""
-_LONGEST_JOB = 86400
 _ABANDON = " --abandon "
 """In a command that nobody should run unseen, among others."""
 
@@ -208,9 +204,11 @@ class Runtime:
     def state(self) -> Path | None:
         """This run's state folder, if there can be one: the sandbox has its own."""
         folder = config.state_folder(self.process.environ)
-        return folder / SANDBOX if folder and self.sandbox else folder
+        return folder / config.SANDBOX if folder and self.sandbox else folder
 
     def _start_sandbox(self) -> tuple[str, str]:
+        from reve_cli.simulation import simulate
+
         simulation = simulate(self.process)
         self._resources.callback(simulation.stop)
         self.output.note("sandbox: simulated on this machine, nothing is charged")
@@ -375,29 +373,3 @@ class Runtime:
 def _name(task: Task) -> str:
     """What the journal knows a task by."""
     return task.job_id or task.idempotency_key or ""
-
-
-def simulate(process: Process, port: int = 0) -> "Sandbox":
-    """A running simulation of the API, its jobs in the state folder, as slow and as faulty as the environment asks for.
-
-    Raises `ReveError` (code `config`) where it cannot run like that, or not here.
-    """
-    from reve_cli.sandbox import Sandbox, parse_faults
-
-    environ, folder = process.environ, config.state_folder(process.environ)
-    if folder is None:
-        raise ReveError("config", "there is no home folder to keep simulated jobs in", hint="set REVE_STATE_DIR")
-    try:
-        job_seconds = float(environ.get("REVE_SANDBOX_SECONDS") or 2)
-        if not 0 <= job_seconds < _LONGEST_JOB:
-            raise ValueError(f"a job takes from 0 to {_LONGEST_JOB} seconds")
-        faults = parse_faults(environ.get("REVE_SANDBOX_FAULTS") or "")
-    except ValueError as error:
-        raise ReveError("config", f"REVE_SANDBOX_SECONDS or REVE_SANDBOX_FAULTS: {error}") from error
-    sandbox = Sandbox(folder / SANDBOX, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now)
-    try:
-        return sandbox.start()
-    except OSError as error:
-        where = f"port {port} of 127.0.0.1 or the folder {folder / SANDBOX}"
-        message = f"the sandbox cannot run: {where} cannot be used: {error.strerror or error}"
-        raise ReveError("config", message, hint="another --port or REVE_STATE_DIR, or reve sandbox reset") from error

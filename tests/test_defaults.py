@@ -1,7 +1,6 @@
 """Settings in use: where images go and what they are called, and colors."""
 
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -148,6 +147,6 @@ def test_elsewhere_a_pipe_gets_no_colors(reve: Reve, color: str) -> None:
 @POSIX
 def test_help_obeys_no_color(reve: Reve) -> None:
     _, screen = on_terminal(reve, "--help")
-    assert any(re.search(r"3\d", style) for style in screen.styles)
+    assert any(screen.styles)
     _, screen = on_terminal(reve, "--help", NO_COLOR="1")
-    assert not any(re.search(r"[349]\d", style) for style in screen.styles)
+    assert not any(screen.styles)

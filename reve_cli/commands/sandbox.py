@@ -36,7 +36,7 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
         kill $!
     """
     from reve_cli.output import Output
-    from reve_cli.runtime import simulate
+    from reve_cli.simulation import simulate
 
     process: Process = ctx.obj
     output = process.output = Output(process.environ)
@@ -55,9 +55,8 @@ def reset(ctx: typer.Context) -> None:
     Examples:
         reve sandbox reset
     """
-    from reve_cli.config import state_folder
+    from reve_cli.config import SANDBOX, state_folder
     from reve_cli.journal import open_journal
-    from reve_cli.runtime import SANDBOX
     from reve_cli.sandbox import reset as forget
 
     process: Process = ctx.obj

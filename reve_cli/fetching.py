@@ -1,0 +1,64 @@
+"""All images of a job that has ended: fetched and saved, from a URL that may have been renewed meanwhile.
+
+Imports `api`, `saving`, `download`, `endings`, `tasks`, `models`, `clock`, `errors`.
+"""
+
+from dataclasses import dataclass
+
+from reve_cli import endings
+from reve_cli.api import Api
+from reve_cli.clock import Deadline
+from reve_cli.download import Unusable
+from reve_cli.errors import ReveError
+from reve_cli.models import Job, moment
+from reve_cli.saving import Saver
+from reve_cli.tasks import Task
+
+_EXPIRY = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Saves jobs' images with `saver`. Any thread may call it."""
+
+    api: Api
+    saver: Saver
+    deadline: Deadline
+
+    def save(self, task: Task) -> ReveError | None:
+        """Save all images of `task`'s job. Returns what it ends with, None where all is well."""
+        assert task.job is not None
+        problems: list[ReveError | None] = []
+        for number, url in enumerate(task.job.urls, start=1):
+            try:
+                problems.append(self._save_image(task, url, number))
+            except ReveError as error:
+                problems.append(error)
+            except (Unusable, OSError) as error:
+                why = f"image {number} of job {task.job_id} could not be saved: {error}"
+                problems.append(ReveError("unsaved", why))
+        return endings.of_images(problems)
+
+    def _save_image(self, task: Task, url: str, number: int) -> ReveError | None:
+        """Save one image. A URL that is refused is asked for afresh once: it may have been renewed."""
+        try:
+            return self.saver.save(task, url, number, self.deadline)
+        except Unusable as error:
+            if not error.gone:
+                raise
+            job = self.api.job(str(task.job_id), self.deadline, tries=self.api.http.limits.tries)
+            if job.expired:
+                raise endings.expired(job) from error
+            if len(job.urls) >= number and url not in job.urls:
+                try:
+                    return self.saver.save(task, job.urls[number - 1], number, self.deadline)
+                except Unusable as again:
+                    error = again
+            if error.gone and self._is_old(job):
+                raise endings.expired(job) from error
+            raise error
+
+    def _is_old(self, job: Job) -> bool:
+        """Whether its images may be gone for good, by the server's clock: this machine's may be wrong."""
+        created = moment(job.completed_at) or moment(job.created_at)
+        return created is not None and self.api.account(self.deadline).at - created > _EXPIRY
