@@ -10,10 +10,11 @@ _reve() {
     before=${before%"$2"}
     before=${before//[\"\'\\]/}
 
+    compopt -o nosort 2>/dev/null # bash 4.4 and later: the newest job first
     COMPREPLY=()
     while IFS=$'\t' read -r value help; do
         if [ "$value" = :files ]; then
-            compopt -o default 2>/dev/null
+            compopt -o default +o nosort 2>/dev/null
         elif [ -n "$value" ]; then
             COMPREPLY[${#COMPREPLY[@]}]=${value#"$before"}
         fi

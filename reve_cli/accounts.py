@@ -32,6 +32,19 @@ class Account:
         """What tells accounts from each other."""
         return f"{self.user} {self.team or ''}"
 
+    def document(self, simulated: bool) -> dict[str, Any]:
+        """The JSON document of this account: always the full shape, in this order, null where unknown."""
+        return {
+            "email": self.email,
+            "role": self.role,
+            "team": self.team_name,
+            "plan": self.plan,
+            "credits": self.credits,
+            "keyName": self.key_name,
+            "keyPrefix": self.key_prefix,
+            "simulated": simulated,
+        }
+
     @classmethod
     def from_wire(cls, data: Any, at: float | None) -> "Account | None":
         """GET /v2/me, read defensively; None where it does not tell the user, or nobody the time."""

@@ -3,7 +3,7 @@
 Imports `http`, `models`, `accounts`, `clock`, `contract`, `errors`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class Api:
         idempotency_key: str,
         deadline: Deadline,
         before: Callable[[], None],
+        leaving: Callable[[], None],
         *,
         perhaps: bool,
     ) -> Accepted:
@@ -72,6 +73,7 @@ class Api:
             body=request.body(),
             headers={"Idempotency-Key": idempotency_key},
             before=before,
+            leaving=leaving,
             perhaps=perhaps,
         )
 
@@ -84,22 +86,22 @@ class Api:
 
         return self.http.send("GET", f"/v2/jobs/{identity}", read, deadline, tries=tries)
 
-    def account(self, deadline: Deadline) -> Account:
+    def account(self, deadline: Deadline, *, tries: float = _FEW) -> Account:
         """GET /v2/me. Raises `ReveError` also where the answer does not tell the user, or the time."""
 
         def read(answer: Answer) -> Account | None:
             return Account.from_wire(answer.data, http_date(answer.headers.get("date", "")))
 
-        return self.http.send("GET", "/v2/me", read, deadline, tries=_FEW)
+        return self.http.send("GET", "/v2/me", read, deadline, tries=tries)
 
-    def offers(self, deadline: Deadline) -> list[Offer]:
+    def offers(self, deadline: Deadline, *, tries: float = _FEW) -> list[Offer]:
         """GET /v2/models: the image models that the API offers."""
 
         def read(answer: Answer) -> list[Any] | None:
             found = answer.data.get("models") if isinstance(answer.data, dict) else answer.data
             return found if isinstance(found, list) else None
 
-        models = self.http.send("GET", "/v2/models", read, deadline, tries=_FEW, params={"modality": "image"})
+        models = self.http.send("GET", "/v2/models", read, deadline, tries=tries, params={"modality": "image"})
         return [offer for offer in map(Offer.from_wire, models) if offer is not None]
 
     def price(self, model: str, deadline: Deadline) -> float | None:
@@ -111,8 +113,13 @@ class Api:
         costs = (offer.cost_max for offer in offers if offer.id == model and offer.cost_max is not None)
         return next((cost for cost in costs if cost >= 0), None)
 
-    def page(self, cursor: str | None, deadline: Deadline, *, tries: float, status: str | None = None) -> Page:
-        """GET /v2/jobs: one page, newest first, of any or one status. Its jobs say nothing of what was asked for."""
+    def page(
+        self, cursor: str | None, deadline: Deadline, *, tries: float, filters: Mapping[str, str] | None = None
+    ) -> Page:
+        """GET /v2/jobs: one page, newest first. Its jobs say nothing of what was asked for.
+
+        filters: `status`, `model`, `scope` and `search` (a job id), as the API takes them.
+        """
 
         def read(answer: Answer) -> Page | None:
             data = answer.data if isinstance(answer.data, dict) else {}
@@ -122,6 +129,5 @@ class Api:
             following = data.get("nextCursor")
             return Page(jobs, following if isinstance(following, str) and data.get("hasMore") is True else None)
 
-        given = {"cursor": cursor, "status": status}
-        params = {"limit": str(PAGE)} | {name: value for name, value in given.items() if value}
+        params = {**(filters or {}), "limit": str(PAGE)} | ({"cursor": cursor} if cursor else {})
         return self.http.send("GET", "/v2/jobs", read, deadline, tries=tries, params=params)

@@ -7,26 +7,56 @@ from typing import Annotated
 import typer
 
 from reve_cli import __version__, completion
-from reve_cli.commands import batch, download, generate, history, resume, sandbox, status, wait
+from reve_cli.commands import (
+    account,
+    auth,
+    batch,
+    config,
+    doctor,
+    download,
+    generate,
+    help,
+    history,
+    jobs,
+    model,
+    resume,
+    sandbox,
+    status,
+    wait,
+)
 from reve_cli.errors import ReveError, worst
+from reve_cli.manual import describe_with_this
 from reve_cli.output import Output, forget_stdout
 from reve_cli.process import Process
 from reve_cli.signals import die, die_by_broken_pipe
+from reve_cli.topics import TOPICS
+from reve_cli.usage import usage_error, without_keys
+
+_MAKE, _LOOK, _SET_UP = "Make images", "Look", "Set up and learn"
+
 
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Images from the Reve model on the Apiframe API, paid for once and never lost.",
+    epilog=f"reve help TOPIC tells about {', '.join(TOPICS)}.",
 )
-app.command()(generate.generate)
-app.command()(status.status)
-app.command()(wait.wait)
-app.command()(download.download)
-app.command()(resume.resume)
-app.command()(batch.batch)
-app.add_typer(history.app, name="history")
-app.add_typer(sandbox.app, name="sandbox")
+app.command(rich_help_panel=_MAKE)(generate.generate)
+app.command(rich_help_panel=_MAKE)(batch.batch)
+app.command(rich_help_panel=_MAKE)(wait.wait)
+app.command(rich_help_panel=_MAKE)(download.download)
+app.command(rich_help_panel=_MAKE)(resume.resume)
+app.command(rich_help_panel=_LOOK)(status.status)
+app.add_typer(history.app, name="history", rich_help_panel=_LOOK)
+app.command(rich_help_panel=_LOOK)(jobs.jobs)
+app.command(rich_help_panel=_LOOK)(account.account)
+app.command(rich_help_panel=_LOOK)(model.model)
+app.add_typer(auth.app, name="auth", rich_help_panel=_SET_UP)
+app.add_typer(config.app, name="config", rich_help_panel=_SET_UP)
+app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_SET_UP)
+app.command(rich_help_panel=_SET_UP)(doctor.doctor)
+app.command("help", rich_help_panel=_SET_UP)(help.help_)
 
 
 def _print_version(ctx: typer.Context, wanted: bool) -> None:
@@ -44,7 +74,11 @@ def root(
     ] = False,
     show_completion: completion.ShowCompletion = None,
 ) -> None:
-    """Images from the Reve model on the Apiframe API, paid for once and never lost."""
+    """Images from the Reve model on the Apiframe API, paid for once and never lost.
+
+    Examples:
+        reve generate "a red fox in the snow" --seed 1 --out fox.png
+    """
     del version, show_completion
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
@@ -53,23 +87,20 @@ def root(
 
 def run(arguments: Sequence[str], process: Process) -> int:
     """Run one command line. Returns its exit code; does not return where the process must die by a signal."""
+    commands = describe_with_this(typer.main.get_command(app))
     if process.environ.get("_REVE_COMPLETE"):
-        completion.answer(typer.main.get_command(app), arguments, process.environ)
+        completion.answer(commands, arguments, process)
         return 0
     code = 0
     error: ReveError | None = None
     try:
-        code = app(args=list(arguments), prog_name="reve", standalone_mode=False, obj=process) or 0
+        code = commands(args=list(arguments), prog_name="reve", standalone_mode=False, obj=process) or 0
         if sys.stdout is not None:
             sys.stdout.flush()
     except ReveError as caught:
         error = caught
     except typer.TyperException as caught:
-        context = getattr(caught, "ctx", None)
-        is_prompt = "extra argument" in str(caught) and context is not None and context.info_name == "generate"
-        quoted = " (a prompt of several words is quoted)" if is_prompt else ""
-        hint = f"{context.command_path if context else 'reve'} --help{quoted}"
-        error = ReveError("usage", caught.format_message().replace("\n", " "), hint=hint)
+        error = usage_error(caught, commands, arguments)
     except typer.Abort:
         error = ReveError("interrupted", "interrupted")
     except SystemExit:  # Typer's answer to a closed pipe
@@ -88,6 +119,11 @@ def run(arguments: Sequence[str], process: Process) -> int:
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()
     if error is not None:
+        error = without_keys(error)
+        if process.output is None:
+            from reve_cli.config import resolve
+
+            output.color = resolve(process.environ)[0]["color"].value
         output.fail(error)
         if output.json:
             from reve_cli.config import truthy

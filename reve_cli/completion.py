@@ -13,12 +13,12 @@ the middle of a half-typed line.
 
 The scripts below are the source of the files in completions/, one `reve --show-completion SHELL` each.
 
-Imports `output` and Typer only, which is pinned: the walk to the command in question is private to it.
+Imports `output`, `process` and Typer, which is pinned: the walk to the command in question is private to it.
 """
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 from typer._click import Command, Context, Parameter
@@ -31,12 +31,14 @@ from typer._click.shell_completion import (
 from typer.core import TyperGroup, TyperOption
 
 from reve_cli.output import Output, safe
+from reve_cli.process import Process
 
 _FILES = CompletionItem(":files")
 
 
-def answer(command: Command, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+def answer(command: Command, arguments: Sequence[str], process: Process) -> None:
     """Print the candidates that the shell asks for."""
+    environ = process.environ
     with contextlib.suppress(Exception):
         if environ["_REVE_COMPLETE"] == "line":
             # A letter at the cursor tells `out ` from `out`, and `"out ` from both.
@@ -45,14 +47,14 @@ def answer(command: Command, arguments: Sequence[str], environ: Mapping[str, str
         else:
             words, word = list(arguments), environ.get("_REVE_COMPLETE_WORD", "")
         output = Output(environ)
-        for item in list(_candidates(command, words, word)):
+        for item in list(_candidates(command, process, words, word)):
             help_text = safe(" ".join((item.help or "").split()))
             output.line(f"{item.value}\t{help_text}" if help_text else item.value)
 
 
-def _candidates(root: Command, words: list[str], word: str) -> Iterable[CompletionItem]:
+def _candidates(root: Command, process: Process, words: list[str], word: str) -> Iterable[CompletionItem]:
     """What `word` can become, after `words`."""
-    context = _resolve_context(root, {}, "reve", words)
+    context = _resolve_context(root, {"obj": process}, "reve", words)
     command = context.command
     parameters = command.get_params(context)
     if "--" not in words:
@@ -108,7 +110,13 @@ def _show(ctx: typer.Context, shell: Shell | None) -> None:
 
 ShowCompletion = Annotated[
     Shell | None,
-    typer.Option("--show-completion", help="Print the completion script for a shell.", callback=_show, is_eager=True),
+    typer.Option(
+        "--show-completion",
+        metavar="SHELL",
+        help=f"Print the completion script for a shell: {', '.join(get_args(Shell))}.",
+        callback=_show,
+        is_eager=True,
+    ),
 ]
 
 _BASH = r"""# Completion of reve for bash 3.2 and later. In ~/.bashrc: eval "$(reve --show-completion bash)"
@@ -123,10 +131,11 @@ _reve() {
     before=${before%"$2"}
     before=${before//[\"\'\\]/}
 
+    compopt -o nosort 2>/dev/null # bash 4.4 and later: the newest job first
     COMPREPLY=()
     while IFS=$'\t' read -r value help; do
         if [ "$value" = :files ]; then
-            compopt -o default 2>/dev/null
+            compopt -o default +o nosort 2>/dev/null
         elif [ -n "$value" ]; then
             COMPREPLY[${#COMPREPLY[@]}]=${value#"$before"}
         fi

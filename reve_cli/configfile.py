@@ -1,54 +1,68 @@
-"""Changes to the user's config file, which leave its comments and its order alone.
+"""Changes to the user's config file, which leave its comments, its order and all other bytes alone.
 
 The file is replaced as a whole, so that a crash leaves the old one or the new one; it is its owner's alone from then
 on, as it may hold the key. Imports `config`, `errors`, and tomlkit late.
 """
 
-import contextlib
+import codecs
 import os
+import re
 import secrets
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reve_cli.config import config_file
 from reve_cli.errors import ReveError
 
+_BARE_LINE_END = re.compile(r"(?<!\r)\n")
 
-def put(values: dict[str, Any]) -> Path:
+
+def put(values: Mapping[str, Any]) -> Path:
     """Set names of the user's file to values; None removes one. Returns the file's path.
 
     Raises `ReveError` (code `config`) where it cannot be read or written: it is then as it was.
     """
-    with _edited() as (path, document):
-        for name, value in values.items():
-            if value is not None:
-                document[name] = value
-            elif name in document:
-                del document[name]
-    return path
-
-
-@contextlib.contextmanager
-def _edited() -> Iterator[tuple[Path, Any]]:
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
     path = config_file()
     if path is None:
         raise ReveError("config", "there is no home folder to keep settings in; use environment variables")
     try:
         target = Path(os.path.realpath(path))  # the file of somebody who links it from elsewhere stays a link
-        document = tomlkit.parse(target.read_text(encoding="utf-8")) if target.exists() else tomlkit.document()
-        before = tomlkit.dumps(document)
-        yield path, document
-        if tomlkit.dumps(document) != before:
-            _replace(target, tomlkit.dumps(document).encode())
-    except TOMLKitError as error:
-        raise ReveError("config", f"{path} is not valid TOML: {error}") from None
+        raw = target.read_bytes() if target.exists() else b""
+        mark = codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b""
+        old = raw.removeprefix(mark).decode()
+        new = _changed(old, values)
+        if new != old or any(value is not None for value in values.values()):
+            _replace(target, mark + new.encode())
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        why = error.strerror if isinstance(error, OSError) else f"it is not valid TOML: {error}"
         raise ReveError("config", f"{path} cannot be changed: {why}", hint="environment variables work too") from error
+    return path
+
+
+def _changed(old: str, values: Mapping[str, Any]) -> str:
+    """The TOML text `old` with `values` in it. Raises ValueError where it is no TOML, or cannot be changed so."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    wanted = {**tomllib.loads(old), **values}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    try:
+        document = tomlkit.parse(old)
+        for name, value in values.items():
+            if value is not None:
+                document[name] = value
+            elif name in document:
+                del document[name]
+    except TOMLKitError as error:
+        raise ValueError(str(error)) from None
+    new = tomlkit.dumps(document)
+    if "\n" in old and not _BARE_LINE_END.search(old):
+        new = _BARE_LINE_END.sub("\r\n", new)
+    if tomllib.loads(new) != wanted:
+        raise ValueError("reve does not understand its layout; change it by hand")
+    return new
 
 
 def _replace(target: Path, data: bytes) -> None:

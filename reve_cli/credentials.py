@@ -20,7 +20,7 @@ VARIABLE = "APIFRAME_API_KEY"
 OTHER_VARIABLE = "REVE_API_KEY"
 """Read last of the variables, and only if its value is Apiframe's: it often holds a key of Reve's own API."""
 _LONGEST = 4096
-_SHOWN = 8
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -33,39 +33,63 @@ class Key:
     @property
     def prefix(self) -> str:
         """As much of it as may be shown."""
-        return f"{self.text[:_SHOWN]}…"
+        return f"{self.text[: min(SHOWN, len(self.text) // 2)]}…"
 
 
 def find_key(
-    api_key_file: str | None, environ: Mapping[str, str], settings: Settings, warn: Callable[[str], None]
+    api_key_file: str | None,
+    environ: Mapping[str, str],
+    settings: Settings,
+    warn: Callable[[str], None],
+    ask: Callable[[Callable[[], Key | None]], Key | None],
 ) -> Key:
     """The key. Raises `ReveError`: `no_key` where there is none, `invalid_key` where it cannot be one.
 
-    `warn` is told of a file with a key in it that other users can read.
+    `warn` is told of a file with a key in it that other users can read. `ask` answers a question that may take its
+    time: a keychain that is locked asks its user.
     """
     if api_key_file is not None:
         _check_mode(api_key_file, warn)
         return checked(_from_file(api_key_file), api_key_file)
-    if environ.get(VARIABLE, "").strip():
-        return checked(environ[VARIABLE], VARIABLE)
-    if environ.get(OTHER_VARIABLE, "").strip().startswith(KEY_PREFIX):
-        return checked(environ[OTHER_VARIABLE], OTHER_VARIABLE)
-    if settings.keychain:
-        from reve_cli.keychain import open_keychain
-
-        keychain = open_keychain(environ)
-        found = keychain.get(settings.base_url)
-        if found:
-            return checked(found, f"the keychain ({keychain.name})")
+    variable = variable_with_key(environ)
+    if variable is not None:
+        return checked(environ[variable], variable)
+    found = ask(lambda: _from_keychain(environ, settings.base_url)) if settings.keychain else None
+    if found is not None:
+        return found
     stored = read_config().get(API_KEY)
     if stored is not None:
         _check_mode(str(config_file()), warn)
-        return checked(str(stored), f"{API_KEY} in {config_file()}")
+        return checked(str(stored), place_in_file())
     raise ReveError(
         "no_key",
         f"no API key: set {VARIABLE}, or run reve auth login (keys come from the Apiframe console)",
         hint="to try reve without a key or an account, add --sandbox",
     )
+
+
+def place_in_file() -> str:
+    """Where a key is that is kept in the user's file, for people."""
+    return f"{config_file()} ({API_KEY})"
+
+
+def variable_with_key(environ: Mapping[str, str]) -> str | None:
+    """The variable that the key is read from, before anything that is kept; None where no variable has one."""
+    if environ.get(VARIABLE, "").strip():
+        return VARIABLE
+    return OTHER_VARIABLE if environ.get(OTHER_VARIABLE, "").strip().startswith(KEY_PREFIX) else None
+
+
+def _from_keychain(environ: Mapping[str, str], origin: str) -> Key | None:
+    from reve_cli.keychain import open_keychain
+
+    try:
+        keychain = open_keychain(environ)
+        found = keychain.get(origin)
+    except ReveError as error:
+        hint = f"{error.hint or 'unlock it'}, set {VARIABLE}, or run reve auth login again"
+        raise error.with_(message=f"the API key is kept in the keychain, but {error.message}", hint=hint) from None
+    return checked(found, keychain.place) if found else None
 
 
 def _check_mode(path: str, warn: Callable[[str], None]) -> None:

@@ -18,7 +18,7 @@ from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.formats import Format, image_format
 from reve_cli.http import Say
 from reve_cli.models import is_loopback
-from reve_cli.network import new_client, patience, proxy_for
+from reve_cli.network import explain, new_client, patience, proxy_for
 from reve_cli.origins import Origins, is_public
 
 SIZE_CAP = 100 * 10**6
@@ -87,7 +87,8 @@ class Images:
                         return
                     url = urljoin(url, response.headers["location"])
             except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL) as error:
-                raise Unusable(f"{type(error).__name__}: {error}", again=True) from error
+                trouble = explain(error)
+                raise Unusable(trouble.reason, again=not trouble.lasting) from error
             except ValueError as error:
                 raise Unusable(f"its URL is refused: {error}") from error
         raise Unusable(f"more than {_REDIRECTS} redirects")

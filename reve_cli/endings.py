@@ -57,7 +57,7 @@ def fault(error: Exception) -> ReveError:
 
 def cut_short(task: Task, why: str, *, interrupted: bool, goal: Goal) -> ReveError:
     """What a task ends with that the time limit or a signal has ended: by how far it had come."""
-    if task.phase == "intent" and not task.was_sent:
+    if task.phase in ("intent", "sending") and not task.was_sent:
         code: ErrorCode = "interrupted" if interrupted else "timed_out"
         return ReveError(code, f"{why} before the request was sent")
     if task.phase in ("intent", "sending"):

@@ -24,6 +24,7 @@ PNG = Format("image/png", "png")
 JPEG = Format("image/jpeg", "jpg", ("jpeg", "jpe", "jfif"))
 WEBP = Format("image/webp", "webp")
 AVIF = Format("image/avif", "avif")
+EXTENSIONS = tuple(known.extension for known in (PNG, JPEG, WEBP, AVIF))
 
 
 def image_format(file: BinaryIO, size: int) -> Format | None:

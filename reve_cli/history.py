@@ -1,6 +1,6 @@
 """What `history` tells of the journal: which rows, and how they look in a table, in lines and in JSON.
 
-It only reads: no API, no key. Imports `journal`, `models`, `output`, `errors`; slow to load, like `journal`.
+It only reads: no API, no key. Imports `journal`, `models`, `output`, `suggest`, `errors`; slow to load, like `journal`.
 """
 
 import datetime
@@ -17,6 +17,7 @@ from reve_cli.journal import NAMED, Journal, Row
 from reve_cli.models import iso, job_id, whole
 from reve_cli.output import Output, safe
 from reve_cli.states import CLOSED, FREE, OPEN, UNFINISHED
+from reve_cli.suggest import did_you_mean
 
 _STATES = ("unfinished", *OPEN, *CLOSED)
 """What rows can be chosen by."""
@@ -89,7 +90,8 @@ class Query:
         """
         for state in states:
             if state not in _STATES:
-                raise ReveError("usage", f"--state {state!r} is not one of {', '.join(_STATES)}")
+                near = did_you_mean(state, _STATES)
+                raise ReveError("usage", f"--state {state!r} is not one of {', '.join(_STATES)}{near}")
         begin = None if since is None else moment(since, "--since", now)
         end = None if until is None else moment(until, "--until", now, ends=True)
         page = 0 if json else _PAGE

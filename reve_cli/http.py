@@ -22,7 +22,7 @@ import httpx
 from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ErrorCode, ReveError
 from reve_cli.models import cut, is_loopback
-from reve_cli.network import new_client, patience, proxy_for
+from reve_cli.network import explain, new_client, patience, proxy_for
 from reve_cli.pace import Pace
 
 T = TypeVar("T")
@@ -87,6 +87,9 @@ class Failure:
 
     reason: str
     sent: bool
+    hint: str | None = None
+    lasting: bool = False
+    """Another try is pointless as long as nobody does something about it."""
 
 
 def http_date(text: str) -> float | None:
@@ -99,7 +102,7 @@ def http_date(text: str) -> float | None:
 
 _REFUSALS: dict[int, ErrorCode] = {401: "invalid_key", 403: "forbidden", 402: "insufficient_credits", 404: "not_found"}
 _HINTS: dict[ErrorCode, str] = {
-    "invalid_key": "check the key: it is read from --api-key-file, APIFRAME_API_KEY or the config file",
+    "invalid_key": "check the key: reve auth status tells where it comes from",
     "forbidden": "the key is inactive or lacks a permission: see the Apiframe console",
     "gateway": "this came from something in front of the API: check the base URL, the proxy and the network",
 }
@@ -151,7 +154,7 @@ class Http:
         self.clock, self.stop, self.limits = clock, stop, limits
         self.simulated = False
         self.trouble: str | None = None
-        """What the last try came to, where it brought no answer that could be used."""
+        """What the last try came to, where it brought no answer that could be used; or what this one waits for."""
         self.pace: Pace | None = None
         """At what rate to ask, for a command that asks so much that it matters."""
         self.key, self._say, self._debug = key, say, debug
@@ -175,6 +178,7 @@ class Http:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         before: Callable[[], None] = lambda: None,
+        leaving: Callable[[], None] = lambda: None,
         perhaps: bool = False,
     ) -> T:
         """Send a request until it is answered with something that `read` can use (it answers None where not).
@@ -182,7 +186,8 @@ class Http:
         Raises `ReveError`: after a final refusal, after `tries` tries, at the deadline, or when told to stop; also when
         the next try would be after the deadline, unless `tries` is `FOREVER`: then it waits for the deadline. For a
         POST it is `unsettled` (exit 75) once any try may have been accepted, be it one of another process (`perhaps`).
-        `before` is called before every try, and may raise `ReveError` to have none.
+        `before` is called before every try, and may raise `ReveError` to have none. `leaving` is called as the first
+        byte is about to leave: where it was not called before `stop`, nothing has left, and nothing will.
         """
         conflicts = number = 0
         conflict: ReveError | None = None
@@ -199,7 +204,7 @@ class Http:
             except ReveError as refused:
                 raise self._settle(refused, perhaps) from refused
             number += 1
-            outcome = self._try(method, path, params, body, headers or {}, deadline)
+            outcome = self._try(method, path, params, body, headers or {}, deadline, leaving)
             result = read(outcome) if isinstance(outcome, Answer) else None
             verdict, code = judge(method, outcome, result is not None)
             if result is not None and verdict is Verdict.OK:
@@ -213,7 +218,8 @@ class Http:
             delay = self._delay(number, verdict, outcome)
             if self.pace and code == "rate_limited":
                 number -= 1  # it is not this request's fault
-            over = number >= tries or conflicts >= _CONFLICT_TRIES or (delay >= deadline.left and tries != FOREVER)
+            hopeless = delay >= deadline.left or (isinstance(outcome, Failure) and outcome.lasting)
+            over = number >= tries or conflicts >= _CONFLICT_TRIES or (hopeless and tries != FOREVER)
             if verdict is Verdict.REFUSED or over:
                 raise self._settle(conflict or error, perhaps)  # no later answer undoes it
             if delay > _LOUD_WAIT:
@@ -246,7 +252,7 @@ class Http:
     def _error(self, code: ErrorCode, outcome: Answer | Failure) -> ReveError:
         if isinstance(outcome, Failure):
             problem = "no usable answer from" if outcome.sent else "cannot reach"
-            return ReveError(code, f"{problem} {self.base_url}: {cut(outcome.reason)}")
+            return ReveError(code, f"{problem} {self.base_url}: {cut(outcome.reason)}", hint=outcome.hint)
         details = outcome.data.get("details") if isinstance(outcome.data, dict) else None
         if code == "insufficient_credits":
             details = {name: outcome.data.get(name) for name in ("creditsRequired", "creditsAvailable")}
@@ -272,13 +278,19 @@ class Http:
         body: bytes | None,
         headers: Mapping[str, str],
         deadline: Deadline,
+        leaving: Callable[[], None],
     ) -> Answer | Failure:
         """One exchange. Never raises for anything that the network or the server does."""
-        sent = False
+        sent, trouble = False, self.trouble
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
             nonlocal sent
+            if event == "connection.connect_tcp.started":
+                self.trouble = f"no connection to {self.base_url} yet: its name server, or the server, does not answer"
+            elif event == "connection.connect_tcp.complete":
+                self.trouble = trouble
             if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+                leaving()  # before the look at `stop`, which is set before anybody asks whether this was called
                 if method == "POST" and (self.stop or deadline.passed):  # connecting took its time
                     raise httpx.ConnectError("stopped before it was sent")
                 sent = True
@@ -298,12 +310,11 @@ class Http:
             ) as response:
                 answer = self._read(response, deadline)
         except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL, UnicodeError) as error:
-            reason = self._clean(str(error)) or type(error).__name__
-            if isinstance(error, httpx.TimeoutException):
-                reason = "no answer in time"
+            met = explain(error)
+            reason = self._clean(met.reason)
             if self._debug:
                 self._debug(f"{method} {path} failed after {self.clock.monotonic() - started:.3f} s: {reason}")
-            return Failure(reason, sent)
+            return Failure(reason, sent, met.hint, met.lasting)
         if self.pace and answer.status == 429:
             self.pace.refused(answer.seconds(self.clock))
         elif self.pace:

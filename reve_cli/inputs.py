@@ -35,7 +35,7 @@ def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline)
             with open(prompt_file, "rb") as file:
                 raw = file.read(_LONGEST)
         else:
-            raw = _stdin(_LONGEST, deadline)
+            raw = read_stdin(_LONGEST, deadline)
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
         return re.sub(r"\r?\n\Z", "", decoder.decode(raw, final=len(raw) < _LONGEST))
     except OSError as error:
@@ -91,7 +91,7 @@ def read_words(arguments: Sequence[str], deadline: Deadline) -> list[str]:
     """The arguments; `-` stands for those on standard input, separated by white space."""
     words: list[str] = []
     for argument in arguments:
-        words += _stdin(_LONGEST, deadline).decode(errors="replace").split() if argument == "-" else [argument]
+        words += read_stdin(_LONGEST, deadline).decode(errors="replace").split() if argument == "-" else [argument]
     return words
 
 
@@ -114,7 +114,7 @@ def earlier_jobs(arguments: Sequence[str], deadline: Deadline) -> list[Task]:
     return [Task(index, "accepted", job_id=job) for index, job in enumerate(read_job_ids(arguments, deadline), start=1)]
 
 
-def _stdin(limit: int, deadline: Deadline) -> bytes:
+def read_stdin(limit: int, deadline: Deadline) -> bytes:
     """Standard input to its end, at most about `limit` bytes of it, and until `deadline` at the latest."""
     if sys.stdin is None:
         raise ReveError("usage", "standard input is closed")

@@ -42,8 +42,10 @@ _REPLAY_SLACK = 2.0
 """Seconds by which a job must be older than our first try to count as a replay: the server's date has whole seconds."""
 _LAG = 30.0
 """Seconds for which an accepted job may still be unknown to the part of the API that is asked about it."""
-_POLLS = 400 / 60
-"""Requests of polls a second, where 500 a minute are allowed."""
+_SPACING = 0.15
+"""Seconds between the requests of polls, on average: 400 a minute, where 500 are allowed."""
+_AT_FIRST = 50
+"""Looks at single jobs that need no such spacing."""
 _POLL_SHARE = 0.3
 """Of the rate at which the API is asked, where that is known: for polls."""
 _POLL_SHARE_BESIDE = 0.1
@@ -87,6 +89,9 @@ class Engine:
         """
         self._goal = goal
         clean = self.saver.clean if self.saver else lambda: None
+        to_look_at = (task for task in tasks if task.phase == "accepted" and task.job is None)
+        for number, task in enumerate(to_look_at):
+            task.due = self._clock.monotonic() + max(0, number - _AT_FIRST) * _SPACING
         self.signals.engage(self._stop, lambda: self.inbox.put(lambda: None), clean)
         try:
             self._open = list(tasks)
@@ -121,20 +126,21 @@ class Engine:
 
     def _dispatch(self, tasks: list[Task]) -> None:
         """Start all work that can be started."""
+        now = self._clock.monotonic()
         for task in tasks:
             if task.phase == "intent" and self._refusal and not task.was_sent:
                 self._end(task, self._refusal)
-            elif task.phase == "intent" and self._free("send") and task.due <= self._clock.monotonic():
+            elif task.phase == "intent" and self._free("send") and task.due <= now:
                 task.phase = "sending"
                 self._start("send", [task], partial(self._send, task))
             elif task.phase == "completed" and self._free("save"):
                 task.phase = "saving"
                 self._start("save", [task], partial(self._save, task))
-            elif task.phase == "accepted" and task.job is None and task.due == 0 and self._free("look"):
+            elif task.phase == "accepted" and task.job is None and self._free("look") and task.due <= now:
                 task.due = FOREVER
                 self._start("look", [task], partial(self._look, task))
         running = [task for task in tasks if task.phase == "accepted" and task.job is not None]
-        due = any(task.due <= self._clock.monotonic() for task in running)
+        due = any(task.due <= now for task in running)
         if due and self._free("poll"):
             self._start("poll", running, lambda: self._poll(running))
 
@@ -143,7 +149,7 @@ class Engine:
 
     def _until_due(self, tasks: list[Task]) -> float:
         now = self._clock.monotonic()
-        waiting = [task.due for task in tasks if task.phase == "intent" and task.due > now]
+        waiting = [task.due for task in tasks if (task.phase == "intent" or not task.job) and task.due > now]
         if not self._busy["poll"]:
             waiting += (task.due for task in tasks if task.phase == "accepted" and task.job)
         return max(0.0, min(min(waiting, default=FOREVER) - now, self.deadline.left))
@@ -197,6 +203,7 @@ class Engine:
             task.idempotency_key,
             self.deadline,
             lambda: self.ledger.sending(task, self._server_time),
+            lambda: setattr(task, "was_sent", True),
             perhaps=task.was_sent,
         )
         return lambda: self._take_acceptance(task, accepted)
@@ -218,7 +225,7 @@ class Engine:
         """Requests that polls may make: few, where there is still something to submit at the same rate."""
         pace = self.api.http.pace
         if pace is None:
-            return _POLLS
+            return 1 / _SPACING
         return pace.per_second * (_POLL_SHARE if self._refusal or self.supply.is_empty else _POLL_SHARE_BESIDE)
 
     def _save(self, task: Task) -> Then:
@@ -361,14 +368,19 @@ class Engine:
         if self.saver:
             self.saver.close()
 
+    @staticmethod
+    def _is_awaiting(tasks: list[Task]) -> bool:
+        """Whether any request has left that is not answered. What has not left by now never will: see `Http.send`."""
+        return any(task.phase == "sending" and task.was_sent for task in tasks)
+
     def _wind_down(self, tasks: list[Task]) -> None:
         """A signal, or the deadline: nothing new is begun, an unanswered POST may still give its id."""
         signum, seconds = self._stop.signum, self.deadline.seconds
         self._rest()
-        if self._busy["send"]:
-            self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what may have been sent")
         end = self._clock.monotonic() + self._limits.grace
-        while self._busy["send"] and (left := end - self._clock.monotonic()) > 0:
+        if self._is_awaiting(tasks):
+            self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what may have been sent")
+        while self._is_awaiting(tasks) and (left := end - self._clock.monotonic()) > 0:
             self._receive(left)
         while self._receive(0):
             pass

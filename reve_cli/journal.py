@@ -4,7 +4,7 @@ What it is for: after a crash, whatever was or may have been paid for can still 
 not meant. So every fact is on the disk before the next step is taken. It never holds the API key, only a tag of it
 under a salt of its own.
 
-Imports `database`, `owners`, `clock`; slow to load, like `database`. Any thread may call any method.
+Imports `schema`, `database`, `owners`, `states`, `clock`; slow to load, like `database`. Any thread may call any method.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reve_cli.clock import Clock
 from reve_cli.database import Database, JournalError, open_database
 from reve_cli.owners import Owner, boot, machine
+from reve_cli.schema import MIGRATIONS
 from reve_cli.states import FREE, UNFINISHED
 
 if TYPE_CHECKING:
@@ -32,35 +33,6 @@ NAMED = """EXISTS (SELECT 1 FROM jobs AS other WHERE other.run = jobs.run AND ot
 _PROBE = f"SELECT count(*) FROM jobs WHERE {UNFINISHED}"
 _DECODED = ("out", "replaces", "files", "error")
 """Columns of JSON, which holds any path."""
-
-_MIGRATIONS = (
-    """
-    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-    INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))));
-    CREATE TABLE accounts (
-        origin TEXT, key_tag TEXT, account TEXT NOT NULL, PRIMARY KEY (origin, key_tag)
-    );
-    CREATE TABLE runs (
-        run TEXT PRIMARY KEY, identity TEXT, origin TEXT NOT NULL, begun REAL NOT NULL, begun_uptime REAL NOT NULL,
-        machine TEXT NOT NULL, boot TEXT NOT NULL, owner TEXT, taken INTEGER NOT NULL DEFAULT 0,
-        told INTEGER NOT NULL DEFAULT 0
-    );
-    CREATE INDEX runs_by_identity ON runs (identity) WHERE NOT told;
-    CREATE TABLE jobs (
-        id INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs, number INTEGER NOT NULL, attempt INTEGER NOT NULL,
-        key TEXT NOT NULL, key_is_given INTEGER NOT NULL, key_tag TEXT NOT NULL, scope TEXT, body TEXT,
-        model TEXT NOT NULL, out TEXT, replaces TEXT, token TEXT NOT NULL, state TEXT NOT NULL,
-        created REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, first_try REAL, first_uptime REAL, last_uptime REAL,
-        reserved REAL, charge REAL, job TEXT, made REAL, ended REAL, images INTEGER, files TEXT, error TEXT,
-        given_up INTEGER NOT NULL DEFAULT 0,
-        UNIQUE (run, number, attempt)
-    );
-    CREATE INDEX jobs_by_state ON jobs (state, created);
-    CREATE INDEX jobs_by_age ON jobs (created);
-    CREATE INDEX jobs_by_job ON jobs (job) WHERE job IS NOT NULL;
-    """,
-    "CREATE INDEX jobs_by_key ON jobs (key)",
-)
 
 Standing = Literal["ours", "live", "rebooted", "elsewhere"]
 """Whose a run is: of this process (its own, or one that ended), of another that lives, of this machine before it was
@@ -307,6 +279,10 @@ class Journal:
                     found[key] = row
         return found
 
+    def count(self) -> int:
+        """How many rows there are."""
+        return int(self._database.value("SELECT count(*) FROM jobs"))
+
     def account(self, origin: str, key_tag: str) -> str | None:
         query = "SELECT account FROM accounts WHERE origin = ? AND key_tag = ?"
         found = self._database.value(query, (origin, key_tag))
@@ -387,10 +363,21 @@ def open_journal(folder: Path, clock: Clock, warn: Callable[[str], None], *, beg
         warn(f"the journal was damaged and is kept as {aside}; a new one is begun, which does not know its jobs")
 
     if begin:
-        return Journal(open_database(path, _MIGRATIONS, _PROBE, set_aside), clock)
-    return Journal(Database(path, _MIGRATIONS, _PROBE), clock) if path.exists() else None
+        return Journal(open_database(path, MIGRATIONS, _PROBE, set_aside), clock)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}") from error
+    return Journal(Database(path, MIGRATIONS, _PROBE), clock)
 
 
 def damaged_since(folder: Path, since: float) -> Path | None:
     """A damaged journal that was in use after `since` (epoch seconds); None where there is none."""
-    return next((path for path in folder.glob(f"{Path(NAME).stem}-damaged-*.db") if path.stat().st_mtime > since), None)
+    return next((path for path in damaged(folder) if path.stat().st_mtime > since), None)
+
+
+def damaged(folder: Path) -> list[Path]:
+    """The damaged journals that were set aside in `folder`."""
+    return sorted(folder.glob(f"{Path(NAME).stem}-damaged-*.db"))

@@ -7,6 +7,7 @@ names: such have kept passwords in the clear. Imports `errors`, and keyring late
 import contextlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +16,16 @@ from reve_cli.errors import ReveError
 EXTRA = "pip install 'reve-cli[keyring]'"
 _SERVICE = "reve-cli"
 _BACKENDS = {
-    "keyring.backends.macOS": ("Keyring", "macOS Keychain"),
-    "keyring.backends.Windows": ("WinVaultKeyring", "Windows Credential Manager"),
-    "keyring.backends.SecretService": ("Keyring", "Secret Service"),
-    "keyring.backends.kwallet": ("DBusKeyring", "KWallet"),
+    "darwin": (("keyring.backends.macOS", "Keyring", "macOS Keychain"),),
+    "win32": (("keyring.backends.Windows", "WinVaultKeyring", "Windows Credential Manager"),),
 }
-"""Those that are trusted, the best first: module, class and name."""
+_DESKTOP_BACKENDS = (
+    ("keyring.backends.SecretService", "Keyring", "Secret Service"),
+    ("keyring.backends.kwallet", "DBusKeyring", "KWallet"),
+)
+"""Those that are trusted, the best first: module, class and name. Elsewhere than on its own system a backend is not so
+much as imported: macOS's then looks for its libraries by starting compilers.
+"""
 
 
 class Keychain:
@@ -28,6 +33,8 @@ class Keychain:
 
     def __init__(self, backend: Any, name: str) -> None:
         self._backend, self.name = backend, name
+        self.place = f"the keychain ({name})"
+        """Where a key is that is kept here, for people."""
 
     def get(self, origin: str) -> str | None:
         with self._explained():
@@ -51,7 +58,7 @@ class Keychain:
         try:
             yield
         except Exception as error:  # every backend raises its own
-            raise ReveError("config", f"the keychain ({self.name}) does not work: {error}") from None
+            raise ReveError("config", f"{self.place} does not work: {str(error).rstrip('.')}") from None
 
 
 def open_keychain(environ: Mapping[str, str]) -> Keychain:
@@ -59,7 +66,7 @@ def open_keychain(environ: Mapping[str, str]) -> Keychain:
     if importlib.util.find_spec("keyring") is None:
         raise ReveError("config", "the keychain needs an extra package", hint=EXTRA)
     asked = environ.get("PYTHON_KEYRING_BACKEND")
-    for module, (kind, name) in _BACKENDS.items():
+    for module, kind, name in _BACKENDS.get(sys.platform, _DESKTOP_BACKENDS):
         if asked and asked != f"{module}.{kind}":
             continue
         with contextlib.suppress(Exception):  # not of this system

@@ -1,7 +1,7 @@
 """The data that everything else passes around, and how it looks on the API's wire.
 
 A request as it is sent, a job as it is answered, and how numbers and times are written.
-No input, no output, no clock. Imports `contract` and `errors`.
+No input, no output, no clock. Imports `contract`, `suggest` and `errors`.
 """
 
 import datetime
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
+from reve_cli.suggest import did_you_mean
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size and time of change (ns): what tells one file from another under the same name."""
@@ -64,12 +65,13 @@ class ImageRequest:
             yield f"the prompt is {units} UTF-16 units long; the API takes at most {PROMPT_LIMIT}"
         if any("\ud800" <= character <= "\udfff" for character in self.prompt + (self.version or "")):
             yield "the prompt and the model version must be valid UTF-8 text"
-        if not _MODEL.fullmatch(self.model):
+        if not is_model_name(self.model):
             yield f"--model {self.model!r} is not a model name"
         if self.seed is not None and abs(self.seed) > SEED_LIMIT:
             yield f"--seed {self.seed} is out of range: integers from -{SEED_LIMIT} to {SEED_LIMIT}, or random"
         if self.aspect_ratio is not None and self.aspect_ratio not in ASPECT_RATIOS:
-            yield f"--aspect-ratio {self.aspect_ratio!r} is not one of {', '.join(ASPECT_RATIOS)}"
+            near = did_you_mean(self.aspect_ratio, ASPECT_RATIOS)
+            yield f"--aspect-ratio {self.aspect_ratio!r} is not one of {', '.join(ASPECT_RATIOS)}{near}"
         if self.version is not None and not self.version.strip():
             yield "--model-version is empty"
         if self.webhook_url is not None and not is_web_url(self.webhook_url):
@@ -78,7 +80,8 @@ class ImageRequest:
             yield "--webhook-event needs --webhook-url"
         for event in self.webhook_events:
             if event not in WEBHOOK_EVENTS:
-                yield f"--webhook-event {event!r} is not one of {', '.join(WEBHOOK_EVENTS)}"
+                near = did_you_mean(event, WEBHOOK_EVENTS)
+                yield f"--webhook-event {event!r} is not one of {', '.join(WEBHOOK_EVENTS)}{near}"
 
     def wire(self) -> dict[str, Any]:
         """The request's body. The API's schema is strict at both levels: what was not asked for is left out."""
@@ -132,6 +135,11 @@ def is_web_url(text: str) -> bool:
         return False
     printable = all("!" <= character <= "~" for character in text)
     return printable and port_is_valid and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def is_model_name(text: str) -> bool:
+    """Whether `text` can be the name of a model."""
+    return bool(_MODEL.fullmatch(text))
 
 
 def is_loopback(host: str) -> bool:

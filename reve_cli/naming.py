@@ -9,9 +9,10 @@
 
 Substituted values hold no separators, and the folder part holds no field that is known only after payment: so a name
 never leaves its folder, and the folder can be checked before any money is spent.
-Imports `templates`, `errors`, `tasks`, `models`, `output`.
+Imports `templates`, `errors`, `tasks`, `models`, `formats`, `output`.
 """
 
+import glob
 import os
 import stat
 import sys
@@ -21,6 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reve_cli.errors import ReveError
+from reve_cli.formats import EXTENSIONS
 from reve_cli.models import Identity
 from reve_cli.output import quote
 from reve_cli.tasks import Task
@@ -102,6 +104,7 @@ class Naming:
         self._since = time.time_ns()
         self._seen: dict[str, Identity | None] = {}
         self._allowed: dict[str, Identity] = {}
+        self._source = "name_template" if out is None or out.endswith(("/", os.sep)) else "--out"
         self._template = self._understand(out, folder, jobs, default)
         try:
             self._parts = parse(self._template)
@@ -119,7 +122,7 @@ class Naming:
             raise ReveError("usage", "--out is empty")
         if out is None:
             return os.path.join(escape(folder), default) if folder not in ("", ".") else default
-        if out.endswith(("/", os.sep)):
+        if self._source == "name_template":
             return out + default
         if self.to_stdout or self.device:
             return DEFAULT_NAME
@@ -139,10 +142,8 @@ class Naming:
             self._check(values)
             path = self.path(replace(values, job=values.job or f"job{values.index}", ext=_LIKELY_EXTENSION))
             if path in taken and not self._unknown(values) - {"job"}:
-                raise ReveError(
-                    "usage",
-                    "--out: several images would have one name; put {index} or {job} into it, or into name_template",
-                )
+                message = f"{self._source}: several images would have one name; put {{index}} or {{job}} into it"
+                raise ReveError("usage", message)
             taken.add(path)
 
     def _unknown(self, values: Values) -> set[str]:
@@ -204,7 +205,7 @@ class Naming:
             return "-", None
         path = self._likely(values)
         old = self._seen.get(path) if self.force else None
-        here = _here()
+        here = _folder_of(self._template)
         return os.path.join(escape(here), self.as_option(values)), (os.path.join(here, path), old) if old else None
 
     @property
@@ -212,7 +213,7 @@ class Naming:
         """The output in a form that tells it from others, wherever it is said; None where it is a pipe or a device."""
         if self.to_stdout or self.device:
             return None
-        return os.path.normpath(os.path.join(escape(_here()), self._template))
+        return os.path.normpath(os.path.join(escape(_folder_of(self._template)), self._template))
 
     def _likely(self, values: Values) -> str:
         return self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or _ANY_JOB))
@@ -230,6 +231,25 @@ class Naming:
         """The path of a job's image, `number` counting the images of that job from 1."""
         filled = "".join(text + (self._value(values, name) or "" if name else "") for text, name in self._parts)
         return filled if number == 1 else numbered(filled, number)
+
+    def has_all(self, task: Task, images: int) -> bool:
+        """Whether all `images` of `task`'s job are on disk already, as far as names tell: the job's id is in them."""
+        if not images or self.to_stdout or self.device or not any(name == "job" for _, name in self._parts):
+            return False
+        values = Values.of(task)
+        return all(
+            any(self._stands(replace(values, ext=extension), number) for extension in EXTENSIONS)
+            for number in range(1, images + 1)
+        )
+
+    def _stands(self, values: Values, number: int) -> bool:
+        """Whether there is a file with the name of a job's image, whatever is in the fields that are not known."""
+        pattern = ""
+        for text, name in self._parts:
+            value = self._value(values, name) if name else ""
+            pattern += glob.escape(text) + ("*" if value is None else glob.escape(value))
+        found = glob.iglob(pattern if number == 1 else numbered(pattern, number))
+        return any(os.path.isfile(path) for path in found)
 
     def as_option(self, values: Values) -> str:
         """An `--out` that means the same for this job alone: what is known by now is filled in."""
@@ -250,9 +270,10 @@ class Naming:
         return None if value is None else str(value)
 
 
-def _here() -> str:
+def _folder_of(path: str) -> str:
+    """The folder that a relative `path` begins in, which may have vanished; empty for one that is absolute."""
     try:
-        return os.getcwd()
+        return "" if os.path.isabs(path) else os.getcwd()
     except OSError as error:
         raise ReveError("output", f"the current folder cannot be used: {error.strerror}") from error
 

@@ -3,11 +3,15 @@
 Imports `clock`, `models`, `errors`, truststore and httpx, which is slow to load, like `http`.
 """
 
+import errno
 import os
+import re
+import socket
 import ssl
 import sys
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -19,30 +23,66 @@ from reve_cli.clock import Deadline, Limits
 from reve_cli.errors import ReveError
 from reve_cli.models import is_loopback
 
+_PROXY_VARIABLES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+_PROXY_PASSWORD = "the proxy wants to know who you are: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"  # noqa: S105
+_STRANGE_AUTHORITY = "if your network signs certificates itself, name its own in SSL_CERT_FILE; reve doctor shows more"
+_ANOTHER_SERVER = "this is another server's certificate: check the base URL, the proxy and the network"
+_CERTIFICATE_HINTS = {
+    9: "check this machine's clock; reve doctor shows more",  # not yet valid
+    10: "check this machine's clock; reve doctor shows more",  # expired
+    62: _ANOTHER_SERVER,  # of another host
+    64: _ANOTHER_SERVER,  # of another address
+}
+"""By OpenSSL's number of what is wrong with a certificate."""
+_IN_FOLDER = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""A certificate in a folder of certificates."""
 USER_AGENT = f"reve-cli/{__version__}"
 """Not the library's default: the gateway has been seen to refuse those with an HTML page."""
+SYSTEM = "system"
 
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Whom to trust: as SSL_CERT_FILE and SSL_CERT_DIR say, else this system, as a company has set it up.
+    """Whom to trust: as SSL_CERT_FILE or else SSL_CERT_DIR says, else this system, as a company has set it up.
 
     Where the system trusts nobody (a container without certificates), those that httpx brings along.
+    Raises `ReveError` (code `config`) where the certificates cannot be read.
     """
+    variable = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
     try:
-        if any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")) or not _system_has_authorities():
-            return httpx.create_ssl_context()
+        if variable == "SSL_CERT_DIR" and not any(map(os.path.isdir, os.environ[variable].split(os.pathsep))):
+            raise NotADirectoryError(errno.ENOTDIR, "there is no such folder")
+        return (httpx.create_ssl_context() if variable else _system_context()) or httpx.create_ssl_context()
     except OSError as error:
-        raise ReveError(
-            "config", f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}"
-        ) from None
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        named = f"those of {variable}={os.environ[variable]}" if variable else "those of this system"
+        message = f"no certificates to trust: {named} cannot be read: {error.strerror or error}"
+        hint = f"correct or unset {variable}" if variable else "name others in SSL_CERT_FILE"
+        raise ReveError("config", message, hint=hint) from None
 
 
-def _system_has_authorities() -> bool:
-    """Whether there is anything where OpenSSL looks; elsewhere than on Linux the system itself is asked."""
-    paths = ssl.get_default_verify_paths()
-    return not sys.platform.startswith("linux") or any((paths.cafile, paths.capath and os.listdir(paths.capath)))
+def trust_store() -> str:
+    """Where the trusted authorities come from: a variable of the environment, the system, or the package certifi."""
+    named = (name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name))
+    return next(named, SYSTEM if _system_context() else "certifi")
+
+
+@cache
+def _system_context() -> ssl.SSLContext | None:
+    """Whom this system trusts; None where it trusts nobody."""
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if sys.platform in ("win32", "darwin"):
+        return context  # the system itself is asked, in each handshake
+    # Elsewhere these are files, whose places truststore knows. It reads them anew for each connection, and has one
+    # handshake wait for another. So they are read once here, into a context that OpenSSL alone makes use of.
+    try:
+        filled = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost").context
+    except ssl.SSLError:  # a file without any
+        return None
+    filled.sslsocket_class, filled.sslobject_class = ssl.SSLSocket, ssl.SSLObject
+    folder = ssl.get_default_verify_paths().capath
+    # those of a folder are read as they are needed, by the names that OpenSSL gives them
+    found = filled.cert_store_stats()["x509"] or any(map(_IN_FOLDER.fullmatch, os.listdir(folder) if folder else ()))
+    return filled if found else None
 
 
 def proxy_for(url: str) -> str | None:
@@ -64,13 +104,43 @@ def new_client(scheme: str, proxy: str | None, headers: Mapping[str, str]) -> ht
         return httpx.Client(
             verify=tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             trust_env=False,
-            proxy=proxy,
+            proxy=proxy
+            and httpx.Proxy(proxy, ssl_context=tls_context() if proxy.lower().startswith("https:") else None),
             headers={"User-Agent": USER_AGENT, **headers},
             limits=httpx.Limits(keepalive_expiry=30.0),
         )
-    except (ValueError, ImportError, httpx.InvalidURL):
-        message = "the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names cannot be used"
+    except ImportError:
+        hint = "install it beside reve, as with pipx inject reve-cli socksio; or unset the variable"
+        message = f"a SOCKS proxy, as {_PROXY_VARIABLES} names it, needs the package socksio"
+        raise ReveError("config", message, hint=hint) from None
+    except (ValueError, httpx.InvalidURL):
+        message = f"the proxy that {_PROXY_VARIABLES} names cannot be used"
         raise ReveError("config", message, hint="it must be the URL of an HTTP proxy: http://host:port") from None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why there was no answer; what may help; whether another try is pointless as long as nobody does something."""
+
+    reason: str
+    hint: str | None = None
+    lasting: bool = False
+
+
+def explain(error: Exception) -> Trouble:
+    """What an exception of httpx's is about."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = f"certificate verify failed: {cause.verify_message}"
+            return Trouble(reason, _CERTIFICATE_HINTS.get(cause.verify_code, _STRANGE_AUTHORITY), lasting=True)
+        if isinstance(cause, socket.gaierror):
+            return Trouble(f"a name could not be resolved: {cause.strerror}")
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.TimeoutException):
+        return Trouble("no answer in time")
+    wants_password = isinstance(error, httpx.ProxyError) and str(error).startswith("407")
+    return Trouble(str(error) or type(error).__name__, _PROXY_PASSWORD if wants_password else None)
 
 
 def patience(limits: Limits, deadline: Deadline) -> httpx.Timeout:

@@ -1,25 +1,22 @@
-"""The options that commands share, each declared once, and how a command gets those that all have.
+"""The options and arguments of all commands, each declared once.
 
-Imports `contract`, `states`, `errors` and Typer, and `runtime` when a command runs: `--help` and completion load little
-else.
+Imports `contract`, `states` and Typer; `recent`, `manual` and `settings` when a word is completed: `--help` loads
+little else.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
-from reve_cli.errors import ReveError
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
 from reve_cli.states import CLOSED, OPEN
 
 if TYPE_CHECKING:
-    from reve_cli.runtime import Runtime
-
-P = ParamSpec("P")
+    from reve_cli.recent import Wanted
 
 _COMMON = "Every command"
+_IMAGE, _OUTPUT, _JOB, _MONEY, _WHICH = "Image", "Output", "Job", "Money", "Which"
 STATES = ("unfinished", *OPEN, *CLOSED)
 """What `--state` takes: that something is left to do, and the states of the journal."""
 
@@ -31,6 +28,31 @@ def _among(words: Sequence[str]) -> Callable[[str], list[str]]:
         return [word for word in words if word.startswith(incomplete)]
 
     return complete
+
+
+def _recent(wanted: "Wanted") -> Callable[[typer.Context, str], list[tuple[str, str]]]:
+    """Completes a job of the journal that a command can do something with."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+        from reve_cli.recent import jobs
+
+        typed = ctx.params.get("jobs") or ()
+        found = jobs(ctx.obj.environ, wanted, incomplete, sandbox=bool(ctx.params.get("sandbox")))
+        return [(name, about) for name, about in found if name not in typed]
+
+    return complete
+
+
+def _words_of_help(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Completes a topic, or the words of a command."""
+    from reve_cli.manual import next_words
+
+    return next_words(ctx.find_root().command, ctx.params.get("words") or (), incomplete)
+
+
+def _among_statuses(incomplete: str) -> list[str]:
+    """Completes a job's status, in the case in which it is typed."""
+    return _among([status.lower() if incomplete.islower() else status for status in JOB_STATUSES])(incomplete)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.", rich_help_panel=_COMMON)]
@@ -51,60 +73,129 @@ Timeout = Annotated[
 
 Out = Annotated[
     str | None,
-    typer.Option("--out", "-o", metavar="PATH", help="A file, a folder ending in /, a template, or - for stdout."),
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="PATH",
+        help="A file, a folder ending in /, a template, or - for standard output; see reve help templates.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace what exists at the output path.")]
-JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Job ids; - reads them from stdin.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace what exists at the output path.", rich_help_panel=_OUTPUT)
+]
+JobIds = Annotated[
+    list[str],
+    typer.Argument(metavar="JOB...", help="Job ids; - reads them from stdin.", autocompletion=_recent("jobs")),
+]
 
 Prompt = Annotated[str | None, typer.Argument(metavar="PROMPT", help="What to draw; - reads it from stdin.")]
-PromptFile = Annotated[str | None, typer.Option("--prompt-file", metavar="PATH", help="Read the prompt from a file.")]
-Seed = Annotated[
-    str | None, typer.Option("--seed", metavar="N|random", help="The same number draws the same picture, mostly.")
+PromptFile = Annotated[
+    str | None,
+    typer.Option("--prompt-file", metavar="PATH", help="Read the prompt from a file.", rich_help_panel=_IMAGE),
 ]
-Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100, help="Make this many images, each charged.")]
+Seed = Annotated[
+    str | None,
+    typer.Option(
+        "--seed",
+        metavar="N|random",
+        help="The same number draws the same picture, mostly.",
+        rich_help_panel=_IMAGE,
+    ),
+]
+Count = Annotated[
+    int,
+    typer.Option(
+        "--count",
+        "-n",
+        metavar="N",
+        min=1,
+        max=100,
+        help="Make this many images, 1 to 100, each charged.",
+        rich_help_panel=_IMAGE,
+    ),
+]
 AspectRatio = Annotated[
     str | None,
     typer.Option(
-        "--aspect-ratio", "--ar", metavar="W:H", help=", ".join(ASPECT_RATIOS), autocompletion=_among(ASPECT_RATIOS)
+        "--aspect-ratio",
+        "--ar",
+        metavar="W:H",
+        help=f"{', '.join(ASPECT_RATIOS)}.",
+        autocompletion=_among(ASPECT_RATIOS),
+        rich_help_panel=_IMAGE,
     ),
 ]
 ModelVersion = Annotated[
-    str | None, typer.Option("--model-version", metavar="NAME", help="A version of the model, such as latest.")
+    str | None,
+    typer.Option(
+        "--model-version", metavar="NAME", help="A version of the model, such as latest.", rich_help_panel=_IMAGE
+    ),
 ]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Another model (default reve-create).")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help=f"Another model (default {DEFAULT_MODEL}).", rich_help_panel=_IMAGE),
+]
 WebhookUrl = Annotated[
-    str | None, typer.Option("--webhook-url", metavar="URL", help="Where the API reports what becomes of the job.")
+    str | None,
+    typer.Option(
+        "--webhook-url",
+        metavar="URL",
+        help="Where the API reports what becomes of the job.",
+        rich_help_panel=_JOB,
+    ),
 ]
 WebhookEvent = Annotated[
     list[str] | None,
     typer.Option(
         "--webhook-event",
         metavar="EVENT",
-        help=f"{', '.join(WEBHOOK_EVENTS)}; repeatable.",
+        help=f"What it reports: {', '.join(WEBHOOK_EVENTS)}; repeatable.",
         autocompletion=_among(WEBHOOK_EVENTS),
+        rich_help_panel=_JOB,
     ),
 ]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Print the job id and leave the job running.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact request as JSON and send nothing.")]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Print the job id and leave the job running.", rich_help_panel=_JOB)
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the exact request as JSON and send nothing.", rich_help_panel=_MONEY),
+]
 IdempotencyKey = Annotated[
     str | None,
     typer.Option(
-        "--idempotency-key", metavar="KEY", help="The same key within 24 hours is the same job, charged once."
+        "--idempotency-key",
+        metavar="KEY",
+        help="The same key within 24 hours is the same job, charged once.",
+        rich_help_panel=_MONEY,
     ),
 ]
 Once = Annotated[
     str | None,
-    typer.Option("--once", metavar="SCOPE", help="Make it once in this scope, such as a pipeline, on any machine."),
+    typer.Option(
+        "--once",
+        metavar="SCOPE",
+        help="Make it once in this scope, such as a pipeline, on any machine.",
+        rich_help_panel=_MONEY,
+    ),
 ]
-New = Annotated[bool, typer.Option("--new", help="Make new images; do not take up a run that was cut short.")]
+New = Annotated[
+    bool,
+    typer.Option("--new", help="Make new images; do not take up a run that was cut short.", rich_help_panel=_MONEY),
+]
 MaxCredits = Annotated[
-    str | None, typer.Option("--max-credits", metavar="N", help="Refuse to begin what may cost more than this.")
+    str | None,
+    typer.Option(
+        "--max-credits", metavar="N", help="Refuse to begin what may cost more than this.", rich_help_panel=_MONEY
+    ),
 ]
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[JOB]...",
+        metavar="JOB...",
         help="Job ids, idempotency keys or runs; - reads them from stdin; without any, all that is unfinished.",
+        autocompletion=_recent("unfinished"),
     ),
 ]
 WouldDo = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -117,102 +208,130 @@ ExitStatus = Annotated[
 
 States = Annotated[
     list[str] | None,
-    typer.Option("--state", metavar="STATE", help=f"{', '.join(STATES)}; repeatable.", autocompletion=_among(STATES)),
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        help=f"Only those that are {', '.join(STATES)}; repeatable.",
+        autocompletion=_among(STATES),
+        rich_help_panel=_WHICH,
+    ),
 ]
 _WHEN = "a date, a time, or an age such as 90m, 24h, 7d, 2w"
-Since = Annotated[str | None, typer.Option("--since", metavar="WHEN", help=f"Begun then or later: {_WHEN}.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help=f"Begun then or later: {_WHEN}.", rich_help_panel=_WHICH),
+]
 Until = Annotated[
-    str | None, typer.Option("--until", metavar="WHEN", help="Begun before then; a date is that whole day.")
+    str | None,
+    typer.Option(
+        "--until", metavar="WHEN", help="Begun before then; a date is that whole day.", rich_help_panel=_WHICH
+    ),
 ]
 Search = Annotated[
-    str | None, typer.Option("--search", metavar="TEXT", help="Only with this in prompt, path, job id or key.")
+    str | None,
+    typer.Option(
+        "--search", metavar="TEXT", help="Only with this in prompt, path, job id or key.", rich_help_panel=_WHICH
+    ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="N", min=0, help="The newest N, 0 for all (default 50; with --json all)."),
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=0,
+        help="The newest N, 0 for all (default 50; with --json all).",
+        rich_help_panel=_WHICH,
+    ),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.")]
-
-BatchFile = Annotated[str, typer.Argument(metavar="FILE", help="Prompts: text, .csv or .jsonl; - reads stdin.")]
-BatchOut = Annotated[
-    str | None, typer.Option("--out", "-o", metavar="PATH", help="A folder, or a template with its folder.")
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.", autocompletion=_recent("all")),
 ]
-Format = Annotated[
-    str | None, typer.Option("--format", metavar="text|csv|jsonl", help="What FILE is, where its name does not say.")
-]
-Seeds = Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Each line with each of these: 1-8 or 1,5.")]
-Ratios = Annotated[str | None, typer.Option("--ratios", metavar="LIST", help="Each line in each of these: 1:1,16:9.")]
-RunName = Annotated[
-    str | None, typer.Option("--run", metavar="NAME", help="The same name is the same run, on any machine.")
-]
-StartOver = Annotated[bool, typer.Option("--new", help="Start over: make all images anew.")]
-Shard = Annotated[
-    str | None, typer.Option("--shard", metavar="I/N", help="Only this part of the file, I from 1 to N; needs --run.")
-]
-Retries = Annotated[
-    int, typer.Option("--retries", metavar="N", min=0, help="Make what failed for want of capacity again.")
-]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Begin no more after the first failure.")]
-MaxFailures = Annotated[
-    int | None, typer.Option("--max-failures", metavar="N", min=1, help="Begin no more after N failures.")
-]
-Rate = Annotated[str | None, typer.Option("--rate", metavar="N/min", help="Ask the API no faster than this.")]
-Concurrency = Annotated[
-    int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="At most so many jobs at once.")
+HelpWords = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TOPIC|COMMAND...", help="What to tell about.", autocompletion=_words_of_help),
 ]
 
-_COMMON_OPTIONS = {
-    "json": Json,
-    "quiet": Quiet,
-    "debug": Debug,
-    "sandbox": Sandbox,
-    "api_key_file": ApiKeyFile,
-    "timeout": Timeout,
-}
-_LOCAL_OPTIONS = {name: kind for name, kind in _COMMON_OPTIONS.items() if name not in ("api_key_file", "timeout")}
+ModelName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]", help="Its name (default: the one in use).", autocompletion=_among((DEFAULT_MODEL,))
+    ),
+]
+Statuses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        help=f"{', '.join(JOB_STATUSES)}, in any case; repeatable.",
+        autocompletion=_among_statuses,
+        rich_help_panel=_WHICH,
+    ),
+]
+OfModel = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Only of this model.", rich_help_panel=_WHICH)
+]
+OfScope = Annotated[
+    Literal["user", "team"] | None,
+    typer.Option(
+        "--scope",
+        metavar="SCOPE",
+        help="Whose: user, your own (default), or for admins team.",
+        rich_help_panel=_WHICH,
+    ),
+]
+OfJob = Annotated[
+    str | None, typer.Option("--job", metavar="JOB", help="Only the job with this id.", rich_help_panel=_WHICH)
+]
+CreatedSince = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help=f"Created then or later: {_WHEN}.", rich_help_panel=_WHICH),
+]
+CreatedUntil = Annotated[
+    str | None,
+    typer.Option(
+        "--until", metavar="WHEN", help="Created before then; a date is that whole day.", rich_help_panel=_WHICH
+    ),
+]
+JobLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=0,
+        help="The newest N, 0 for all (default 50; with --json or --download all).",
+        rich_help_panel=_WHICH,
+    ),
+]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--download", help="Save the images of jobs that are COMPLETED and not expired.", rich_help_panel=_OUTPUT
+    ),
+]
+
+WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from stdin.")]
 
 
-def api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """Make a function of a `Runtime` and its own options a Typer command with the common options as well."""
-    return _with_runtime(command, _COMMON_OPTIONS)
+def _setting_names(incomplete: str) -> list[tuple[str, str]]:
+    from reve_cli.settings import SETTINGS
+
+    return [(name, setting.about) for name, setting in SETTINGS.items() if name.startswith(incomplete)]
 
 
-def local_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """The same for what never asks the API. As a group's callback it is what the group does without a subcommand."""
-    return _with_runtime(command, _LOCAL_OPTIONS)
+def _setting_words(ctx: typer.Context, incomplete: str) -> list[str]:
+    from reve_cli.settings import SETTINGS
+
+    setting = SETTINGS.get(ctx.params.get("name") or "")
+    return [word for word in setting.words if word.startswith(incomplete)] if setting else []
 
 
-def _with_runtime(command: "Callable[Concatenate[Runtime, P], int]", options: dict[str, Any]) -> Callable[..., int]:
-    def with_runtime(ctx: typer.Context, **arguments: Any) -> int:
-        from reve_cli.runtime import Runtime
-
-        if ctx.invoked_subcommand is not None:
-            _refuse_options(ctx)
-            return 0
-        common = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
-        with Runtime(ctx.obj, **common) as run:
-            return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
-
-    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    own = list(inspect.signature(command).parameters.values())[1:]
-    common = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=kind,
-            default=None if name in ("api_key_file", "timeout") else False,
-        )
-        for name, kind in options.items()
-    ]
-    with_runtime.__signature__ = inspect.Signature([context, *own, *common])  # type: ignore[attr-defined]
-    with_runtime.__name__, with_runtime.__doc__ = command.__name__, command.__doc__
-    return with_runtime
-
-
-def _refuse_options(ctx: typer.Context) -> None:
-    """Refuse a group's options where one of its subcommands follows: they would be lost on it."""
-    for parameter in ctx.command.params:
-        source = ctx.get_parameter_source(parameter.name or "")
-        if source is not None and source.name == "COMMANDLINE":
-            message = f"{parameter.opts[0]} stands before {ctx.invoked_subcommand}, whose own options stand after it"
-            raise ReveError("usage", message, hint=f"{ctx.command_path} {ctx.invoked_subcommand} --help")
+SettingName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A setting, as reve config list shows.", autocompletion=_setting_names)
+]
+SettingValue = Annotated[
+    str,
+    typer.Argument(
+        metavar="VALUE", help="Its value; one that begins with - goes after --.", autocompletion=_setting_words
+    ),
+]

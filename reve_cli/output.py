@@ -4,14 +4,16 @@ Data goes to stdout, everything else to stderr. With `--json`, every line on std
 user or the server is never parsed as markup, and no control character of it reaches a terminal. Imports `errors`.
 """
 
+import contextlib
 import errno
 import os
 import re
 import select
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from reve_cli.errors import ReveError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from reve_cli.settings import Color
+    from reve_cli.signals import Signals
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls, line separators, bidirectional controls, and halves of characters."""
@@ -65,8 +68,14 @@ class Output:
 
     # Standard output
 
-    def line(self, text: str) -> None:
-        """One line of data: a path, a URL, a job id. A file name's own bytes are kept where no terminal sees them."""
+    def line(self, text: str, style: str = "") -> None:
+        """One line of data: a path, a URL, a job id. A file name's own bytes are kept where no terminal sees them.
+
+        style: the colour of its first word, on a terminal.
+        """
+        if style and _is_terminal(sys.stdout):
+            self._write(_encoded(self._styled(safe(text), style)))
+            return
         self._write((_encoded(safe(text)) if _is_terminal(sys.stdout) else _name(text)) + b"\n")
 
     def document(self, document: Mapping[str, Any]) -> None:
@@ -97,7 +106,7 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        console = Console(highlight=False, no_color=self._no_color)
+        console = Console(highlight=False, no_color=False, color_system=self._color_system)
         widths = [max(map(len, map(safe, column))) for column in zip(headers, *rows, strict=True)]
         if console.width < max(_TABLE_WIDTH, sum(widths[:-1]) + 3 * (len(widths) - 1) + 20):
             # a block for each row: a job id or a path that is folded cannot be copied
@@ -113,6 +122,16 @@ class Output:
         with console.capture() as capture:
             console.print(table)
         self._write(_encoded(capture.get()))
+
+    def _styled(self, text: str, style: str) -> str:
+        from rich.console import Console
+        from rich.text import Text
+
+        console, line = Console(highlight=False, no_color=False, color_system=self._color_system), Text(text)
+        line.stylize(style, 0, len(text.split(" ")[0]))
+        with console.capture() as capture:
+            console.print(line, soft_wrap=True)
+        return capture.get()
 
     def _write(self, data: bytes) -> None:
         if self.reader_left or self.error:
@@ -151,14 +170,62 @@ class Output:
         if error.hint:
             self._say(error.hint if error.exit_code == 75 else f"hint: {error.hint}")
 
-    def _say(self, text: str, style: str = "") -> None:
+    def secret(self, prompt: str, signals: "Signals") -> str:
+        """The line that is typed at standard input's terminal, which does not show it. Empty at the end of input.
+
+        Whatever ends this, a signal too, the terminal is then as it was. Raises `ReveError` (code `timed_out`) where
+        nothing is typed until `gave_up` says so.
+        """
+        if sys.platform == "win32":
+            import getpass
+
+            return getpass.getpass(safe(prompt))
+        import signal
+        import termios
+
+        terminal = sys.stdin.fileno()
+        before, unseen = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
+        unseen[3] = unseen[3] & ~termios.ECHO | termios.ECHONL
+        unseen[6][termios.VSUSP] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])  # some shells would keep it so
+
+        def show_again() -> None:
+            with contextlib.suppress(termios.error):  # the window was closed
+                termios.tcflush(terminal, termios.TCIFLUSH)  # a shell would show what is typed and not yet read
+                termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+        def hide(*_: object) -> None:
+            termios.tcsetattr(terminal, termios.TCSANOW, unseen)
+
+        typed = b""
+        with signals.cleaning(show_again):
+            continued = signal.signal(signal.SIGCONT, hide)  # a shell may have set the terminal meanwhile
+            try:
+                termios.tcsetattr(terminal, termios.TCSAFLUSH, unseen)
+                self._say(prompt, end="")
+                while not typed.endswith(b"\n"):
+                    if select.select([terminal], [], [], _MOMENT)[0]:
+                        part = os.read(terminal, _PART)
+                        if not part:
+                            break
+                        typed += part
+                    elif self.gave_up():
+                        break
+            finally:
+                signal.signal(signal.SIGCONT, continued)
+        if not typed.endswith(b"\n"):
+            self._say("")  # nobody has ended the line of the prompt
+        if not typed and self.gave_up():
+            raise ReveError("timed_out", "nothing was typed within the time limit")
+        return typed.decode(errors="replace")
+
+    def _say(self, text: str, style: str = "", end: str = "\n") -> None:
         if sys.stderr is None:
             return
         try:
             if self._live is not None or (style and (self.is_live or self.color == "always")):
                 self._terminal().print(safe(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
             else:
-                line = f"{safe(text)}\n".encode(sys.stderr.encoding, "backslashreplace")
+                line = f"{safe(text)}{end}".encode(sys.stderr.encoding, "backslashreplace")
                 _write_all(sys.stderr, line, self.gave_up)
         except OSError:
             pass  # nobody to tell
@@ -202,13 +269,37 @@ class Output:
 
             forced = True if self.color == "always" else None
             self._console = Console(
-                stderr=True, emoji=False, highlight=False, no_color=self._no_color, force_terminal=forced
+                stderr=True,
+                emoji=False,
+                highlight=False,
+                no_color=False,
+                color_system=self._color_system,
+                force_terminal=forced,
             )
         return self._console
 
+    def surroundings(self) -> dict[str, Any]:
+        """What this run reads from and prints on. `columns` are those of stdout, None where it is no terminal."""
+        streams = {"stdin": sys.stdin, "stdout": sys.stdout, "stderr": sys.stderr}
+        return {
+            **{name: _is_terminal(stream) for name, stream in streams.items()},
+            "columns": shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None,
+            "encoding": sys.stdout.encoding if sys.stdout else None,
+            "term": self._environ.get("TERM"),
+            "color": self.color,
+            "noColor": self._color_system is None,
+        }
+
     @property
-    def _no_color(self) -> bool:
-        return self.color == "never" or (self.color == "auto" and bool(self._environ.get("NO_COLOR")))
+    def _color_system(self) -> Literal["auto", "standard"] | None:
+        """What rich may use: nothing at all, not even bold, where there are to be no colors."""
+        if self.color == "never" or (self.color == "auto" and self._environ.get("NO_COLOR")):
+            return None
+        return "standard" if self.color == "always" else "auto"
+
+
+def stdin_is_terminal() -> bool:
+    return _is_terminal(sys.stdin)
 
 
 def stdout_is_terminal() -> bool:

@@ -101,7 +101,7 @@ class PagePoller(Poller):
         out_of_reach = 0
         for status in statuses:
             with contextlib.suppress(ReveError):
-                page = self._api.page(None, deadline, tries=_QUICK, status=status)
+                page = self._api.page(None, deadline, tries=_QUICK, filters={"status": status})
                 found |= {job.id: job for job in page.jobs if job.urls or job.status != "COMPLETED"}
                 if page.cursor is not None and status == "COMPLETED":
                     reached = [place for place, job in enumerate(jobs) if job in found]

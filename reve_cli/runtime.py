@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from reve_cli import config
-from reve_cli.clock import Deadline
+from reve_cli.clock import Deadline, Limits
 from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError
 from reve_cli.naming import Naming, Values
@@ -31,14 +31,10 @@ if TYPE_CHECKING:
     from reve_cli.journal import Journal, Row
     from reve_cli.ledger import Ledger
     from reve_cli.report import Shows
-    from reve_cli.sandbox import Sandbox
     from reve_cli.saving import Saver
 
 T = TypeVar("T")
 
-SANDBOX = "sandbox"
-"""The sandbox's folder in the state folder."""
-_LONGEST_JOB = 86400
 _ABANDON = " --abandon "
 """In a command that nobody should run unseen, among others."""
 
@@ -56,16 +52,22 @@ class Runtime:
         sandbox: bool,
         api_key_file: str | None,
         timeout: str | None,
+        lenient: bool = False,
     ) -> None:
+        """`lenient`: settings that are wrong count for nothing, and are no error."""
         self.process = process
         self.output = process.output = Output(process.environ, json=json, quiet=quiet)
         self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.to_finish: list[str] = []
         """Commands that finish what this run has left unfinished."""
-        self._debug, self._api_key_file, self._timeout = debug, api_key_file, timeout
+        self.debugging = self.debug if debug else None
+        """Where debug lines go from any thread, if they are wanted."""
+        self.api_key_file = api_key_file
+        self._timeout, self._lenient = timeout, lenient
+        self._thread = threading.local()
         self._resources = contextlib.ExitStack()
-        self.output.color = self.settings.color
+        self.output.color = self.configured[0]["color"].value
         self.deadline = Deadline(process.clock, self.settings.timeout)
         self.output.gave_up = lambda: bool(process.stop) or self.deadline.passed
 
@@ -82,9 +84,18 @@ class Runtime:
         self._resources.close()
 
     @cached_property
+    def configured(self) -> tuple[dict[str, config.Value], list[ReveError]]:
+        """Each setting with its source, and all that is wrong."""
+        return config.resolve(self.process.environ)
+
+    @cached_property
     def settings(self) -> Settings:
-        """Settings with the common flags laid over them."""
-        settings = config.load(self.process.environ)
+        """Settings with the common flags laid over them. A project file that is refused counts for nothing here."""
+        values, problems = self.configured
+        own = [problem for problem in problems if not isinstance(problem, config.BadProjectFile)]
+        if own and not self._lenient:
+            raise own[0]
+        settings = config.settings_of(values)
         if self._timeout is not None:
             try:
                 settings = replace(settings, timeout=seconds(self._timeout))
@@ -94,14 +105,30 @@ class Runtime:
         return settings
 
     @property
+    def defaults(self) -> Settings:
+        """The settings for what is made and saved. Raises `ReveError` where the project file is refused.
+
+        Only these depend on it, but for the time limit: a folder that was cloned keeps nobody from his paid images.
+        """
+        for problem in self._project_problems:
+            raise problem
+        return self.settings
+
+    @property
+    def _project_problems(self) -> list[ReveError]:
+        return [problem for problem in self.configured[1] if isinstance(problem, config.BadProjectFile)]
+
+    @property
     def flags(self) -> list[str]:
         """The common flags that a command which goes on with this one's jobs needs as well."""
-        key_file = [f"--api-key-file={os.path.abspath(self._api_key_file)}"] if self._api_key_file else []
+        key_file = [f"--api-key-file={os.path.abspath(self.api_key_file)}"] if self.api_key_file else []
         return ["--sandbox"] if self.sandbox else key_file
 
     @cached_property
     def api(self) -> "Api":
         """The API, real or simulated. Raises `ReveError` where there is no key."""
+        for problem in self._project_problems:
+            self.output.warn(f"{problem.message}; it counts for nothing here")
         if self.sandbox:
             return self.api_of(*self._start_sandbox())
         return self.api_of(self.settings.base_url, self.key.text)
@@ -109,42 +136,62 @@ class Runtime:
     @cached_property
     def key(self) -> "Key":
         """The real API's key. Raises `ReveError` where there is none."""
+        return self.find_key(self.output.warn)
+
+    def find_key(self, warn: Callable[[str], None]) -> "Key":
+        """The same, with what is wrong about its file told to `warn`."""
         from reve_cli.credentials import find_key
 
-        return find_key(self._api_key_file, self.process.environ, self.settings, self.output.warn)
+        return find_key(self.api_key_file, self.process.environ, self.settings, warn, self.ask)
 
-    def api_of(self, base_url: str, key: str) -> "Api":
-        """The API at `base_url`, asked with `key`."""
+    def api_of(self, base_url: str, key: str, limits: Limits | None = None) -> "Api":
+        """The API at `base_url`, asked with `key`, and with another patience than the run's where `limits` say so."""
         from reve_cli.api import Api
         from reve_cli.http import Http
 
         process = self.process
-        debug = self.debug if self._debug else None
         http = Http(
-            base_url, key, clock=process.clock, stop=process.stop, limits=process.limits, say=self.say, debug=debug
+            base_url,
+            key,
+            clock=process.clock,
+            stop=process.stop,
+            limits=limits or process.limits,
+            say=self.say,
+            debug=self.debugging,
         )
         http.simulated = self.sandbox
         self._resources.callback(http.close)
         return Api(http)
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """The answer to `question`, asked in a thread: a silent name server holds up no signal and no time limit."""
+    def ask(self, question: Callable[[], T], deadline: Deadline | None = None) -> T:
+        """The answer to `question`, asked in a thread: a silent name server holds up no signal and no time limit.
+
+        deadline: a time limit of its own. Raises what `question` raises, and `ReveError` (code `timed_out`).
+        """
+        if getattr(self._thread, "asks", False):  # in such a thread already
+            return question()
+        deadline = deadline or self.deadline
         answers: list[T] = []
         problems: list[BaseException] = []
+        finished: list[bool] = []
 
         def work() -> None:
+            self._thread.asks = True
             try:
                 answers.append(question())
             except BaseException as error:
                 problems.append(error)
-            self.inbox.put(lambda: None)
+            self.inbox.put(lambda: finished.append(True))  # after all that was said meanwhile
 
         threading.Thread(target=work, daemon=True).start()
-        while not (answers or problems):
-            patience = max(self.deadline.left, 0.0) + self.process.limits.grace
+        while not finished:
+            patience = max(deadline.left, 0.0) + self.process.limits.grace
             then = self.process.clock.receive(self.inbox, patience, idle=False)
             if then is None:
-                raise ReveError("timed_out", f"the time limit of {self.deadline.seconds:g} s passed without an answer")
+                api: Api | None = vars(self).get("api")  # not built here: that may be what hangs
+                trouble = f" ({api.http.trouble})" if api and api.http.trouble else ""
+                message = f"the time limit of {deadline.seconds:g} s passed without an answer{trouble}"
+                raise ReveError("timed_out", message)
             then()
         if problems:
             raise problems[0]
@@ -162,9 +209,11 @@ class Runtime:
     def state(self) -> Path | None:
         """This run's state folder, if there can be one: the sandbox has its own."""
         folder = config.state_folder(self.process.environ)
-        return folder / SANDBOX if folder and self.sandbox else folder
+        return folder / config.SANDBOX if folder and self.sandbox else folder
 
     def _start_sandbox(self) -> tuple[str, str]:
+        from reve_cli.simulation import simulate
+
         simulation = simulate(self.process)
         self._resources.callback(simulation.stop)
         self.output.note("sandbox: simulated on this machine, nothing is charged")
@@ -206,7 +255,8 @@ class Runtime:
         try:
             journal = open_journal(self.state, self.process.clock, self.output.warn, begin=begin)
         except JournalError as error:
-            return None, str(error)
+            elsewhere = "; REVE_STATE_DIR names another folder" if isinstance(error.__cause__, OSError) else ""
+            return None, f"{error}{elsewhere}"
         if journal is not None:
             self._resources.callback(journal.close)
         return journal, ""
@@ -216,7 +266,7 @@ class Runtime:
         from datetime import UTC, datetime
 
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
-        settings = self.settings
+        settings = self.defaults
         naming = Naming(
             out, settings.output_folder, jobs=len(tasks), force=force, date=date, default=settings.name_template
         )
@@ -321,7 +371,7 @@ class Runtime:
             clock=process.clock,
             stop=process.stop,
             limits=process.limits,
-            debug=self.debug if self._debug else None,
+            debug=self.debugging,
         )
         self._resources.callback(images.close)
         return Saver(images, naming_of, self.state, self.say, ledger.publishing, ledger.is_kept)
@@ -330,29 +380,3 @@ class Runtime:
 def _name(task: Task) -> str:
     """What the journal knows a task by."""
     return task.job_id or task.idempotency_key or ""
-
-
-def simulate(process: Process, port: int = 0) -> "Sandbox":
-    """A running simulation of the API, its jobs in the state folder, as slow and as faulty as the environment asks for.
-
-    Raises `ReveError` (code `config`) where it cannot run like that, or not here.
-    """
-    from reve_cli.sandbox import Sandbox, parse_faults
-
-    environ, folder = process.environ, config.state_folder(process.environ)
-    if folder is None:
-        raise ReveError("config", "there is no home folder to keep simulated jobs in", hint="set REVE_STATE_DIR")
-    try:
-        job_seconds = float(environ.get("REVE_SANDBOX_SECONDS") or 2)
-        if not 0 <= job_seconds < _LONGEST_JOB:
-            raise ValueError(f"a job takes from 0 to {_LONGEST_JOB} seconds")
-        faults = parse_faults(environ.get("REVE_SANDBOX_FAULTS") or "")
-    except ValueError as error:
-        raise ReveError("config", f"REVE_SANDBOX_SECONDS or REVE_SANDBOX_FAULTS: {error}") from error
-    sandbox = Sandbox(folder / SANDBOX, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now)
-    try:
-        return sandbox.start()
-    except OSError as error:
-        where = f"port {port} of 127.0.0.1 or the folder {folder / SANDBOX}"
-        message = f"the sandbox cannot run: {where} cannot be used: {error.strerror or error}"
-        raise ReveError("config", message, hint="another --port or REVE_STATE_DIR, or reve sandbox reset") from error

@@ -32,6 +32,8 @@ Say = Callable[[str], None]
 Note = Callable[[Task, SavedFile, str, Identity], None]
 """Told what is about to be published: the task, the file as it will be, its temporary name, and what it is there."""
 
+RESCUE, SPOOL = "rescue", "spool"
+"""Folders in the state folder: for images that found no other place, and for those on their way to a pipe."""
 _SPOOL_SECONDS = 24 * 3600
 
 
@@ -48,8 +50,8 @@ class Saver:
         is_kept: Callable[[str], bool],
     ) -> None:
         self._images, self._naming_of, self._say, self._note, self._is_kept = images, naming_of, say, note, is_kept
-        self._rescue = state / "rescue" if state else None
-        self._spool = state / "spool" if state else None
+        self._rescue = state / RESCUE if state else None
+        self._spool = state / SPOOL if state else None
         self._temporaries: set[str] = set()
         self._publishing = threading.Lock()
         self._closed = False

@@ -3,14 +3,16 @@
 Constants and pure functions; where values come from is `config`. Imports `contract`, `templates`, `models`.
 """
 
+import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL
-from reve_cli.models import is_loopback, is_web_url
+from reve_cli.models import cut, is_loopback, is_web_url
 from reve_cli.templates import DEFAULT_NAME, parse
 
 BASE_URL = "https://api.apiframe.ai"
@@ -19,6 +21,8 @@ LONGEST = 86400.0
 """Seconds that a command may take at most."""
 COLORS = ("auto", "always", "never")
 Color = Literal["auto", "always", "never"]
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""No file name, no model and no URL has one."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,14 @@ class Settings:
 @dataclass(frozen=True)
 class Setting:
     """A setting: its name in files, its environment variable, how a value is read (a ValueError says what it must be),
-    what it is for, and whether a project file may set it.
+    what it is for, the words that it is one of, if it is, and whether a project file may set it.
     """
 
     name: str
     variable: str
     read: Callable[[object], Any]
     about: str
+    words: tuple[str, ...] = ()
     in_project: bool = False
 
     @property
@@ -58,10 +63,7 @@ class Setting:
 
 def seconds(value: object) -> float:
     """A time limit: a number of seconds over 0, up to a day."""
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
-    except ValueError:
-        number = 0.0
+    number = _number(value)
     if not 0 < number <= LONGEST:
         raise ValueError("must be a number of seconds over 0, at most 86400")
     return number
@@ -69,13 +71,18 @@ def seconds(value: object) -> float:
 
 def amount(value: object) -> float:
     """A number from 0 up, of credits or of days."""
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
-    except ValueError:
-        number = -1.0
+    number = _number(value)
     if not 0 <= number <= 10**9:
         raise ValueError("must be a number from 0 to 1000000000")
     return number
+
+
+def _number(value: object) -> float:
+    """`value` as a number, as written in a file or a variable; NaN where it is none."""
+    try:
+        return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def price(value: object) -> float:
@@ -106,13 +113,16 @@ def base_url(value: object) -> str:
 
 
 def name_template(value: object) -> str:
-    """What images are called where `--out` does not say: a file name, not a path, with a real extension."""
+    """What images are called where `--out` does not say: a file name, not a path, with a real extension.
+
+    It is the same on every system, as a project file is, and no hidden file and nothing that looks like an option.
+    """
     text = _text(value)
     try:
         parse(text)
     except ValueError as error:
-        raise ValueError(f"is no template: {error}") from error
-    if "/" in text or "\\" in text or text.startswith(".") or not text.endswith(".{ext}") or not text.isprintable():
+        raise ValueError(f"is no template: {cut(str(error))}") from error
+    if re.search(r"[/\\:]|^[.-]", text) or not text.endswith(".{ext}") or not text.isprintable():
         raise ValueError("must be a file name without a folder that ends in .{ext}, such as {slug}-{seed}-{job}.{ext}")
     return text
 
@@ -129,8 +139,8 @@ def _can_be_a_host(host: str) -> bool:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be text")
+    if not isinstance(value, str) or not value.strip() or _CONTROLS.search(value.strip()):
+        raise ValueError("must be text, on one line")
     return value.strip()
 
 
@@ -156,17 +166,60 @@ SETTINGS = {
     setting.name: setting
     for setting in (
         Setting("base_url", "APIFRAME_BASE_URL", base_url, "where the API is: https, or an address of this machine"),
-        Setting("model", "REVE_MODEL", _text, "the model"),
-        Setting("aspect_ratio", "REVE_ASPECT_RATIO", _among(ASPECT_RATIOS), f"one of {', '.join(ASPECT_RATIOS)}", True),
-        Setting("model_version", "REVE_MODEL_VERSION", _text, "a version of the model, such as latest", True),
-        Setting("output_folder", "REVE_OUTPUT_FOLDER", _folder, "where images go without --out", True),
-        Setting("name_template", "REVE_NAME_TEMPLATE", name_template, "what they are called there", True),
-        Setting("timeout", "REVE_TIMEOUT", seconds, "seconds that a command may take", True),
-        Setting("color", "REVE_COLOR", _among(COLORS), "colours: auto, always or never"),
-        Setting("keychain", "REVE_KEYCHAIN", _switch, "whether the API key is in the system's keychain"),
-        Setting("max_credits_per_day", "REVE_MAX_CREDITS_PER_DAY", amount, "a spending cap of any 24 hours"),
-        Setting("credits_per_image", "REVE_CREDITS_PER_IMAGE", price, "the price, where the API publishes none"),
-        Setting("history_days", "REVE_HISTORY_DAYS", amount, "how long finished rows keep their prompts, at least 2"),
+        Setting("model", "REVE_MODEL", _text, "the model that makes images"),
+        Setting(
+            "aspect_ratio",
+            "REVE_ASPECT_RATIO",
+            _among(ASPECT_RATIOS),
+            "the shape of images; the API's own where none is set",
+            words=ASPECT_RATIOS,
+            in_project=True,
+        ),
+        Setting(
+            "model_version",
+            "REVE_MODEL_VERSION",
+            _text,
+            "the version of the model, such as latest; the API's own where none is set",
+            in_project=True,
+        ),
+        Setting(
+            "output_folder",
+            "REVE_OUTPUT_FOLDER",
+            _folder,
+            "the folder that images go to without --out; it must exist",
+            in_project=True,
+        ),
+        Setting(
+            "name_template",
+            "REVE_NAME_TEMPLATE",
+            name_template,
+            "what images are called without --out, or in the folder that it names",
+            in_project=True,
+        ),
+        Setting(
+            "timeout", "REVE_TIMEOUT", seconds, "seconds that a command may take, as --timeout says", in_project=True
+        ),
+        Setting("color", "REVE_COLOR", _among(COLORS), "when to use colors; auto is on a terminal", words=COLORS),
+        Setting(
+            "keychain",
+            "REVE_KEYCHAIN",
+            _switch,
+            "whether to look for the API key in the system's keychain",
+            words=("true", "false"),
+        ),
+        Setting("max_credits_per_day", "REVE_MAX_CREDITS_PER_DAY", amount, "credits to spend in any 24 hours at most"),
+        Setting(
+            "credits_per_image",
+            "REVE_CREDITS_PER_IMAGE",
+            price,
+            "the price that spending caps count with where the API publishes none",
+        ),
+        Setting(
+            "history_days",
+            "REVE_HISTORY_DAYS",
+            amount,
+            "days that the journal keeps prompts and paths of what is finished, at least 2",
+        ),
     )
 }
 """Every setting, by its name."""

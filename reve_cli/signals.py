@@ -5,9 +5,10 @@ being written is finished and said, and the second one leaves at once. Either wa
 shell loop stops then, where it would go on after an exit with 130. Nothing is ever raised inside other code.
 """
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,16 @@ class Signals:
         """
         self._stop, self._wake, self._clean = stop, wake, clean
 
+    @contextlib.contextmanager
+    def cleaning(self, clean: Callable[[], None]) -> Iterator[None]:
+        """`clean` is called at the end of this, or before a signal ends the process: it must not take locks."""
+        self._clean = clean
+        try:
+            yield
+        finally:
+            clean()
+            self._clean = lambda: None
+
     @property
     def signum(self) -> int | None:
         """The signal that this run was told to end by."""
@@ -45,13 +56,11 @@ class Signals:
 
     def disengage(self) -> None:
         """Nothing is at stake any more: the next signal ends the process at once."""
-        self._stop = None
+        self._stop, self._clean = None, lambda: None
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         del frame
-        if self._stop is None:
-            die(signum)
-        elif self._stop.signum is not None:
+        if self._stop is None or self._stop.signum is not None:
             self._clean()
             die(signum)
         else:

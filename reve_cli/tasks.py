@@ -94,11 +94,11 @@ class Task:
     first_uptime: float | None = None
     """The same by a clock that nobody sets, see `Clock.uptime`."""
     was_sent: bool = False
-    """An earlier process may have sent the request."""
+    """The request may have been sent, by an earlier process or by this one. Set by the thread that sends it."""
     job_id: str | None = None
     job: Job | None = None
     files: list[SavedFile] = field(default_factory=list)
-    """Noted as each is published, by the thread that saves it; all else here belongs to the main thread."""
+    """Noted as each is published, by the thread that saves it; but for `was_sent` all else is the main thread's."""
     replayed: bool | None = None
     error: ReveError | None = None
     accepted_at: float | None = None

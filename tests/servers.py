@@ -4,12 +4,14 @@ None of them imports reve: what they say of a request is what came over the wire
 """
 
 import http.client
+import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -223,6 +225,21 @@ def sandbox_behind(sandbox: Sandbox, cdn_url: str) -> Callable[[Asked], Reply]:
         return Reply(response.status, body, said)
 
     return answer
+
+
+@contextmanager
+def answered(environ: dict[str, str], answer: Callable[[Asked], Reply]) -> Iterator[Origin]:
+    """An API that answers as `answer` says, and an `environ` in which it is the one to ask."""
+    with Origin(answer) as origin:
+        environ |= {"APIFRAME_BASE_URL": f"http://{HOST}:{origin.port}", "APIFRAME_API_KEY": "afk_of_an_odd_server"}
+        yield origin
+
+
+def json_reply(data: object, status: int = 200, **headers: str) -> Reply:
+    """An answer as the API gives it; of a header's name, `_` stands for `-`."""
+    said = {name.replace("_", "-"): value for name, value in headers.items()}
+    fields = {"Content-Type": "application/json", "Date": formatdate(usegmt=True), **said}
+    return Reply(status, json.dumps(data).encode(), fields)
 
 
 def read_request(reader: BinaryIO) -> Asked | None:

@@ -119,6 +119,20 @@ class Terminal:
             self._ended.wait(PATIENCE)
         assert text.encode() in self._seen, f"{text!r} is not in {self.seen!r}"
 
+    @property
+    def modes(self) -> list[Any]:
+        """How the terminal is set, as termios says it."""
+        return termios.tcgetattr(self._master)
+
+    @modes.setter
+    def modes(self, modes: list[Any]) -> None:
+        termios.tcsetattr(self._master, termios.TCSANOW, modes)
+
+    @property
+    def echoes(self) -> bool:
+        """Whether it shows what is typed."""
+        return bool(self.modes[3] & termios.ECHO)
+
     def type(self, data: bytes) -> None:
         """What the keyboard sends: 0x03 is Ctrl-C."""
         os.write(self._master, data)

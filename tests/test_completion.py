@@ -8,6 +8,7 @@ import os
 import re
 import select
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,6 +23,8 @@ import reve_cli
 from reve_cli.completion import SCRIPTS, Shell
 from reve_cli.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
 from reve_cli.output import safe
+from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.topics import TOPICS
 from tests.conftest import Reve, loaded
 
 FILES = {"bash": "reve.bash", "zsh": "_reve", "fish": "reve.fish", "powershell": "reve.ps1"}
@@ -68,6 +71,7 @@ needs_fish = pytest.mark.skipif(not shutil.which("fish"), reason="fish is not in
         (["generate", "--", "--"], []),
         (["status", "some-job", ""], []),
         (["sandbox", "serve", "--port", "1", "--h"], ["--help"]),
+        (["help", "--"], ["--man", "--help"]),
     ],
     ids=" ".join,
 )
@@ -137,6 +141,136 @@ def test_an_answer_loads_nothing_slow(words: list[str]) -> None:
     candidates, modules = loaded(words[:-1], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
     assert candidates
     assert not {"httpx", "rich", "sqlite3", "reve_cli.http", "reve_cli.jobs", "reve_cli.api"} & modules
+
+
+# Jobs
+
+
+def journal_of(home: Path) -> Path:
+    return home / ".local" / "state" / "reve" / "journal.db"
+
+
+@pytest.fixture
+def jobs(reve: Reve, sandbox: Sandbox) -> list[str]:
+    """Three jobs, the newest first: two that were left to run, and one whose image was saved."""
+    made = [reve("generate", "a saved fox", "--seed", "1", "--out", "fox.png", "--json").document["jobId"]]
+    made += [reve("generate", f"a {word} fox", "--no-wait").out.strip() for word in ("first", "last")]
+    return made[::-1]
+
+
+def offers(reve: Reve, *words: str) -> list[tuple[str, ...]]:
+    """The values that the last word can become, with what is said of each."""
+    result = reve(*words[:-1], env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
+    assert (result.code, result.stderr) == (0, "")
+    return [tuple(line.split("\t")) for line in result.out.splitlines()]
+
+
+@pytest.mark.parametrize("command", [["status"], ["wait"], ["download"], ["history", "show"]], ids=" ".join)
+def test_jobs_are_offered_newest_first_with_state_and_prompt(reve: Reve, jobs: list[str], command: list[str]) -> None:
+    states = ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
+    assert offers(reve, *command, "") == list(zip(jobs, states, strict=True))
+
+
+def test_only_jobs_that_begin_as_typed_are_offered_and_none_twice(
+    ask: Callable[..., list[str]], jobs: list[str]
+) -> None:
+    assert ask("status", jobs[1][:12]) == [jobs[1]]
+    assert ask("status", jobs[0], "") == jobs[1:]
+    assert ask("status", "%") == []
+
+
+def test_resume_is_offered_what_is_unfinished_by_its_key_where_there_is_no_job(
+    reve: Reve, simulate: Callable[..., Sandbox], ask: Callable[..., list[str]]
+) -> None:
+    simulate(faults=parse_faults("submit:drop-after"))
+    reve("generate", "a saved fox", "--out", "one.png", env={"REVE_SANDBOX_FAULTS": ""})
+    key = reve("resume", "--dry-run", "--json").document["idempotencyKey"]
+    assert offers(reve, "resume", "") == [(key, "sending: a saved fox")]
+    assert offers(reve, "history", "show", "") == [(key, "sending: a saved fox")]
+    assert ask("status", "") == []
+
+
+@pytest.mark.usefixtures("jobs")
+def test_resume_is_not_offered_what_is_finished_or_was_left_to_run(ask: Callable[..., list[str]]) -> None:
+    assert all(value.startswith("-") for value in ask("resume", ""))
+
+
+def test_the_sandbox_has_jobs_of_its_own(reve: Reve, jobs: list[str], ask: Callable[..., list[str]]) -> None:
+    simulated = reve("generate", "fox", "--no-wait", "--sandbox", env={"REVE_SANDBOX_SECONDS": "0"}).out.strip()
+    assert ask("status", "--sandbox", "") == [simulated]
+    assert ask("status", "") == jobs
+    reve.environ["REVE_SANDBOX"] = "1"
+    assert ask("status", "") == [simulated]
+
+
+def test_no_more_than_fifty_are_offered(reve: Reve, sandbox: Sandbox, ask: Callable[..., list[str]]) -> None:
+    made = reve("generate", "fox", "--count", "60", "--no-wait").out.split()
+    assert ask("status", "") == made[:9:-1]
+
+
+def test_prompts_cannot_steer_a_terminal_nor_break_a_line(reve: Reve, sandbox: Sandbox) -> None:
+    reve("generate", f"a\tred\x1b[31m\nfox {'x' * 100}", "--no-wait")
+    ((_, about),) = offers(reve, "status", "")
+    assert about.startswith("accepted: a red\\x1b[31m fox x")
+    assert len(about) < 80
+
+
+def test_a_locked_journal_offers_nothing_at_once(
+    home: Path, jobs: list[str], ask: Callable[..., list[str]], reve: Reve
+) -> None:
+    database = sqlite3.connect(journal_of(home))
+    database.execute("BEGIN EXCLUSIVE")
+    done = reve.child("status", env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": jobs[0][:8]})
+    assert (done.code, done.out, done.stderr) == (0, "", "")
+    database.close()
+    assert ask("status", "") == jobs
+
+
+@pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "FIFO", "folder"])
+@pytest.mark.usefixtures("jobs")
+def test_a_damaged_journal_offers_nothing_and_is_left_as_it_is(reve: Reve, home: Path, damage: str) -> None:
+    path = journal_of(home)
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "FIFO":
+        os.mkfifo(path)
+    elif damage == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes({"garbage": b"x" * 5000, "empty": b"", "cut": whole[:5000]}[damage])
+    before = sorted((each.name, each.stat().st_mtime_ns) for each in path.parent.iterdir())
+    assert offers(reve, "history", "show", "") == []
+    assert sorted((each.name, each.stat().st_mtime_ns) for each in path.parent.iterdir()) == before
+
+
+def test_without_a_journal_nothing_is_offered_and_none_is_made(
+    reve: Reve, home: Path, ask: Callable[..., list[str]]
+) -> None:
+    assert ask("history", "show", "") == []
+    assert not journal_of(home).parent.exists()
+
+
+def test_where_the_journal_is_off_nothing_is_offered(reve: Reve, jobs: list[str]) -> None:
+    reve.environ["REVE_JOURNAL"] = "off"
+    assert offers(reve, "history", "show", "") == []
+
+
+@pytest.mark.usefixtures("jobs")
+def test_jobs_are_found_without_httpx_and_rich() -> None:
+    candidates, modules = loaded(["status"], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": ""})
+    assert len(candidates) == 3
+    assert not {"httpx", "rich", "truststore", "reve_cli.http", "reve_cli.api"} & modules
+
+
+# Help
+
+
+def test_help_is_offered_topics_and_commands(ask: Callable[..., list[str]]) -> None:
+    assert ask("help", "") == [*TOPICS, *ask("")]
+    assert ask("help", "ex") == ["exit-codes"]
+    assert ask("help", "history", "") == ["show"]
+    assert ask("help", "generate", "") == []
+    assert ask("help", "nosuch", "") == []
 
 
 # The scripts
@@ -303,8 +437,20 @@ def test_bash_settings(environ: dict[str, str], setting: str, line: str) -> None
 def test_bash_lists_what_is_possible(environ: dict[str, str]) -> None:
     with bash(environ) as shell:
         shell.type("reve s\t\t")
-        shell.wait_for("sandbox")
         shell.wait_for("status")
+        shell.wait_for("sandbox")
+
+
+@needs_bash
+def test_bash_completes_a_job_and_lists_the_newest_first(environ: dict[str, str], jobs: list[str]) -> None:
+    with bash(environ) as shell:
+        shell.type(f"reve status {jobs[1][:8]}\t\r")
+        shell.wait_for(f"<status><{jobs[1]}>.")
+        shell.type("reve wait \t\t")
+        before = shell.wait_for(jobs[0])
+        assert not any(job in before for job in jobs)
+        shown = shell.wait_for("reve wait ")
+        assert all(job in shown for job in jobs[1:])
 
 
 def in_bash(environ: dict[str, str], setup: str, line: str, words: list[str], word: str) -> list[str]:
@@ -375,6 +521,24 @@ def test_zsh_shows_descriptions(environ: dict[str, str]) -> None:
         shell.wait_for("--aspect-ratio")
 
 
+@needs_zsh
+def test_zsh_shows_what_became_of_jobs_newest_first(environ: dict[str, str], jobs: list[str]) -> None:
+    with zsh(environ, AUTOLOAD) as shell:
+        shell.type("reve wait \t")
+        for job, about in zip(
+            jobs, ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox"), strict=True
+        ):
+            shell.wait_for(job)
+            shell.wait_for(about)
+
+
+@needs_zsh
+def test_zsh_completes_a_topic(environ: dict[str, str]) -> None:
+    with zsh(environ, AUTOLOAD) as shell:
+        shell.type("reve help exi\t\r")
+        shell.wait_for("<help><exit-codes>.")
+
+
 @pytest.fixture
 def fish(environ: dict[str, str], home: Path) -> Callable[[str], list[str]]:
     """What fish would offer, once the file is where fish looks for it."""
@@ -419,6 +583,13 @@ def test_fish(fish: Callable[[str], list[str]], line: str, expected: list[str]) 
 def test_fish_shows_descriptions(fish: Callable[[str], list[str]]) -> None:
     options = dict(offer.split("\t") for offer in fish("reve generate --"))
     assert options["--api-key-file"] == "Read the API key here."
+
+
+@needs_fish
+def test_fish_shows_what_became_of_jobs_newest_first(fish: Callable[[str], list[str]], jobs: list[str]) -> None:
+    found = [tuple(offer.split("\t")) for offer in fish("reve history show ")]
+    states = ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
+    assert found == list(zip(jobs, states, strict=True))
 
 
 # A reve that fails

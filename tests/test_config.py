@@ -1,15 +1,21 @@
 """Settings and where they come from."""
 
+import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reve_cli import config
 from reve_cli import settings as known
-from reve_cli.errors import ReveError
+from reve_cli.contract import ASPECT_RATIOS
 from reve_cli.sandbox import Sandbox
-from tests.conftest import Reve
+from reve_cli.settings import SETTINGS
+from tests.conftest import Reve, loaded
 
 
 def write(text: str) -> Path:
@@ -20,33 +26,143 @@ def write(text: str) -> Path:
     return path
 
 
-def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(reve: Reve) -> None:
-    def ratio(*flags: str, **environ: str) -> object:
-        body = reve("generate", "fox", "--dry-run", *flags, env=environ).document["body"]
-        return body.get("reveParams", {}).get("aspect_ratio")
+@dataclass(frozen=True)
+class Sources:
+    """A value of a setting from each place that it can come from, None where it cannot, the default last.
 
-    assert ratio() is None
-    write('aspect_ratio = "2:3"')
-    assert ratio() == "2:3"
-    assert ratio(REVE_ASPECT_RATIO="3:4") == "3:4"
-    assert ratio("--ar", "1:1", REVE_ASPECT_RATIO="3:4") == "1:1"
+    flag: the option, and its value. shown: where a dry run shows what counts.
+    """
+
+    name: str
+    flag: tuple[str, Any] | None
+    environment: Any
+    project: Any
+    user: Any
+    default: Any
+    shown: Callable[[dict[str, Any]], Any] | None = None
 
 
-def test_every_setting_is_read_from_both_places() -> None:
-    values = {
-        "base_url": "https://api.example/v2/",
-        "model": "reve-other",
-        "aspect_ratio": "3:2",
-        "model_version": "latest",
-        "output_folder": "pics",
-        "timeout": 30,
-    }
-    variables = {known.SETTINGS[name].variable: str(value) for name, value in values.items()}
-    wanted = known.Settings("https://api.example", "reve-other", "3:2", "latest", "pics", timeout=30.0)
-    assert config.load(variables) == wanted
-    write("\n".join(f"{name} = {value!r}" for name, value in values.items()))
-    assert config.load({}) == wanted
-    assert config.load(dict.fromkeys(variables, "")) == wanted
+def body(*names: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda document: reduce(lambda found, name: found.get(name, {}), names, document["body"]) or None
+
+
+SOURCES = [
+    Sources(
+        "base_url", None, "https://a.example", None, "https://b.example", "https://api.apiframe.ai",
+        lambda document: document["url"].removesuffix("/v2/images/generate"),
+    ),
+    Sources("model", ("--model", "m-flag"), "m-environment", None, "m-user", "reve-create", body("model")),
+    Sources("aspect_ratio", ("--ar", "16:9"), "3:2", "2:3", "4:3", None, body("reveParams", "aspect_ratio")),
+    Sources("model_version", ("--model-version", "f"), "e", "p", "u", None, body("reveParams", "version")),
+    Sources(
+        "output_folder", ("--out", "flag/"), "environment", "project", "user", ".",
+        lambda document: os.path.dirname(document["out"]) or ".",
+    ),
+    Sources(
+        "name_template", ("--out", "f-{job}.{ext}"), "e-{job}.{ext}", "p-{job}.{ext}", "u-{job}.{ext}",
+        "{slug}-{job}.{ext}", lambda document: document["out"].replace("fox", "{slug}"),
+    ),
+    Sources("timeout", None, 3, 4, 5, 600),  # its flag: below
+    Sources("color", None, "always", None, "never", "auto"),
+    Sources("keychain", None, "false", None, True, False),
+    Sources("max_credits_per_day", None, 10, None, 20.5, None),
+    Sources("credits_per_image", None, 1.5, None, 4, None),
+    Sources("history_days", None, 30, None, 60, 365),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SOURCES, ids=lambda case: case.name)
+def test_a_flag_beats_the_environment_which_beats_the_project_which_beats_the_user_who_beats_the_default(
+    reve: Reve, case: Sources
+) -> None:
+    setting, project = SETTINGS[case.name], Path.cwd() / config.PROJECT_FILE
+    for folder in ("flag", "environment", "project", "user"):
+        Path(folder).mkdir()
+
+    def assert_counts(value: Any, source: str, where: object) -> None:
+        (row,) = (row for row in reve("config", "list", "--json").documents if row["name"] == case.name)
+        where = None if where is None else str(where)
+        wanted = {"name": case.name, "value": value, "source": source, "where": where, "default": case.default}
+        assert list(row.items()) == list(wanted.items())
+        if case.shown:
+            assert case.shown(reve("generate", "fox", "--dry-run").document) == value
+
+    assert_counts(case.default, "default", None)
+    path = write(f"{case.name} = {json.dumps(case.user)}")
+    assert_counts(case.user, "user", path)
+    assert (case.project is not None) == setting.in_project
+    if setting.in_project:
+        project.write_text(f"{case.name} = {json.dumps(case.project)}")
+        assert_counts(case.project, "project", project)
+    reve.environ[setting.variable] = str(case.environment)
+    value = False if case.environment == "false" else case.environment
+    assert_counts(value, "environment", setting.variable)
+    if case.flag and case.shown:
+        option, text = case.flag
+        assert case.shown(reve("generate", "fox", "--dry-run", option, text).document) == text.rstrip("/")
+    reve.environ[setting.variable] = ""
+    expected = ("project", project) if setting.in_project else ("user", path)
+    assert_counts(case.project if setting.in_project else case.user, *expected)
+
+
+def test_the_table_of_sources_has_every_setting() -> None:
+    assert [case.name for case in SOURCES] == list(SETTINGS)
+
+
+VALUES: dict[str, tuple[list[object], list[object]]] = {
+    "base_url": (
+        ["https://api.example/v2/", "http://localhost:1", "http://[::1]:8765/v2"],
+        ["http://api.example", "ftp://127.0.0.1", "api.example", "https://user:secret@api.example", 7, True, [], ""],
+    ),
+    "model": (["reve-create", "m", " m "], ["", " ", 7, False, ["m"], {"m": 1}, "a\nb", "a\x00", "\x1b[2J"]),
+    "aspect_ratio": (list(ASPECT_RATIOS), ["5:4", "16 : 9", "", 1, 1.5, None, ["16:9"]]),
+    "model_version": (["latest", "2.0"], ["", 2.0, True, [], "a\tb"]),
+    "output_folder": (["pics", "/srv/pics", "..", "~/pics", "-"], ["", 1, True, "a\x00b", "a\nb"]),
+    "name_template": (
+        ["{slug}-{job}.{ext}", "x.{ext}", "{{x}}.{ext}", "a b.{ext}", "{date} {index}.{ext}"],
+        [
+            "x",
+            "x.png",
+            "{ext}",
+            "a/b.{ext}",
+            "a\\b.{ext}",
+            "C:x.{ext}",
+            ".x.{ext}",
+            "-x.{ext}",
+            "{y}.{ext}",
+            "{",
+            7,
+            "",
+        ],
+    ),
+    "timeout": (
+        [1, 0.5, "30", " 30 ", "1e3", 86400],
+        [0, -1, "x", "", 86401, "nan", "inf", True, [], 10**400, "1e999"],
+    ),
+    "color": (["auto", "always", "never"], ["", "yes", "Always", True, 1]),
+    "keychain": ([True, False, "true", "on", "YES", "1", "false", "off", "no", "0"], ["", "maybe", 1, 0, [], None]),
+    "max_credits_per_day": ([0, 1, "10", 2.5], [-1, "x", "nan", "inf", True, 10**10, 10**400]),
+    "credits_per_image": ([1, "0.5", 4], [0, -1, "x", "nan", True]),
+    "history_days": ([2, 365, "30"], [-1, "x", "nan", True, {}]),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_values_are_right_or_refused_with_what_they_must_be(name: str) -> None:
+    right, wrong = VALUES[name]
+    for value in right:
+        SETTINGS[name].read(value)
+    for value in wrong:
+        with pytest.raises(ValueError, match=r"^(must be|is no template)"):
+            SETTINGS[name].read(value)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_says_what_it_is_for_in_a_line(name: str) -> None:
+    assert 10 < len(SETTINGS[name].about) < 80
+    assert SETTINGS[name].variable.startswith(("REVE_", "APIFRAME_"))
+    for word in SETTINGS[name].words:
+        SETTINGS[name].read(word)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +249,20 @@ def test_the_sandbox_is_off_where_its_variable_says_so(reve: Reve, value: str) -
     assert reve("generate", "fox", env={"REVE_SANDBOX": value}).code == 3
 
 
-def test_a_setting_is_read_as_what_it_is() -> None:
-    with pytest.raises(ReveError, match="REVE_TIMEOUT"):
-        config.load({"REVE_TIMEOUT": "ten"})
+def test_what_is_wrong_in_the_environment_is_named_by_its_variable(reve: Reve) -> None:
+    result = reve("generate", "fox", "--dry-run", env={"REVE_TIMEOUT": "ten"})
+    assert (result.code, result.stderr.split(" must")[0]) == (2, "error: REVE_TIMEOUT")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["generate", "--help"]], ids=" ".join)
+def test_help_and_version_read_no_settings(arguments: list[str]) -> None:
+    write("= =")
+    modules = loaded(arguments)[1]
+    assert not modules & {
+        "tomllib",
+        "tomlkit",
+        "platformdirs",
+        "reve_cli.config",
+        "reve_cli.settings",
+        "reve_cli.models",
+    }

@@ -11,16 +11,16 @@ from reve_cli.tasks import Phase, Task
 JOB = "3f2a9c1e-0000-4000-8000-000000000001"
 
 
-def task(phase: Phase, *, job: bool = True, ours: bool = True) -> Task:
+def task(phase: Phase, *, job: bool = True, ours: bool = True, sent: bool = True) -> Task:
     seen = Job(JOB, "COMPLETED") if phase in ("completed", "saving") else None
-    return Task(1, phase, request=ImageRequest("fox") if ours else None, job_id=JOB if job else None, job=seen)
+    request = ImageRequest("fox") if ours else None
+    return Task(1, phase, request=request, job_id=JOB if job else None, job=seen, was_sent=sent)
 
 
 @pytest.mark.parametrize(
     ("phase", "job", "interrupted", "goal", "code", "exit_code"),
     [
-        ("intent", False, True, "saved", "interrupted", 130),
-        ("intent", False, False, "saved", "timed_out", 6),
+        ("intent", False, False, "saved", "unsettled", 75),
         ("sending", False, True, "saved", "unsettled", 75),
         ("sending", False, False, "accepted", "unsettled", 75),
         ("accepted", True, True, "saved", "unfinished", 75),
@@ -37,6 +37,13 @@ def test_what_was_cut_short_ends_by_how_far_it_had_come(
 ) -> None:
     error = endings.cut_short(task(phase, job=job), "why", interrupted=interrupted, goal=goal)
     assert (error.code, error.exit_code) == (code, exit_code)
+
+
+@pytest.mark.parametrize("phase", ["intent", "sending"])
+@pytest.mark.parametrize(("interrupted", "code"), [(True, "interrupted"), (False, "timed_out")])
+def test_what_never_left_is_no_perhaps(phase: Phase, interrupted: bool, code: ErrorCode) -> None:
+    error = endings.cut_short(task(phase, job=False, sent=False), "why", interrupted=interrupted, goal="saved")
+    assert error.code == code
 
 
 @pytest.mark.parametrize(

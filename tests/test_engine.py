@@ -253,3 +253,15 @@ def test_urls_of_the_servers_cannot_steer_a_terminal(reve: Reve) -> None:
     body = json.dumps({"id": job, "status": "COMPLETED", "result": url}).encode()
     result = reve_with_server(reve, body, job, "wait")
     assert result.out == "https://a.example/a.png\\n\\x1b[31mevil\n"
+
+
+def test_many_jobs_are_looked_up_no_faster_than_the_api_allows(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(job_seconds=0)
+    jobs = [job for _ in range(3) for job in reve("generate", "fox", "--no-wait", "--count", "50").out.split()]
+    reve.clock.advance(3600)
+    began = reve.clock.now()
+    assert reve("status", *jobs).code == 0
+    looks = [request.at - began for request in sandbox.requests if request.path.startswith("/v2/jobs/")]
+    assert len(looks) == 150
+    assert all(at >= 0.15 * (number - 50) - 1e-6 for number, at in enumerate(sorted(looks)))
+    assert max(looks) < 20

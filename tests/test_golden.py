@@ -6,24 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from reve_cli.app import app
+from reve_cli.manual import walk
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 
 Golden = Callable[[str, str], None]
-COMMANDS = [
-    "",
-    "generate",
-    "status",
-    "wait",
-    "download",
-    "resume",
-    "history",
-    "history show",
-    "sandbox",
-    "sandbox serve",
-    "sandbox reset",
-]
+COMMANDS = [path.removeprefix("reve").strip() for path, _ in walk(get_command(app))]
 NAMES = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
     (r"\b[0-9a-f]{32}\b", "<run>"),
@@ -48,6 +39,7 @@ def test_help_texts(reve: Reve, golden: Golden, command: str) -> None:
     result = reve.child(*command.split(), "--help", env={"COLUMNS": "80", "TERM": "dumb"})
     assert result.code == 0
     assert max(map(len, result.out.splitlines())) <= 80
+    assert result.out.isascii()
     golden(f"help-{command.replace(' ', '-') or 'reve'}.txt", result.out)
 
 
@@ -74,6 +66,12 @@ def test_json_documents(reve: Reve, simulate: Callable[..., Sandbox], golden: Go
     simulate(faults=parse_faults("submit:drop-after"))
     runs["unsettled"] = reve("generate", "fox", "--json", "--out", "x.png")
     runs["resume, dry run"] = reve("resume", "--dry-run", "--json")
+    simulate()
+    reve("generate", "fox", "--no-wait")
+    runs["jobs"] = reve("jobs", "--json")
+    runs["account"] = reve("account", "--json")
+    runs["model"] = reve("model", "--json")
+    runs["model that is not offered"] = reve("model", "reve-2", "--json")
     runs["history"] = reve("history", "--json", "--state", "saved", "--search", "fox.png")
     text = "".join(
         f"## {name}: {run.code}\n{json.dumps(run.document, indent=2, ensure_ascii=False)}\n"

@@ -16,13 +16,15 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SET_UP = [text for shell, text in BLOCKS if "-m venv" in text]
-RECIPES = [(shell, text) for shell, text in BLOCKS if "-m venv" not in text]
 SHELLS = {
     "sh": ["bash", "-euo", "pipefail"],
     "bash": ["bash", "--norc", "-eu"],
     "zsh": ["zsh", "-f"],
     "fish": ["fish", "--no-config"],
 }
+RECIPES = [(shell, text) for shell, text in BLOCKS if shell in SHELLS and "-m venv" not in text]
+TOOLS = ("convert", "file", "jq", "parallel")
+"""What the recipes use that may be missing."""
 
 
 def test_the_readme_has_its_two_commands() -> None:
@@ -33,7 +35,7 @@ def test_the_readme_has_its_two_commands() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX shells")
 @pytest.mark.parametrize(("shell", "text"), RECIPES, ids=[text.split("\n")[0][:50] for _, text in RECIPES])
 def test_recipes(reve: Reve, live: Sandbox, shell: str, text: str, tmp_path: Path) -> None:
-    for tool in {SHELLS[shell][0], "jq"}:
+    for tool in {SHELLS[shell][0], *(tool for tool in TOOLS if re.search(rf"(^|\| ){tool} ", text, re.MULTILINE))}:
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not installed")
     if shell == "zsh":

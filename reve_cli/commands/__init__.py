@@ -1,1 +1,1 @@
-"""One thin module for each command: parse, call, hand to output. Imports `runtime`, `options` and those below."""
+"""One thin module for each command: parse, call, hand to output. Imports `wiring`, `options` and those below."""

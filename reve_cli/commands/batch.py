@@ -2,37 +2,44 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import batch_options, options, wiring
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def batch(
     run: "Runtime",
-    file: options.BatchFile,
-    out: options.BatchOut = None,
+    file: batch_options.File,
+    out: batch_options.Out = None,
     force: options.Force = False,
-    format: options.Format = None,
-    seeds: options.Seeds = None,
-    ratios: options.Ratios = None,
+    format: batch_options.Format = None,
+    seeds: batch_options.Seeds = None,
+    ratios: batch_options.Ratios = None,
     seed: options.Seed = None,
     aspect_ratio: options.AspectRatio = None,
     model_version: options.ModelVersion = None,
     model: options.Model = None,
-    run_name: options.RunName = None,
-    new: options.StartOver = False,
-    shard: options.Shard = None,
-    retries: options.Retries = 3,
-    fail_fast: options.FailFast = False,
-    max_failures: options.MaxFailures = None,
+    run_name: batch_options.RunName = None,
+    new: batch_options.New = False,
+    shard: batch_options.Shard = None,
+    retries: batch_options.Retries = 3,
+    fail_fast: batch_options.FailFast = False,
+    max_failures: batch_options.MaxFailures = None,
     max_credits: options.MaxCredits = None,
-    rate: options.Rate = None,
-    concurrency: options.Concurrency = 500,
+    rate: batch_options.Rate = None,
+    concurrency: batch_options.Concurrency = 500,
     dry_run: options.DryRun = False,
 ) -> int:
-    """Make an image of each line of a file, as fast as the API lets you, and only those that are missing."""
+    """Make an image of each line of a file, as fast as the API lets you, and only those that are missing.
+
+    Examples:
+        printf '%s\\n' "a red fox" "a blue fox" > prompts.txt
+        reve batch prompts.txt --out foxes/
+        reve batch prompts.txt --out foxes/ --seeds 1-2 --ratios 1:1,16:9
+        printf 'prompt,seed,out\\na fox,7,fox.png\\n' | reve batch - --format csv
+    """
     from reve_cli import items
     from reve_cli.batch import Wishes, make
 

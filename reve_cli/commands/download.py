@@ -2,15 +2,19 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import options, wiring
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
-    """Save the images of jobs that have ended."""
+    """Save the images of jobs that have ended.
+
+    Examples:
+        reve download "$job" --out 'again-{job}.{ext}'
+    """
     from reve_cli.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import options, wiring
 from reve_cli.errors import ReveError
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def generate(
     run: "Runtime",
     prompt: options.Prompt = None,
@@ -30,15 +30,23 @@ def generate(
     new: options.New = False,
     max_credits: options.MaxCredits = None,
 ) -> int:
-    """Make an image: submit the prompt, wait for the job, save what it made."""
+    """Make an image: submit the prompt, wait for the job, save what it made.
+
+    Examples:
+        reve generate "a lighthouse at dusk" --ar 16:9 --seed 42
+        reve generate "a fox" --count 4 --seed 10 --out 'fox-{seed}.{ext}'
+        echo "a loud harbor" | reve generate - --out harbor.png
+        reve generate "a fox" --json | jq -r '.files[].path'
+        reve generate "a fox" --count 4 --max-credits 20
+    """
     from reve_cli import inputs
     from reve_cli.models import ImageRequest
 
     request = ImageRequest(
         prompt=inputs.read_prompt(prompt, prompt_file, run.deadline),
-        model=run.settings.model if model is None else model,
-        aspect_ratio=run.settings.aspect_ratio if aspect_ratio is None else aspect_ratio,
-        version=run.settings.model_version if model_version is None else model_version,
+        model=run.defaults.model if model is None else model,
+        aspect_ratio=run.defaults.aspect_ratio if aspect_ratio is None else aspect_ratio,
+        version=run.defaults.model_version if model_version is None else model_version,
         webhook_url=webhook_url,
         webhook_events=tuple(webhook_event or ()),
     )

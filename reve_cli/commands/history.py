@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reve_cli import options
+from reve_cli import options, wiring
 from reve_cli.errors import ReveError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
-@options.local_command
+@wiring.local_command
 def history(
     run: "Runtime",
     state: options.States = None,
@@ -24,7 +24,12 @@ def history(
     search: options.Search = None,
     limit: options.Limit = None,
 ) -> int:
-    """List the images that were made, or begun, on this machine, and what they cost, newest first."""
+    """List the images that were made, or begun, on this machine, and what they cost, newest first.
+
+    Examples:
+        reve history --since 24h
+        reve history --state saved --search fox --json | jq -r '.files[].path'
+    """
     from reve_cli.history import Query, listing
 
     now = run.process.clock.now()
@@ -33,9 +38,13 @@ def history(
 
 
 @app.command()
-@options.local_command
+@wiring.local_command
 def show(run: "Runtime", name: options.Name) -> int:
-    """Show all that is known of a job, with every attempt at it."""
+    """Show all that is known of a job, with every attempt at it.
+
+    Examples:
+        reve history show "$job"
+    """
     from reve_cli.history import details
 
     return details(run.output, _journal(run), name, run.process.clock.now())

@@ -2,21 +2,26 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import options, wiring
 from reve_cli.errors import ReveError
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def resume(
     run: "Runtime",
     jobs: options.Names = None,
     dry_run: options.WouldDo = False,
     abandon: options.Abandon = False,
 ) -> int:
-    """Finish what is unfinished: jobs that were paid for, or may have been, and are not on disk."""
+    """Finish what is unfinished: jobs that were paid for, or may have been, and are not on disk.
+
+    Examples:
+        reve resume --dry-run
+        reve resume
+    """
     from reve_cli import runs
     from reve_cli.inputs import read_words
 

@@ -6,18 +6,37 @@ from typing import Annotated
 
 import typer
 
+from reve_cli import wiring
 from reve_cli.process import Process
 
-app = typer.Typer(help="The API, simulated on this machine: no key, no account, no charge.")
+app = typer.Typer(
+    help="Simulate the API on this machine: no key, no account, no charge.",
+    callback=wiring.show_help,
+    invoke_without_command=True,
+    epilog="""
+Every command does so with --sandbox.
 
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Listen here; 0 is any free port.")]
+Examples:
+    reve generate "a fox" --sandbox --out simulated.png
+    reve sandbox reset
+""",
+)
+
+Port = Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="Listen here; 0 is any free port.")]
 
 
 @app.command()
 def serve(ctx: typer.Context, port: Port = 0) -> None:
-    """Simulate the API until interrupted, and print the two variables that point reve at it."""
+    """Simulate the API until interrupted, and print the two variables that point reve at it.
+
+    Examples:
+        reve sandbox serve > sandbox.env &
+        until [ -s sandbox.env ]; do sleep 0.1; done
+        (. ./sandbox.env; reve generate "a fox" --out tried.png)
+        kill $!
+    """
     from reve_cli.output import Output
-    from reve_cli.runtime import simulate
+    from reve_cli.simulation import simulate
 
     process: Process = ctx.obj
     output = process.output = Output(process.environ)
@@ -31,10 +50,13 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
 
 @app.command()
 def reset(ctx: typer.Context) -> None:
-    """Forget the simulated jobs."""
-    from reve_cli.config import state_folder
+    """Forget the simulated jobs.
+
+    Examples:
+        reve sandbox reset
+    """
+    from reve_cli.config import SANDBOX, state_folder
     from reve_cli.journal import open_journal
-    from reve_cli.runtime import SANDBOX
     from reve_cli.sandbox import reset as forget
 
     process: Process = ctx.obj

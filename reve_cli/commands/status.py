@@ -2,16 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import options, wiring
 from reve_cli.errors import worst
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus = False) -> int:
-    """Show where jobs stand now."""
+    """Show where jobs stand now.
+
+    Examples:
+        reve status "$job"
+        reve status "$job" --json | jq -r .status
+    """
     from reve_cli.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)

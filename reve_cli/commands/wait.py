@@ -2,15 +2,20 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options
+from reve_cli import options, wiring
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@options.api_command
+@wiring.api_command
 def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
-    """Wait until every job has ended; with --out, save its images."""
+    """Wait until every job has ended; with --out, save its images.
+
+    Examples:
+        reve wait "$job"
+        reve generate "a fox" --count 3 --no-wait | reve wait - --out fox.png
+    """
     from reve_cli.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)

@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, PROMPT_LIMIT, WEBHOOK_EVENTS
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, PROMPT_LIMIT, WEBHOOK_EVENTS
 from reve_cli.models import is_web_url, job_id, utf16_units
 
 Check = Callable[[Any, str], Iterator[tuple[str, str]]]
 Details = dict[str, list[str]]
-
-STATUSES = ("QUEUED", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED")
 
 
 def string(least: int = 0, most: int | None = None, valid: Callable[[str], object] = bool, kind: str = "") -> Check:
@@ -102,7 +100,7 @@ GENERATE = record(
 )
 
 LIST_QUERY: Mapping[str, Check] = {
-    "status": choice(STATUSES),
+    "status": choice(JOB_STATUSES),
     "model": string(),
     "limit": _number_text(1, 100),
     "cursor": string(),

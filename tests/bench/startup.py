@@ -28,6 +28,11 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - started
 
 
+def asks(*words: str) -> list[str]:
+    """The command with which a shell asks what the last word can become."""
+    return ["env", "_REVE_COMPLETE=words", f"_REVE_COMPLETE_WORD={words[-1]}", *REVE, *words[:-1]]
+
+
 def compare(name: str, ours: list[str], least: list[str], runs: int) -> None:
     seconds(ours), seconds(least)
     pairs = [(seconds(ours), seconds(least)) for _ in range(runs)]
@@ -41,10 +46,17 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         Sandbox(Path(folder), job_seconds=0, requests_per_minute=0) as sandbox,
     ):
-        os.environ |= {"APIFRAME_BASE_URL": sandbox.url, "APIFRAME_API_KEY": sandbox.key}
+        os.environ |= {
+            "APIFRAME_BASE_URL": sandbox.url,
+            "APIFRAME_API_KEY": sandbox.key,
+            "REVE_STATE_DIR": f"{folder}/state",
+        }
         made = subprocess.run([*REVE, "generate", "fox", "--no-wait", "-q"], check=True, capture_output=True, text=True)
         job = os.environ["JOB"] = made.stdout.strip()
         compare("--version / import typer", [*REVE, "--version"], [sys.executable, "-c", "import typer"], runs)
+        compare("completion of --ar / --version", asks("generate", "--ar", ""), [*REVE, "--version"], runs)
+        compare("completion of JOB / --version", asks("status", ""), [*REVE, "--version"], runs)
+        compare("generate --help / --version", [*REVE, "generate", "--help"], [*REVE, "--version"], runs)
         compare("status JOB / typer + httpx GET", [*REVE, "status", job], [sys.executable, "-c", GET], runs)
 
 

@@ -1,0 +1,21 @@
+"""`reve account`: credits and plan."""
+
+from typing import TYPE_CHECKING
+
+from reve_cli import wiring
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
+
+
+@wiring.api_command
+def account(run: "Runtime") -> int:
+    """Show whose key it is, the plan, and the credits that are left.
+
+    Examples:
+        reve account
+        reve account --json | jq .credits
+    """
+    from reve_cli import overview
+
+    return overview.account(run)

@@ -1,0 +1,21 @@
+"""`reve doctor`: what is wrong here, and what to do about it."""
+
+from typing import TYPE_CHECKING
+
+from reve_cli import wiring
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
+
+
+@wiring.lenient_command
+def doctor(run: "Runtime") -> int:
+    """Check settings, key, network and journal, and say what to do about what is wrong.
+
+    Examples:
+        reve doctor --sandbox
+        reve doctor --sandbox --json | jq -r .finding
+    """
+    from reve_cli.doctor import examine
+
+    return examine(run)

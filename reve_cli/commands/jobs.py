@@ -1,0 +1,40 @@
+"""`reve jobs`: the jobs of the account, on whatever machine they were begun."""
+
+from typing import TYPE_CHECKING
+
+from reve_cli import options, wiring
+from reve_cli.errors import ReveError
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
+
+
+@wiring.api_command
+def jobs(
+    run: "Runtime",
+    status: options.Statuses = None,
+    model: options.OfModel = None,
+    scope: options.OfScope = None,
+    job: options.OfJob = None,
+    since: options.CreatedSince = None,
+    until: options.CreatedUntil = None,
+    limit: options.JobLimit = None,
+    download: options.Download = False,
+    out: options.Out = None,
+    force: options.Force = False,
+) -> int:
+    """List the account's jobs, newest first; with --download, save the images of those that have some.
+
+    Examples:
+        reve jobs --since 24h
+        reve jobs --status failed --limit 0
+        reve jobs --json | jq -s 'map(.creditCost) | add'
+        reve jobs --since 7d --download
+    """
+    from reve_cli.listing import Query, save, show
+
+    if not download and (out is not None or force):
+        raise ReveError("usage", "--out and --force say where --download saves: they need it")
+    now, everything = run.process.clock.now(), download or run.output.json
+    query = Query.of(status or [], model, scope, job, since, until, limit, now, all_by_default=everything)
+    return save(run, query, out, force=force) if download else show(run, query)

@@ -1,0 +1,207 @@
+"""The account's jobs as the API lists them: which of them, how they look, and saving their images.
+
+Works through a `Runtime`. Imports `output`, `tasks`, `models`, `contract`, `errors`, and late, as it is slow to load,
+`history` for times as they are typed.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reve_cli.contract import JOB_STATUSES
+from reve_cli.errors import ReveError
+from reve_cli.models import Job, cut, is_model_name, job_id, moment
+from reve_cli.output import stdout_is_terminal
+from reve_cli.tasks import Task
+
+if TYPE_CHECKING:
+    from reve_cli.api import Page
+    from reve_cli.runtime import Runtime
+
+_HEADERS = ("JOB", "STATUS", "MODEL", "CREDITS", "CREATED", "COMPLETED", "EXPIRED")
+_PAGE = 50
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which jobs: with one of `statuses`, of `model`, in `scope`, the one `job`, created from `since` to before
+    `until`, the newest `limit` of them. What is empty, None or 0 leaves nothing out.
+    """
+
+    statuses: Sequence[str]
+    model: str | None
+    scope: str | None
+    job: str | None
+    since: float | None
+    until: float | None
+    limit: int
+
+    @classmethod
+    def of(
+        cls,
+        statuses: Sequence[str],
+        model: str | None,
+        scope: str | None,
+        job: str | None,
+        since: str | None,
+        until: str | None,
+        limit: int | None,
+        now: float,
+        *,
+        all_by_default: bool,
+    ) -> "Query":
+        """A query as it is typed: without a limit where all are wanted by default, else a page for people.
+
+        Raises `ReveError` (code `usage`).
+        """
+        for status in statuses:
+            if status.upper() not in JOB_STATUSES:
+                raise ReveError("usage", f"--status {status!r} is not one of {', '.join(JOB_STATUSES)}")
+        if model is not None and not is_model_name(model):
+            raise ReveError("usage", f"--model {model!r} is not a model name")
+        if job is not None and job_id(job) is None:
+            looks = "which looks like 01234567-89ab-cdef-0123-456789abcdef"
+            raise ReveError("usage", f"--job {job!r} is not a job id, {looks}")
+        begin = None if since is None else _typed(since, "--since", now)
+        end = None if until is None else _typed(until, "--until", now, ends=True)
+        page = 0 if all_by_default else _PAGE
+        known = sorted({status.upper() for status in statuses})
+        return cls(known, model, scope, job and job_id(job), begin, end, page if limit is None else limit)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it may leave all jobs out."""
+        return bool(self.statuses or self.model or self.job or self.since is not None or self.until is not None)
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """What the API can leave out by itself: it takes a single status."""
+        status = self.statuses[0] if len(self.statuses) == 1 else None
+        filters = {"status": status, "model": self.model, "scope": self.scope, "search": self.job}
+        return {name: value for name, value in filters.items() if value is not None}
+
+    def wants(self, job: Job) -> bool:
+        """Whether a job is wanted, by its status and by when it was created. Not where that is asked and not known."""
+        if self.statuses and job.status not in self.statuses:
+            return False
+        created = moment(job.created_at)
+        if created is None:
+            return self.since is None and self.until is None
+        return not self.is_past(job) and (self.until is None or created < self.until)
+
+    def is_past(self, job: Job) -> bool:
+        """Whether a job is older than all that are wanted, and so are those that follow it."""
+        created = moment(job.created_at)
+        return self.since is not None and created is not None and created < self.since
+
+
+def _typed(when: str, option: str, now: float, *, ends: bool = False) -> float:
+    from reve_cli import history
+
+    return history.moment(when, option, now, ends=ends)
+
+
+def show(run: "Runtime", query: Query) -> int:
+    """Print the jobs that `query` wants, newest first, page by page; a terminal's table at the end. Returns 0.
+
+    Raises `ReveError` where a page is not to be had: what came before is printed then.
+    """
+    output, count, more = run.output, 0, False
+    rows: list[list[str]] = []
+    try:
+        for jobs, more in _pages(run, query):  # noqa: B007 - `more` is told of the last page
+            count += len(jobs)
+            if output.json:
+                for job in jobs:
+                    output.document(Task(0, "done", job_id=job.id, job=job).document(run.api.http.simulated))
+            elif stdout_is_terminal():
+                rows += map(_row, jobs)
+                output.spin(f"{count} jobs")
+            else:
+                output.table(_HEADERS, [_row(job) for job in jobs])
+            if output.reader_left or output.error:
+                return 0
+    finally:
+        if rows:
+            output.table(_HEADERS, rows)
+    if not count:
+        output.note("no job matches" if query.chooses else "there are no jobs")
+    elif more:
+        output.note(f"these are the newest {count}; --limit 0 shows all")
+    return 0
+
+
+def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
+    """Save the images of the jobs that `query` wants, where they can be had. Returns the exit code.
+
+    What was saved before is left alone where the names tell it: where they have the job's id in them.
+    """
+    run.naming(out, [], force=force)  # a wrong --out is said before anything is asked
+    found: list[Job] = []
+    left_out: Counter[str] = Counter()
+    for jobs, _ in _pages(run, query):
+        for job in jobs:
+            if job.status == "COMPLETED" and not job.expired:
+                found.append(job)
+            else:
+                left_out["expired" if job.expired else cut(job.status)] += 1
+    all_tasks = [Task(index, "accepted", job_id=job.id) for index, job in enumerate(found, start=1)]
+    naming = run.naming(out, all_tasks, force=force)
+    tasks = []
+    for task, job in zip(all_tasks, found, strict=True):
+        if not force and naming.has_all(task, len(job.urls)):
+            left_out["saved before"] += 1
+        else:
+            tasks.append(task)
+    if left_out:
+        run.output.note(f"left out: {', '.join(f'{count} {why}' for why, count in left_out.items())}")
+    if not tasks:
+        run.output.note("there is nothing to save")
+        return 0
+    return run.follow(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)
+
+
+def _row(job: Job) -> list[str]:
+    """The job as a line of a table; empty where unknown."""
+    charge = Task(0, "done", job=job).charge
+    return [
+        job.id,
+        job.status,
+        job.model or "",
+        "" if charge is None else f"{charge:.10g}",
+        job.created_at or "",
+        job.completed_at or "",
+        "expired" if job.expired else "",
+    ]
+
+
+def _pages(run: "Runtime", query: Query) -> Iterator[tuple[list[Job], bool]]:
+    """What each page has of the jobs that `query` wants, each job once, and whether there may be more of them.
+
+    Raises `ReveError`, also where the server's pages would go on for ever.
+    """
+    left = query.limit or sys.maxsize
+    seen: set[str] = set()
+    cursors: set[str | None] = set()
+    cursor: str | None = None
+    while True:
+        page = _page(run, query, cursor)
+        fresh = {job.id: job for job in page.jobs if job.id not in seen}
+        wanted = [job for job in fresh.values() if query.wants(job)]
+        more = page.cursor is not None and not any(map(query.is_past, fresh.values()))
+        yield wanted[:left], more or len(wanted) > left
+        left -= min(left, len(wanted))
+        if not left or not more:
+            return
+        seen |= fresh.keys()
+        cursors.add(cursor)
+        cursor = page.cursor
+        if not fresh or cursor in cursors:
+            raise ReveError("server", "the API's list of jobs does not come to an end: a page brought nothing new")
+
+
+def _page(run: "Runtime", query: Query, cursor: str | None) -> "Page":
+    api, tries = run.api, run.process.limits.tries
+    return run.ask(lambda: api.page(cursor, run.deadline, tries=tries, filters=query.filters))

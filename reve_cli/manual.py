@@ -1,0 +1,208 @@
+"""The command tree, described: each command's --help and the manual page, both from what parses the command line.
+
+The text is plain ASCII, for any terminal, pipe and locale, and needs no rich. Imports `topics`, `pages`, `output` and
+Typer, which is pinned: the types of its commands and parameters are private to it.
+"""
+
+import inspect
+import os
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from typer._click import Command, Context, Parameter
+from typer.core import TyperArgument, TyperGroup, TyperOption
+
+from reve_cli import __version__
+from reve_cli.errors import ReveError
+from reve_cli.output import stdout_is_terminal
+from reve_cli.pages import WIDTH, Block, Section, plain, roff
+from reve_cli.suggest import did_you_mean
+from reve_cli.topics import TOPICS
+
+COMMON = "Every command"
+_HELP = ("--help, -h", "Show this.")
+_ALSO = "reve help COMMAND is the same as reve COMMAND --help, and reve help --man prints the manual page."
+_NARROWEST = 30
+_ANY_WORDS = {"integer": "N", "integer range": "N", "int": "N", "int range": "N", "float": "N", "float range": "N"}
+
+
+def walk(command: Command, path: str = "reve") -> Iterator[tuple[str, Command]]:
+    """All commands that help shows, each with the words that call it, from the root down."""
+    yield path, command
+    if isinstance(command, TyperGroup):
+        for name, inner in command.commands.items():
+            if not inner.hidden:
+                yield from walk(inner, f"{path} {name}")
+
+
+def find(root: Command, words: Sequence[str]) -> tuple[str, Command]:
+    """The command that `words` begin with, and the words that call it."""
+    path, command = "reve", root
+    for word in words:
+        if not isinstance(command, TyperGroup) or word not in command.commands:
+            break
+        path, command = f"{path} {word}", command.commands[word]
+    return path, command
+
+
+def describe_with_this(root: Command) -> Command:
+    """Have all commands of a tree answer --help with what is described here."""
+    for path, command in walk(root):
+        command.get_help = partial(_help, command, path)  # type: ignore[method-assign]
+    return root
+
+
+def _help(command: Command, path: str, context: Context) -> str:
+    environ = context.obj.environ
+    bold = stdout_is_terminal() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and os.name != "nt"
+    return plain(describe(command, path), _width(), bold=bold)
+
+
+def _width() -> int:
+    return max(_NARROWEST, min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH))
+
+
+def told(root: Command, words: Sequence[str], *, man: bool) -> str:
+    """What `reve help WORDS` prints. Raises `ReveError` (code `usage`) where there is no such topic or command."""
+    if man and words:
+        raise ReveError("usage", "--man is about all commands: it takes no topic", hint="reve help --man")
+    if man:
+        return manual(root)
+    if not words:
+        about = [(name, topic.about) for name, topic in TOPICS.items()]
+        return plain([("Topics, each for reve help TOPIC", [about]), ("", [_ALSO])], _width())
+    if len(words) == 1 and words[0] in TOPICS:
+        return plain([("", TOPICS[words[0]].blocks())], _width())
+    if words[0] in TOPICS:
+        raise ReveError("usage", f"{words[0]} is a topic, and takes no other word", hint=f"reve help {words[0]}")
+    path, command = find(root, words)
+    known = path.split()[1:]
+    if known == list(words):
+        return plain(describe(command, path), _width())
+    unknown = words[len(known)]
+    names = [*(command.commands if isinstance(command, TyperGroup) else ()), *(() if known else TOPICS)]
+    message = f"there is no {'command' if known else 'topic or command'} {' '.join([*known, unknown])!r}"
+    raise ReveError("usage", message + did_you_mean(unknown, names), hint=f"reve help {' '.join(known)}".strip())
+
+
+def describe(command: Command, path: str) -> list[Section]:
+    """The page of one command."""
+    paragraphs, examples = explained(command)
+    return [
+        ("", [f"Usage: {usage(command, path)}"]),
+        ("", paragraphs),
+        *((title, [rows]) for title, rows in _commands(command).items()),
+        *((title, [rows]) for title, rows in parameters(command).items()),
+        *([("Examples", examples)] if examples else []),
+    ]
+
+
+def usage(command: Command, path: str) -> str:
+    words = [path, "[OPTIONS]"]
+    for parameter in command.params:
+        if isinstance(parameter, TyperArgument) and not parameter.hidden:
+            metavar = _metavar(parameter)
+            words.append(metavar if parameter.required else f"[{metavar}]")
+    if isinstance(command, TyperGroup):
+        words.append("[COMMAND]" if command.invoke_without_command else "COMMAND")
+    return " ".join(words)
+
+
+def explained(command: Command) -> tuple[list[str], list[str]]:
+    """What its docstring and its epilog say: paragraphs, and the lines after `Examples:`, which stay as they are."""
+    paragraphs, examples = [], []
+    for text in filter(None, (command.help, command.epilog)):
+        prose, _, code = inspect.cleandoc(text).partition("Examples:\n")
+        paragraphs += [" ".join(block.split()) for block in prose.split("\n\n") if block.strip()]
+        examples += [f"    {line}" for line in textwrap.dedent(code).splitlines() if line]
+    return paragraphs, ["\n".join(examples)] if examples else []
+
+
+def summary(command: Command) -> str:
+    """The first paragraph of what it says."""
+    return next(iter(explained(command)[0]), "")
+
+
+def parameters(command: Command) -> dict[str, list[tuple[str, str]]]:
+    """Arguments and options by their groups: those without a group first, those that all commands have last."""
+    found: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+    for parameter in command.params:
+        if isinstance(parameter, TyperArgument) and not parameter.hidden:
+            found["Arguments"].append((_metavar(parameter), parameter.help or ""))
+        elif isinstance(parameter, TyperOption) and not parameter.hidden:
+            row = (_option(parameter), _about(parameter))
+            found.setdefault(parameter.rich_help_panel or "Options", []).append(row)
+    common = found.pop(COMMON, [])
+    (common or found["Options"]).append(_HELP)
+    return {title: rows for title, rows in {**found, COMMON: common}.items() if rows}
+
+
+def _option(option: TyperOption) -> str:
+    names = ", ".join([*option.opts, *option.secondary_opts])
+    return names if option.is_flag or option.count else f"{names} {_metavar(option)}"
+
+
+def _metavar(parameter: Parameter) -> str:
+    choices = map(str, getattr(parameter.type, "choices", ()))
+    given = (parameter.metavar or "").replace("[", "").replace("]", "")
+    return given or "|".join(choices) or _ANY_WORDS.get(parameter.type.name, (parameter.name or "").upper())
+
+
+def _about(option: TyperOption) -> str:
+    default: Any = option.default
+    says = (
+        not option.is_flag and default is not None and default != () and not callable(default) and option.show_default
+    )
+    return f"{option.help or ''} (default {default})" if says else option.help or ""
+
+
+def _commands(command: Command) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    if isinstance(command, TyperGroup):
+        for name, inner in command.commands.items():
+            if not inner.hidden:
+                title = getattr(inner, "rich_help_panel", None) or "Commands"
+                found.setdefault(title if isinstance(title, str) else "Commands", []).append((name, summary(inner)))
+    return found
+
+
+def manual(root: Command) -> str:
+    """reve(1), in man(7): every command, option and topic."""
+    commands = list(walk(root))
+    paragraphs, _ = explained(root)
+    common = next(rows for _, command in commands[1:] for title, rows in parameters(command).items() if title == COMMON)
+    examples = "\n".join(example for _, command in commands for example in explained(command)[1])
+    head: list[Section] = [
+        ("NAME", ["reve - make images with the Reve model on the Apiframe API"]),
+        ("SYNOPSIS", [usage(root, "reve")]),
+        ("DESCRIPTION", paragraphs),
+        ("OPTIONS", list(parameters(root).values())),
+    ]
+    body: list[Section] = []
+    for path, command in commands[1:]:
+        about: list[Block] = [usage(command, path), *explained(command)[0]]
+        for title, rows in parameters(command).items():
+            if title != COMMON:
+                about += [f"{title}:", rows] if title not in ("Arguments", "Options") else [rows]
+        body.append((path, about))
+    topics = [(topic.section, topic.blocks()) for topic in TOPICS.values()]
+    return (
+        f'.TH REVE 1 "" "reve {__version__}" "reve"\n.nh\n.ad l\n'
+        + roff(head)
+        + ".SH COMMANDS\n"
+        + roff(body, level="SS")
+        + roff([("OPTIONS OF EVERY COMMAND", [common]), *topics, ("EXAMPLES", [examples])])
+    )
+
+
+def next_words(root: Command, words: Sequence[str], start: str) -> list[tuple[str, str]]:
+    """What can follow `reve help WORDS`: topics and commands, each with a line about it."""
+    path, command = find(root, words)
+    if path.split()[1:] != list(words) or not isinstance(command, TyperGroup):
+        return []
+    commands = [(name, summary(inner)) for name, inner in command.commands.items() if not inner.hidden]
+    topics = [] if words else [(name, topic.about) for name, topic in TOPICS.items()]
+    return [(name, about) for name, about in topics + commands if name.startswith(start)]

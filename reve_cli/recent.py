@@ -1,0 +1,36 @@
+"""What completion offers as jobs: the newest of the journal, with what became of them.
+
+It looks, and does nothing else: no journal is made, waited for, mended or complained about. Imports `config`,
+`database`, `states`, and the file's name from `journal`.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from reve_cli.config import SANDBOX, state_folder, truthy
+from reve_cli.database import peek
+from reve_cli.journal import NAME
+from reve_cli.states import UNFINISHED
+
+Wanted = Literal["jobs", "unfinished", "all"]
+_WHERE: Mapping[Wanted, str] = {"jobs": "job IS NOT NULL", "unfinished": UNFINISHED, "all": "TRUE"}
+"""jobs: those that the API has made. unfinished: what `resume` is for. The latter may still have keys only."""
+_MOST = 50
+_ABOUT = 60
+_NEWEST = """
+    SELECT coalesce(job, key) AS name, state, substr(json_extract(body, '$.prompt'), 1, :about), max(id) FROM jobs
+    WHERE {where} AND substr(coalesce(job, key), 1, length(:start)) = :start
+    GROUP BY name ORDER BY max(id) DESC LIMIT :most
+"""
+
+
+def jobs(environ: Mapping[str, str], wanted: Wanted, start: str, *, sandbox: bool) -> list[tuple[str, str]]:
+    """Names that begin with `start`, newest first, each with its state and the prompt's beginning."""
+    folder = state_folder(environ)
+    if folder is None or not truthy(environ.get("REVE_JOURNAL") or "on"):
+        return []
+    if sandbox or truthy(environ.get("REVE_SANDBOX")):
+        folder /= SANDBOX
+    query = _NEWEST.format(where=_WHERE[wanted])
+    rows = peek(folder / NAME, query, {"start": start, "about": _ABOUT, "most": _MOST})
+    return [(name, f"{state}: {prompt}" if prompt else state) for name, state, prompt, _ in rows]

@@ -1,0 +1,43 @@
+"""A simulation of the API for one command or for `sandbox serve`, as the environment asks for it.
+
+Imports `process`, `config`, `errors`, and `sandbox` late: it is slow to load.
+"""
+
+from typing import TYPE_CHECKING
+
+from reve_cli import config
+from reve_cli.errors import ReveError
+from reve_cli.process import Process
+
+if TYPE_CHECKING:
+    from reve_cli.sandbox import Sandbox
+
+_LONGEST_JOB = 86400
+
+
+def simulate(process: Process, port: int = 0) -> "Sandbox":
+    """A running simulation of the API, its jobs in the state folder, as slow and as faulty as the environment asks for.
+
+    Raises `ReveError` (code `config`) where it cannot run like that, or not here.
+    """
+    from reve_cli.sandbox import Sandbox, parse_faults
+
+    environ, folder = process.environ, config.state_folder(process.environ)
+    if folder is None:
+        raise ReveError("config", "there is no home folder to keep simulated jobs in", hint="set REVE_STATE_DIR")
+    try:
+        job_seconds = float(environ.get("REVE_SANDBOX_SECONDS") or 2)
+        if not 0 <= job_seconds < _LONGEST_JOB:
+            raise ValueError(f"a job takes from 0 to {_LONGEST_JOB} seconds")
+        faults = parse_faults(environ.get("REVE_SANDBOX_FAULTS") or "")
+    except ValueError as error:
+        raise ReveError("config", f"REVE_SANDBOX_SECONDS or REVE_SANDBOX_FAULTS: {error}") from error
+    sandbox = Sandbox(
+        folder / config.SANDBOX, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now
+    )
+    try:
+        return sandbox.start()
+    except OSError as error:
+        where = f"port {port} of 127.0.0.1 or the folder {folder / config.SANDBOX}"
+        message = f"the sandbox cannot run: {where} cannot be used: {error.strerror or error}"
+        raise ReveError("config", message, hint="another --port or REVE_STATE_DIR, or reve sandbox reset") from error
