@@ -4,7 +4,8 @@ What it is for: after a crash, whatever was or may have been paid for can still 
 not meant. So every fact is on the disk before the next step is taken. It never holds the API key, only a tag of it
 under a salt of its own.
 
-Imports `schema`, `database`, `owners`, `states`, `clock`; slow to load, like `database`. Any thread may call any method.
+Imports `schema`, `database`, `owners`, `states`, `clock`; slow to load, like `database`. Any thread may call any
+method.
 """
 
 import contextlib
