@@ -1,7 +1,8 @@
-"""The file of a batch, read into items: a prompt a line, CSV with a header, or JSON Lines.
+"""The file of a batch, read into items: a prompt a line, CSV with a header, or JSON Lines, a manifest among them.
 
 One item is held at a time, however long the file is. What is wrong with a line is told with its number, and the rest is
-read all the same, so that a user mends a file once. Imports `inputs`, `templates`, `models`, `errors`.
+read all the same, so that a user mends a file once. Imports `inputs`, `settings`, `models`, `clock`, `contract`,
+`templates`, `errors`.
 """
 
 import csv
@@ -9,10 +10,14 @@ import io
 import json
 import os
 import re
+import select
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
+from reve_cli.clock import Deadline
+from reve_cli.contract import ASPECT_RATIOS, SEED_LIMIT
 from reve_cli.errors import ReveError
 from reve_cli.inputs import to_seed
 from reve_cli.models import ImageRequest
@@ -29,15 +34,25 @@ _MANY_SEEDS = 100_000
 _LONGEST_NAME = 200
 _ANY_PROMPT = "any"
 _EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_ENDS = ("\n", "\r")
+
+Lines = Iterator[tuple[int, dict[str, Any]]]
+"""The number of each line, and its fields."""
+Bad = Callable[[int, str], None]
+"""Told the number of a bad line, and why it is."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image that a line asks for. `out`: its file in the output folder, a template; None for the default name."""
+    """One image that a line asks for. `out`: its file in the output folder, a template; None for the default name.
+
+    source: what it was in the manifest that the line is of; other lines there are about the same image.
+    """
 
     line: int
     request: ImageRequest
     out: str | None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,31 +67,42 @@ class Multiples:
         """As they are typed: `1-8`, `1,5,9-12`; `1:1,16:9`. Raises `ReveError` (code `usage`)."""
         found: list[int] = []
         for part in (seeds or "").split(",") if seeds is not None else []:
-            bounds = re.fullmatch(r"\s*(-?[0-9]{1,17})(?:-(-?[0-9]{1,17}))?\s*", part)
+            bounds = re.fullmatch(r"\s*(-?[0-9]{1,16})(?:-(-?[0-9]{1,16}))?\s*", part)
             first, last = (int(bounds[1]), int(bounds[2] or bounds[1])) if bounds else (1, 0)
-            if last < first or last - first >= _MANY_SEEDS:
+            if last < first or last - first >= _MANY_SEEDS or max(-first, last) > SEED_LIMIT:
                 raise ReveError("usage", f"--seeds {seeds!r} is not a list of seeds such as 1-8 or 1,5,9-12")
             found += range(first, last + 1)
-        return cls(found, [] if ratios is None else [part.strip() for part in ratios.split(",")])
+        named = [] if ratios is None else [part.strip() for part in ratios.split(",")]
+        for ratio in named:
+            if ratio not in ASPECT_RATIOS:
+                raise ReveError("usage", f"--ratios: {ratio!r} is not one of {', '.join(ASPECT_RATIOS)}")
+        for option, values in (("--seeds", found), ("--ratios", named)):
+            if len(set(values)) < len(values):
+                raise ReveError("usage", f"{option} names one twice, which would be paid for twice")
+        return cls(found, named)
 
     def __call__(self, item: Item) -> Iterator[Item]:
-        """Everything that `item` becomes. Raises `ReveError` where it chooses itself what is multiplied."""
-        if self.seeds and item.request.seed is not None:
-            raise ReveError("usage", "it has a seed, and --seeds is given as well")
+        """Everything that `item` becomes."""
         for ratio in self.ratios or (item.request.aspect_ratio,):
             for seed in self.seeds or (item.request.seed,):
                 yield replace(item, request=replace(item.request, aspect_ratio=ratio, seed=seed))
 
+    def check(self, seed: object, ratio: object) -> None:
+        """Raises `ReveError` (code `usage`) where a line, or an option, chooses itself what is multiplied."""
+        if self.seeds and seed is not None:
+            raise ReveError("usage", "it has a seed, and --seeds is given as well")
+        if self.ratios and ratio is not None:
+            raise ReveError("usage", "it has an aspect ratio, and --ratios is given as well")
 
-def read_items(
-    file: TextIO, kind: str, defaults: ImageRequest, multiples: Multiples, bad: Callable[[int, str], None]
-) -> Iterator[Item]:
-    """The items of `file`, which is of one of `FORMATS`. `bad` is told the number of each bad line, and why it is."""
+
+def read_items(file: TextIO, kind: str, defaults: ImageRequest, multiples: Multiples, bad: Bad) -> Iterator[Item]:
+    """The items of `file`, which is of one of `FORMATS`."""
     for line, fields in _LINES[kind](file, bad):
         try:
+            multiples.check(fields.get("seed"), fields.get("aspectRatio"))
             yield from multiples(_item(line, fields, defaults))
         except ReveError as error:
-            bad(line, error.message)
+            bad(line, _of_a_line(error.message))
 
 
 def format_of(path: str, given: str | None) -> str:
@@ -96,13 +122,15 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def run_name(text: str | None, shard: str | None) -> str | None:
+def run_name(text: str | None, shard: str | None, *, new: bool) -> str | None:
     """The run's name. Raises `ReveError` (code `usage`) where it cannot be one, or shards have none."""
     if text is not None and (not text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME):
         raise ReveError("usage", f"--run takes a name of 1 to {_LONGEST_NAME} characters")
     if shard is not None and text is None:
         message = "--shard needs --run NAME, the same for all shards: by it the API knows what was made before"
         raise ReveError("usage", message)
+    if new and text is not None:
+        raise ReveError("usage", "--new starts another run, and --run goes on with one: name another one instead")
     return text
 
 
@@ -117,11 +145,19 @@ def rate_of(text: str | None) -> float | None:
 
 
 def defaults(
-    settings: Settings, model: str | None, version: str | None, ratio: str | None, seed: str | None
+    settings: Settings,
+    multiples: Multiples,
+    *,
+    model: str | None = None,
+    version: str | None = None,
+    ratio: str | None = None,
+    seed: str | None = None,
 ) -> ImageRequest:
     """What every line's request has that does not say otherwise. Raises `ReveError` (code `usage`)."""
     if seed == "random":
         raise ReveError("usage", "--seed random would make each run another batch: leave it out, or name seeds")
+    if (seed is not None and multiples.seeds) or (ratio is not None and multiples.ratios):
+        raise ReveError("usage", "--seed and --seeds, like --aspect-ratio and --ratios, are not for use together")
     return ImageRequest(
         prompt=_ANY_PROMPT,
         model=settings.model if model is None else model,
@@ -133,22 +169,30 @@ def defaults(
 
 def _item(line: int, fields: Mapping[str, Any], defaults: ImageRequest) -> Item:
     """Raises `ReveError` (code `usage`)."""
-    prompt, seed, out = fields.get("prompt"), fields.get("seed"), fields.get("out")
     for name in ("prompt", "aspectRatio", "version", "out"):
         if fields.get(name) is not None and not isinstance(fields[name], str):
             raise ReveError("usage", f"{name} must be text")
+    prompt, seed, out = fields.get("prompt"), fields.get("seed"), fields.get("out")
     if prompt is None:
         raise ReveError("usage", "it has no prompt")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | str)):
         raise ReveError("usage", "seed must be an integer")
-    request = replace(
-        defaults,
-        prompt=prompt,
-        seed=defaults.seed if seed is None else to_seed(str(seed)),
-        aspect_ratio=fields.get("aspectRatio") or defaults.aspect_ratio,
-        version=fields.get("version") or defaults.version,
-    )
-    return Item(line, request, None if out is None else _checked_out(out))
+    given: dict[str, Any] = {"seed": None if seed is None else to_seed(str(seed))}
+    given |= {"aspect_ratio": fields.get("aspectRatio"), "version": fields.get("version")}
+    source = fields.get("source")
+    if source is None:
+        given = {name: value for name, value in given.items() if value is not None}
+    elif isinstance(fields.get("model"), str):
+        given["model"] = fields["model"]
+    request = replace(defaults, prompt=prompt, **given)
+    return Item(line, request, None if out is None else _checked_out(out), source)
+
+
+def _of_a_line(message: str) -> str:
+    """What is said of an option, said of a field."""
+    for option, field in (("--aspect-ratio", "aspectRatio"), ("--model-version", "version"), ("--seed", "seed")):
+        message = re.sub(rf"^{option}\b", field, message)
+    return re.sub(r",? n?or random$", "", message)
 
 
 def _checked_out(out: str) -> str:
@@ -158,47 +202,68 @@ def _checked_out(out: str) -> str:
     except ValueError as error:
         raise ReveError("usage", f"out: {error}") from error
     parts = out.replace("\\", "/").split("/")
-    climbs = os.path.isabs(out) or os.path.splitdrive(out)[0] or ".." in parts or "" in parts or "\0" in out
+    climbs = os.path.isabs(out) or os.path.splitdrive(out)[0] or ".." in parts or "" in parts or parts[-1] == "."
     if climbs or not out.isprintable():
         raise ReveError("usage", f"out {out!r} must be a file's path inside the output folder")
     return out
 
 
-def _text_lines(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _text_lines(file: TextIO, bad: Bad) -> Lines:
     for number, line in _numbered(file, bad):
         if line.strip():
             yield number, {"prompt": line}
 
 
-def _json_lines(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(file: TextIO, bad: Bad) -> Lines:
     for number, line in _numbered(file, bad):
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            found = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
-            bad(number, f"it is not JSON: {getattr(error, 'msg', 'nested too deeply')}")
+            problem = (
+                error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply, or a number too long"
+            )
+            bad(number, f"it is not JSON: {problem}")
             continue
         if not isinstance(found, dict):
             bad(number, "it is no JSON object")
-        elif {"run", "item"} <= found.keys():  # a line of a manifest: the rest tells what became of it
-            yield number, {name: found.get(name) for name in FIELDS}
+        elif {"run", "item"} <= found.keys():
+            if found["item"] is not None:  # else it says that a run began
+                yield number, _of_manifest(found)
         elif problem := _unknown(list(found)):
             bad(number, problem)
         else:
             yield number, {_NAMES[name.lower()]: value for name, value in found.items()}
 
 
-def _csv_lines(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _of_manifest(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line of a manifest asks for: just what it did ask for, whatever the options say."""
+    request = line.get("request")
+    model = request.get("model") if isinstance(request, dict) else None
+    return {**{name: line.get(name) for name in FIELDS}, "model": model, "source": f"{line['run']} {line['item']}"}
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise json.JSONDecodeError("a name is there twice", "", 0)
+    return found
+
+
+def _csv_lines(file: TextIO, bad: Bad) -> Lines:
     rows = csv.reader(_limited(file), strict=True)
     header: list[str] | None = None
     start = 1
     while True:
+        row: list[str] | None = []
         try:
             row = next(rows, None)
         except (csv.Error, ReveError) as error:
-            bad(rows.line_num, f"it is not CSV: {error}")
-            return  # where the next row begins is not known
+            lost = rows.line_num > start or isinstance(error, ReveError)
+            bad(start, f"it is not CSV: {error}" + ("; what follows is not read" if lost else ""))
+            if lost:
+                return  # where the next row begins is not known
         number, start = start, rows.line_num + 1
         if row is None:
             break
@@ -206,18 +271,18 @@ def _csv_lines(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[
             continue
         if header is None:
             header = [name.strip() for name in row]
-            problem = _unknown(header) or ("" if "prompt" in map(str.lower, header) else "the header has no prompt")
+            problem = _unknown(header) or ("" if "prompt" in map(str.lower, header) else "no column is named prompt")
             if problem:
-                bad(number, problem)
+                bad(number, f"the header: {problem}")
                 return
         elif len(row) > len(header):
             bad(number, f"it has {len(row)} cells, the header {len(header)}")
         else:
-            cells = zip(header, row, strict=False)
-            yield number, {_NAMES[name.lower()]: cell for name, cell in cells if cell.strip()}
+            cells = {_NAMES[name.lower()]: cell for name, cell in zip(header, row, strict=False) if cell.strip()}
+            yield number, {name: cell if name == "prompt" else cell.strip() for name, cell in cells.items()}
 
 
-_LINES = {"text": _text_lines, "csv": _csv_lines, "jsonl": _json_lines}
+_LINES: dict[str, Callable[[TextIO, Bad], Lines]] = {"text": _text_lines, "csv": _csv_lines, "jsonl": _json_lines}
 
 
 def _unknown(names: Sequence[str]) -> str:
@@ -228,10 +293,10 @@ def _unknown(names: Sequence[str]) -> str:
     return "" if len({_NAMES[name.lower()] for name in names}) == len(names) else "a field is named twice"
 
 
-def _numbered(file: TextIO, bad: Callable[[int, str], None]) -> Iterator[tuple[int, str]]:
+def _numbered(file: TextIO, bad: Bad) -> Iterator[tuple[int, str]]:
     number, too_long = 0, False
     while line := file.readline(_LONGEST):
-        ends = line.endswith("\n")
+        ends = line.endswith(_ENDS)
         if not too_long:
             number += 1
             if len(line) == _LONGEST and not ends:
@@ -249,13 +314,49 @@ def _limited(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def open_items(path: str, stdin: io.BufferedIOBase | None) -> TextIO:
-    """The file at `path`, `-` for standard input, as text. Raises `ReveError` (code `usage`)."""
+def open_items(path: str, deadline: Deadline) -> TextIO:
+    """The file at `path`, `-` for standard input, as text.
+
+    Raises `ReveError`, as reading does: `usage` where it cannot be read, `timed_out` at the deadline.
+    """
+    binary: Any
     try:
-        if path == "-" and stdin is None:
+        if path != "-":
+            binary = _Patient(open(path, "rb", buffering=0), path, deadline)  # noqa: SIM115 - closed by its reader
+        elif sys.stdin is None:
             raise ReveError("usage", "standard input is closed")
-        binary: Any = stdin if path == "-" else open(path, "rb")  # noqa: SIM115 - closed by its reader
-    except OSError as error:
-        raise ReveError("usage", f"{path} cannot be read: {error.strerror}") from error
+        else:
+            binary = _Patient(open(sys.stdin.fileno(), "rb", 0, closefd=False), "standard input", deadline)  # noqa: SIM115
+    except io.UnsupportedOperation:  # not a file of the system's
+        binary = sys.stdin.buffer
+    except (OSError, ValueError) as error:
+        raise ReveError("usage", f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
     # what is not UTF-8 becomes half characters, which no prompt may have: its line is named like any other
-    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return io.TextIOWrapper(io.BufferedReader(binary), encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+class _Patient(io.RawIOBase):
+    """A file that is waited for until a deadline, as a pipe may never end."""
+
+    def __init__(self, file: io.FileIO, name: str, deadline: Deadline) -> None:
+        self._file, self._name, self._deadline = file, name, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            if self._deadline.passed or not self._has_more():
+                message = f"{self._name} did not end within the time limit; nothing was submitted"
+                raise ReveError("timed_out", message)
+            return self._file.readinto(buffer)
+        except OSError as error:
+            raise ReveError("usage", f"{self._name} cannot be read: {error.strerror}") from error
+
+    def _has_more(self) -> bool:
+        """Wait for more, or for the end. Returns whether it came in time."""
+        return os.name == "nt" or bool(select.select([self._file], [], [], self._deadline.left)[0])
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

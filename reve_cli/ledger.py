@@ -280,10 +280,10 @@ class Ledger:
         """Count `count` images more. Raises `ReveError` over a cap. `without`: rows that are theirs already."""
         if self.caps:
             self.caps.check_command(self._begun + count)
-            self._begun += count
             if self.caps.day is not None:
                 spent = journal.spent(self.origin, self._clock.now() - _DAY, self.caps.price, without=without)
                 self.caps.check_day(spent, count)
+            self._begun += count
 
     @staticmethod
     def _entry(file: SavedFile) -> dict[str, Any]:

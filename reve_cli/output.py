@@ -242,7 +242,6 @@ class Output:
                 self._spinner = Spinner("dots")
                 self._live = Live(self._spinner, console=self._terminal(), auto_refresh=False, transient=True)
                 self._live.start()
-                self._terminal().show_cursor(True)  # a killed process must not leave it hidden
             from rich.console import Group
             from rich.text import Text
 
@@ -253,6 +252,11 @@ class Output:
             self._live.update(Group(self._spinner, *lines[1:]), refresh=True)
         except OSError:
             self.is_live, self._live = False, None
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that is drawn on."""
+        return self._terminal().width
 
     def rest(self) -> None:
         """Take the spinner away."""
@@ -267,8 +271,14 @@ class Output:
         if self._console is None:
             from rich.console import Console
 
+            class Steady(Console):
+                """Never hides the cursor: it would flicker, and a killed process would leave it hidden."""
+
+                def show_cursor(self, show: bool = True) -> bool:
+                    return show
+
             forced = True if self.color == "always" else None
-            self._console = Console(
+            self._console = Steady(
                 stderr=True,
                 emoji=False,
                 highlight=False,

@@ -90,7 +90,7 @@ def _adopt(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
         return {}
     from reve_cli.takeup import adopt
 
-    rows = adopt(ledger, ledger.journal, identity, run.process.clock, run.flags, lambda: _learn_account(run, ledger))
+    rows = adopt(ledger, ledger.journal, identity, run.process.clock, run.flags, lambda: learn_account(run, ledger))
     return {row.number: row for row in rows}
 
 
@@ -122,7 +122,7 @@ def _take_up(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Nami
     return tasks
 
 
-def _learn_account(run: Runtime, ledger: "Ledger") -> None:
+def learn_account(run: Runtime, ledger: "Ledger") -> None:
     """Ask the API whose key this is, where that is not known yet. Without an answer it stays unknown."""
     if ledger.account_is_unknown:
         with contextlib.suppress(ReveError):
@@ -139,7 +139,7 @@ def resume(run: Runtime, names: Sequence[str], *, dry_run: bool, abandon: bool) 
         return 0
     from reve_cli.takeup import Plan
 
-    plan = Plan(ledger, ledger.journal, run.process.clock, names, lambda: _learn_account(run, ledger))
+    plan = Plan(ledger, ledger.journal, run.process.clock, names, lambda: learn_account(run, ledger))
     if dry_run:
         return _show(run, plan.look())
     if abandon:

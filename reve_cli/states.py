@@ -10,6 +10,8 @@ expired: the server has purged the images. mismatch: the key was another request
 
 OPEN = ("intent", "sending", "accepted", "completed")
 CLOSED = ("saved", "refused", "abandoned", "failed", "expired", "mismatch")
+BEGUN = ("sending", "accepted", "completed", "saved", "expired")
+"""States in which something was charged, or may be."""
 FREE = ("refused", "abandoned", "failed", "mismatch")
 """States in which nothing was charged, unless the user has closed what may have been."""
 UNFINISHED = "(state IN ('intent', 'sending') OR (state IN ('accepted', 'completed') AND out IS NOT NULL))"

@@ -3,28 +3,41 @@
 The file is a temporary database of this process alone, and gone with it. What lasts is the journal and the manifest.
 
 An item is what it asks for: the exact request, its own `out`, and which of several alike it is. So it is the same item
-after lines were added, moved or edited, in another shard and on another machine. Imports `items`, sqlite3.
+after lines were added, moved or edited, in another shard and on another machine. Imports `items`, `models`, `errors`,
+sqlite3.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from reve_cli.errors import ReveError
 from reve_cli.items import Item
 from reve_cli.models import ImageRequest
 
+_MOST = 1_000_000
+"""Items of a batch: a week's work at 100 a minute, and a slip of the hand beyond."""
+_CHUNK = 500
 _SCHEMA = """
     CREATE TABLE items (
         number INTEGER PRIMARY KEY, line INTEGER NOT NULL, item TEXT NOT NULL, alike TEXT NOT NULL,
-        ordinal INTEGER NOT NULL, body TEXT NOT NULL, out TEXT, path TEXT, attempt INTEGER NOT NULL DEFAULT 1,
-        job TEXT, todo INTEGER NOT NULL DEFAULT 1
+        ordinal INTEGER NOT NULL, body TEXT NOT NULL, out TEXT, source TEXT, attempt INTEGER NOT NULL DEFAULT 1,
+        job TEXT, todo INTEGER NOT NULL DEFAULT 1,
+        path BLOB,                        -- where its image goes, where that does not depend on its job
+        is_taken INTEGER NOT NULL DEFAULT 0,  -- another item's image, or another run's, stands there
+        image BLOB,                       -- where an earlier run has saved it
+        is_known INTEGER NOT NULL DEFAULT 0   -- to the journal, which may have paid for it
     );
     CREATE INDEX by_item ON items (item);
-    CREATE INDEX by_likeness ON items (alike);
-    CREATE INDEX by_path ON items (path);
+    CREATE INDEX by_likeness ON items (alike, ordinal);
+    CREATE INDEX by_source ON items (source) WHERE source IS NOT NULL;
+    CREATE INDEX by_path ON items (path) WHERE path IS NOT NULL;
+    CREATE INDEX by_image ON items (image) WHERE image IS NOT NULL;
     CREATE INDEX by_turn ON items (number) WHERE todo;
 """
 
@@ -47,7 +60,7 @@ class Planned:
 
 
 class Worklist:
-    """The items of a batch. A context of one thread."""
+    """The items of a batch, for one thread."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
@@ -57,53 +70,91 @@ class Worklist:
         self._database.close()
 
     def fill(self, items: Iterable[Item]) -> None:
-        """Take all items."""
-        self._database.execute("BEGIN")
-        for item in items:
-            body = item.request.body().decode()
-            alike = _digest(body, item.out)
-            ordinal = self._value("SELECT coalesce(max(ordinal), 0) + 1 FROM items WHERE alike = ?", alike)
-            self._database.execute(
-                "INSERT INTO items (line, item, alike, ordinal, body, out) VALUES (?, ?, ?, ?, ?, ?)",
-                (item.line, _digest(alike, ordinal), alike, ordinal, body, item.out),
-            )
-        self._database.execute("COMMIT")
+        """Take all items. Of several from one source, which are one image's, only the first counts."""
+        with self.at_once():
+            for number, item in enumerate(items):
+                if number >= _MOST:
+                    raise ReveError("usage", f"these are more than {_MOST:,} images; nothing was submitted")
+                body = item.request.body().decode()
+                same = "SELECT count(*) FROM items WHERE source = ? AND body = ?"
+                if item.source is not None and self._value(same, item.source, body):
+                    continue
+                alike = _digest(body, item.out)
+                ordinal = self._value("SELECT coalesce(max(ordinal), 0) + 1 FROM items WHERE alike = ?", alike)
+                self._database.execute(
+                    "INSERT INTO items (line, item, alike, ordinal, body, out, source) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (item.line, _digest(alike, ordinal), alike, ordinal, body, item.out, item.source),
+                )
 
     def keep_shard(self, index: int, count: int) -> None:
         """Leave out all but shard `index` of `count`: by what items are, so that each is in one shard only."""
         self._database.create_function("shard_of", 1, lambda item: int(item[:8], 16) % count + 1, deterministic=True)
-        self._database.execute("DELETE FROM items WHERE shard_of(item) != ?", (index,))
+        with self.at_once():
+            self._database.execute("DELETE FROM items WHERE shard_of(item) != ?", (index,))
 
-    def set_paths(self, path_of: Callable[[Planned], str | None]) -> list[tuple[str, int, int]]:
-        """Note where each image is known to go. Returns paths that several would have, with two of their lines."""
-        self._database.execute("BEGIN")
-        for planned in self._each("1"):
-            path = path_of(planned)
-            if path is not None:
-                self._database.execute("UPDATE items SET path = ? WHERE number = ?", (path, planned.number))
-        self._database.execute("COMMIT")
-        same = "SELECT path, min(line), max(line) FROM items WHERE path IS NOT NULL GROUP BY path HAVING count(*) > 1"
-        return list(self._database.execute(same + " LIMIT 100"))
+    def set_paths(self, path_of: Callable[[Planned], str | None], bad: Callable[[int, str], None]) -> None:
+        """Note where each image is known to go. `bad` is told of lines whose image cannot have its name, and why."""
+        with self.at_once():
+            for planned in self._each("1"):
+                try:
+                    path = path_of(planned)
+                except ReveError as error:
+                    bad(planned.line, error.message.removeprefix("--"))
+                    continue
+                if path is not None:
+                    query = "UPDATE items SET path = ? WHERE number = ?"
+                    self._database.execute(query, (os.fsencode(path), planned.number))
+            first = "(SELECT line FROM items AS one WHERE one.path = items.path ORDER BY number LIMIT 1)"
+            earlier = "EXISTS (SELECT 1 FROM items AS one WHERE one.path = items.path AND one.number < items.number)"
+            query = f"SELECT line, {first}, path FROM items WHERE path IS NOT NULL AND {earlier}"  # noqa: S608
+            for line, other, path in self._pages(f"{query} GROUP BY line ORDER BY number"):
+                whose = f"line {other}'s" if other != line else "another one of the same line"
+                bad(line, f"its image would have the name of {whose}: {os.fsdecode(path)}")
 
-    def note_saved(self, item: str, job: str | None, *, is_there: bool) -> None:
-        """An earlier run has saved an item: it is done, or its job is asked for its image again."""
-        self._database.execute("UPDATE items SET todo = ?, job = ? WHERE item = ?", (not is_there, job, item))
+    # What earlier runs have left
+
+    def note_image(self, item: str | None, job: str | None, path: str, *, is_there: bool) -> None:
+        """An earlier run has saved an image at `path`: an item's, or with None one that counts for nothing here.
+
+        The item is done, or its job is asked for its image again. Told in order: the last one has its path.
+        """
+        place = os.fsencode(path)
+        execute = self._database.execute
+        execute("UPDATE items SET is_taken = 1 WHERE path = ? AND item IS NOT ?", (place, item))
+        execute("UPDATE items SET todo = 1, image = NULL WHERE image = ? AND item IS NOT ?", (place, item))
+        if item is not None:
+            query = "UPDATE items SET todo = ?, job = ?, image = ?, is_taken = 0 WHERE item = ?"
+            execute(query, (not is_there, job, place, item))
+
+    def note_job(self, item: str, job: str | None) -> None:
+        """An earlier run has paid for an item's job, and has no image of it: the job is asked once more."""
+        self._database.execute("UPDATE items SET job = ? WHERE item = ? AND job IS NULL", (job, item))
 
     def note_failed(self, item: str, attempt: int) -> None:
         """An earlier run's attempt at an item has failed: the next one needs another key."""
         query = "UPDATE items SET attempt = max(attempt, ?) WHERE item = ? AND job IS NULL"
         self._database.execute(query, (attempt + 1, item))
 
-    def skip_existing(self, exists: Callable[[str], bool]) -> int:
-        """What has a file already is done. Returns how many are."""
-        numbers = []
-        for number, path in self._pages(
-            "SELECT number, path FROM items WHERE path IS NOT NULL AND job IS NULL AND todo"
-        ):
-            if exists(path):
-                numbers.append((number,))
-        self._database.executemany("UPDATE items SET todo = 0 WHERE number = ?", numbers)
-        return len(numbers)
+    def note_known(self, known: Callable[[list[Planned]], Iterable[int]]) -> None:
+        """Note which items, by their numbers, the journal knows as begun."""
+        with self.at_once():
+            chunk: list[Planned] = []
+            for planned in self._each("todo"):
+                chunk.append(planned)
+                if len(chunk) == _CHUNK:
+                    self._set_known(known(chunk))
+                    chunk = []
+            self._set_known(known(chunk))
+
+    def skip_existing(self, exists: Callable[[bytes], bool]) -> None:
+        """What has a file already is done, unless that is known to be another's, or the journal has more to tell."""
+        with self.at_once():
+            query = "SELECT number, path FROM items WHERE path IS NOT NULL AND todo AND NOT is_taken AND NOT is_known"
+            for number, path in self._pages(query):
+                if exists(path):
+                    self._database.execute("UPDATE items SET todo = 0 WHERE number = ?", (number,))
+
+    # What is to be done
 
     def take(self, count: int) -> list[Planned]:
         """The next items to be made, at most `count`; none are left where there are fewer."""
@@ -123,7 +174,11 @@ class Worklist:
     @property
     def to_buy(self) -> int:
         """How many of those left no earlier run has paid for, as far as is known."""
-        return int(self._value("SELECT count(*) FROM items WHERE todo AND job IS NULL"))
+        return int(self._value("SELECT count(*) FROM items WHERE todo AND job IS NULL AND NOT is_known"))
+
+    def _set_known(self, numbers: Iterable[int]) -> None:
+        query = "UPDATE items SET is_known = 1 WHERE number = ?"
+        self._database.executemany(query, [(number,) for number in numbers])
 
     def _each(self, where: str) -> Iterator[Planned]:
         query = "SELECT number, line, item, ordinal, body, out, attempt, job FROM items"
@@ -131,7 +186,7 @@ class Worklist:
             yield Planned(number, line, item, ordinal, ImageRequest.from_wire(json.loads(body)), *rest)
 
     def _pages(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Rows, as they are needed; the table may be changed meanwhile."""
+        """Rows, as they are needed; columns that the query does not choose by may be changed meanwhile."""
         cursor = self._database.execute(query)
         try:
             while rows := cursor.fetchmany(100):
@@ -141,6 +196,19 @@ class Worklist:
 
     def _value(self, query: str, *values: object) -> Any:
         return self._database.execute(query, values).fetchone()[0]
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Everything inside is one transaction, which is what makes it fast."""
+        try:
+            self._database.execute("BEGIN")
+            yield
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            message = (
+                f"the list of images cannot be kept among the temporary files: {error}; TMPDIR names another folder"
+            )
+            raise ReveError("output", message) from error
 
 
 def _digest(*parts: object) -> str:

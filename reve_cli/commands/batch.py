@@ -43,16 +43,19 @@ def batch(
     from reve_cli import items
     from reve_cli.batch import Wishes, make
 
+    multiples = items.Multiples.of(seeds, ratios)
     return make(
         run,
         Wishes(
             file=file,
             kind=items.format_of(file, format),
-            defaults=items.defaults(run.settings, model, model_version, aspect_ratio, seed),
-            multiples=items.Multiples.of(seeds, ratios),
+            defaults=items.defaults(
+                run.defaults, multiples, model=model, version=model_version, ratio=aspect_ratio, seed=seed
+            ),
+            multiples=multiples,
             out=out,
             force=force,
-            run=items.run_name(run_name, shard),
+            run=items.run_name(run_name, shard, new=new),
             new=new,
             shard=items.shard_of(shard),
             retries=retries,

@@ -1,0 +1,297 @@
+"""The items of a batch as tasks of the engine: begun as room appears, taken up where they were, and noted as they end.
+
+The order of steps: a row in the journal before a request leaves, the journal's last fact of it before a line in the
+manifest, and that before it is printed. So what the manifest does not know, the journal does.
+Imports `runtime`, `earlier`, `target`, `worklist`, `manifest`, `progress`, `takeup`, `jobs`, `polling`, `recovery`,
+`ledger`, `naming`, `tasks`, `errors`; slow to load, like `jobs`.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reve_cli.earlier import BatchRun
+from reve_cli.errors import ReveError
+from reve_cli.jobs import Engine
+from reve_cli.journal import Row, Standing
+from reve_cli.ledger import Ledger
+from reve_cli.manifest import Manifest
+from reve_cli.naming import Naming, Values
+from reve_cli.polling import PagePoller
+from reve_cli.progress import Progress
+from reve_cli.recovery import finish_command, resume_command
+from reve_cli.runtime import Runtime
+from reve_cli.supply import Supply
+from reve_cli.takeup import left, recover_files, step_of, task_of, unsettled
+from reve_cli.target import Target, beginning
+from reve_cli.tasks import Task
+from reve_cli.worklist import Planned, Worklist
+
+_AHEAD = 32
+"""Items that are noted, and wait for their turn to be sent."""
+_AT_ONCE = {"send": 16, "look": 8, "poll": 1, "save": 16, "account": 1}
+_TRANSIENT = re.compile(r"capacity|try again|retry|temporar|overload|unavailable|busy|time[d -]*out", re.IGNORECASE)
+_AGAIN = 5.0
+"""Seconds before a failed job is made again, doubling with each attempt."""
+
+
+class BatchSupply(Supply):
+    """One run of `batch`: what it takes from the worklist, and what it notes of it.
+
+    max_failures: after so many nothing more is begun. in_flight: jobs at once at most.
+    """
+
+    at_once = _AT_ONCE
+
+    def __init__(
+        self,
+        run: Runtime,
+        batch: BatchRun,
+        worklist: Worklist,
+        target: Target,
+        manifest: Manifest,
+        ledger: Ledger,
+        progress: Progress,
+        *,
+        retries: int,
+        max_failures: int | None,
+        in_flight: int,
+    ) -> None:
+        self._run, self._batch, self._worklist, self._target = run, batch, worklist, target
+        self._manifest, self._ledger, self._progress = manifest, ledger, progress
+        self._retries, self._max_failures, self._in_flight = retries, max_failures, in_flight
+        self._planned: dict[int, Planned] = {}
+        self._namings: dict[int, Naming] = {}
+        self._tasks: dict[int, Task] = {}
+        """Those that are at work, like the two before, by their index."""
+        self._retried: Counter[int] = Counter()
+        self._standing: dict[str, Standing] = {}
+        self._is_over = False
+        self._saver = run.saver(lambda task: self._namings[task.index], ledger)
+        progress.note = self._note
+        progress.running = lambda: Counter(task.phase for task in self._tasks.values())
+
+    def make(self, model: str) -> None:
+        """Make all that are left."""
+        run, ledger = self._run, self._ledger
+        engine = Engine(
+            api=run.api,
+            ledger=ledger,
+            saver=self._saver,
+            inbox=run.inbox,
+            deadline=run.deadline,
+            signals=run.process.signals,
+            watcher=self._progress,
+            recover=self._recover,
+            past=ledger.durations(model),
+            supply=self,
+            poller=PagePoller(run.api),
+        )
+        engine.run([], "saved")
+        run.output.rest()
+
+    def tell(self) -> int:
+        """Say what came of it all. Returns the exit code."""
+        self._progress.total(lambda runs: resume_command(runs, self._run.flags), self.refusal)
+        return self._progress.exit_code(self.refusal)
+
+    # Where tasks come from
+
+    @property
+    def is_empty(self) -> bool:
+        return self._is_over
+
+    def more(self, running: int, waiting: int) -> Sequence[Task]:
+        """The next items as tasks, once there is room for some."""
+        room = min(_AHEAD - waiting, self._in_flight - running)
+        if room < min(_AHEAD // 2, self._in_flight):
+            return ()
+        planned = self._worklist.take(room)
+        self._is_over = len(planned) < room
+        try:
+            going_on, fresh = self._take_up(list(map(self._task, planned)))
+        except ReveError as error:  # the journal's
+            self.refusal = error
+            return ()
+        begun = self._begin([task for task in fresh if self._can_begin(task)])
+        return [*going_on, *begun]
+
+    def again(self, task: Task, error: ReveError) -> float | None:
+        """A job that failed for want of capacity is made again, with a new key; so is one that had failed before."""
+        if error.code in ("job_failed", "job_cancelled") and task.ended_before and (task.adopted or task.replayed):
+            self._progress.say(f"line {task.line}: {error.message}; it had ended before: made again")
+            return 0.0
+        made = self._retried[task.index]
+        if error.code != "job_failed" or made >= self._retries or not _TRANSIENT.search(error.message):
+            return None
+        self._retried[task.index] += 1
+        seconds = _AGAIN * 2.0**made
+        self._progress.again(task, error, seconds)
+        return seconds
+
+    def _task(self, one: Planned) -> Task:
+        task = Task(one.number, "intent", request=one.request, line=one.line, attempt=one.attempt, ordinal=one.ordinal)
+        task.scope, task.idempotency_key = self._batch.scope(one.out), self._batch.key(one)
+        self._keep(task, one, self._target.naming(one.out))
+        return task
+
+    def _keep(self, task: Task, one: Planned, naming: Naming) -> None:
+        self._planned[task.index], self._namings[task.index], self._tasks[task.index] = one, naming, task
+
+    def _forget(self, task: Task) -> Planned:
+        for kept in (self._namings, self._tasks, self._retried):
+            kept.pop(task.index, None)
+        return self._planned.pop(task.index)
+
+    def _can_begin(self, task: Task) -> bool:
+        """Check where a task's image goes, and note it."""
+        naming = self._namings[task.index]
+        likely = naming.path(replace(Values.of(task), job="job", ext="png"))
+        try:
+            os.makedirs(os.path.dirname(likely) or ".", exist_ok=True)
+            naming.check([task])
+            task.out, task.replaces = naming.as_row(task)
+        except OSError as error:
+            self._end(task, ReveError("output", f"cannot write {likely}: {error.strerror}"))
+        except ReveError as error:
+            self._end(task, error)
+        return task.error is None
+
+    def _begin(self, tasks: list[Task]) -> list[Task]:
+        """Note tasks in the journal, all or as many as the caps allow. Returns those that are to be sent."""
+        if not tasks or self.refusal is not None:
+            for task in tasks:
+                self._forget(task)
+            return []
+        try:
+            self._ledger.begin(tasks, None)
+        except ReveError as refused:
+            half = len(tasks) // 2
+            if refused.code == "over_cap" and half:
+                return [*self._begin(tasks[:half]), *self._begin(tasks[half:])]
+            self.refusal = refused
+            return self._begin(tasks)
+        return tasks
+
+    def _take_up(self, tasks: list[Task]) -> tuple[list[Task], list[Task]]:
+        """Those of `tasks` that go on where earlier runs left them, and those that are to be begun."""
+        journal = self._ledger.journal
+        known = journal.latest(self._ledger.origin, [str(task.idempotency_key) for task in tasks]) if journal else {}
+        going_on: list[Task] = []
+        fresh: list[Task] = []
+        for task in tasks:
+            row, one = known.get(str(task.idempotency_key)), self._planned[task.index]
+            if row is not None and row.state not in ("refused", "abandoned", "failed", "mismatch"):
+                self._go_on(task, row, going_on, fresh)
+            elif one.job is not None:  # paid for by an earlier run, which has left the journal nothing of it
+                task.phase, task.job_id = "accepted", one.job
+                self._progress.paid_before.add(task.index)
+                going_on.append(task)
+                if self._namings[task.index].has_all(task, 1):  # somebody took it to where it was meant to be
+                    self._forget(self._is_there(task))
+            else:
+                if row is not None and row.state in ("failed", "mismatch"):
+                    task.attempt = row.attempt
+                    task.renew()
+                fresh.append(task)
+        return [task for task in going_on if task.phase != "done"], fresh
+
+    def _go_on(self, task: Task, row: Row, going_on: list[Task], fresh: list[Task]) -> None:
+        """Go on where the row of `task` ends; or begin it, if nothing was ever sent."""
+        is_closed = row.state in ("saved", "expired")  # so nobody is at work on it
+        standing = "elsewhere" if is_closed else self._take_over(row)
+        if row.state == "intent" and standing != "live":
+            if standing != "elsewhere" and self._ledger.journal is not None:
+                self._ledger.journal.update(row.id, where="state = 'intent'", state="abandoned")
+            fresh.append(task)
+            return
+        step = step_of(row, standing, self._ledger, self._run.process.clock)
+        taken = task_of(row, task.index, self._run.process.clock, owned=step.owned)
+        taken.request, taken.line, taken.ordinal = task.request, task.line, task.ordinal
+        is_here = self._adopt_naming(taken)
+        if is_closed:
+            self._progress.paid_before.add(task.index)
+        is_ours = step.action not in ("report", "leave")
+        if is_here and (is_ours or is_closed):
+            recover_files(taken, row, self._saver)
+        if row.state == "saved" and taken.phase == "completed":
+            self._write(taken, self._forget(self._is_there(taken)))
+        elif is_ours:
+            going_on.append(taken)
+        else:
+            self._end(taken, unsettled(step, self._run.flags) if step.action == "report" else left(step))
+
+    def _adopt_naming(self, taken: Task) -> bool:
+        """Let a task go on with the name that it was begun with. Returns whether that is in the output folder.
+
+        The image of one that was to go elsewhere is saved here as well: that costs nothing.
+        """
+        naming, one = self._namings[taken.index], self._planned[taken.index]
+        is_here = taken.out is not None and taken.out.startswith(beginning(self._target.folder))
+        if taken.out is not None and is_here and taken.out != naming.as_row(taken)[0]:
+            naming = Naming.of_row(taken.out, taken.replaces)
+        elif taken.replaces and is_here:
+            naming.allow(taken, taken.replaces)
+        self._keep(taken, one, naming)
+        return is_here
+
+    def _take_over(self, row: Row) -> Standing:
+        """Make a row's run this process's, if nobody is at work on it. Returns whose it was."""
+        assert self._ledger.journal is not None
+        if self._standing.get(row.run, "live") == "live":
+            self._standing[row.run] = self._ledger.journal.take_over(row)
+        return self._standing[row.run]
+
+    # What becomes of them
+
+    def _recover(self, task: Task) -> str:
+        if self._ledger.can_resume(task):
+            return resume_command([task.job_id or task.idempotency_key or ""], self._run.flags)
+        return finish_command(task, self._namings.get(task.index), self._run.flags)
+
+    def _is_there(self, task: Task) -> Task:
+        """An earlier run has made it, and the manifest did not tell where it is."""
+        task.phase = "done"
+        self._progress.there += 1
+        return task
+
+    def _end(self, task: Task, error: ReveError) -> None:
+        """A task ends before it was begun."""
+        task.phase, task.error = "done", error
+        self._progress.done(task)
+
+    def _note(self, task: Task) -> None:
+        """Note an item that ended, and stop beginning more after too many failures."""
+        one, error = self._forget(task), task.error
+        if error is not None and error.code == "expired":
+            task.error = error.with_(hint="to pay for another image, change its line, or use --new for all")
+        if task.files or (error is not None and error.code in ("job_failed", "job_cancelled", "expired")):
+            self._write(task, one)
+        if error is None or self.refusal is not None:
+            return
+        if error.exit_code in (3, 4):
+            self.refusal = error
+        elif self._max_failures is not None and self._progress.failures >= self._max_failures:
+            many = "an image" if self._max_failures == 1 else f"{self._max_failures} images"
+            self.refusal = ReveError(error.code, f"{many} failed: no more are begun")
+
+    def _write(self, task: Task, one: Planned) -> None:
+        """Note an item in the manifest. Where that cannot be, nothing more is begun; the journal knows all the same."""
+        document = task.document(self._run.api.http.simulated)
+        line = {
+            "run": self._batch.name,
+            "item": one.item,
+            "line": one.line,
+            "ordinal": one.ordinal,
+            "attempt": task.attempt,
+            "request": one.request.wire(),
+            "out": one.out,
+            **document,
+            "files": [{**file, "path": self._manifest.relative(file["path"])} for file in document["files"]],
+        }
+        try:
+            self._manifest.append(line)
+        except ReveError as error:
+            self.refusal = self.refusal or error

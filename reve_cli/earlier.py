@@ -1,0 +1,101 @@
+"""What earlier runs of a batch have left: which of them to go on with, what is done, and what has been paid for.
+
+The manifest tells most of it; the journal what the manifest does not know yet, or where it was thrown away.
+Imports `target`, `worklist`, `manifest`, `ledger`, `journal`'s types only, `states`, `tasks`.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reve_cli import manifest
+from reve_cli.ledger import Ledger
+from reve_cli.states import BEGUN
+from reve_cli.target import beginning
+from reve_cli.tasks import new_key
+from reve_cli.worklist import Planned, Worklist
+
+if TYPE_CHECKING:
+    from reve_cli.journal import Journal
+
+_NEWEST = 1000
+"""Rows of the journal that are looked at for a run whose manifest is gone."""
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """A run of a batch. instead: the runs that it begins anew. counts: whether what another run has made counts."""
+
+    name: str
+    instead: tuple[str, ...]
+    counts: Callable[[str], bool]
+
+    def scope(self, out: str | None) -> str:
+        """What the idempotency keys of its items are made from, beside their requests."""
+        return json.dumps(["batch", self.name, out])
+
+    def key(self, planned: Planned) -> str:
+        """The idempotency key of an item's next attempt."""
+        return new_key(self.scope(planned.out), planned.request, planned.ordinal, planned.attempt)
+
+
+def choose_run(folder: Path, name: str | None, journal: "Journal | None", origin: str, *, new: bool) -> BatchRun:
+    """The run to go on with: `name`, or the last one that was begun in `folder`, unless all is to be made anew."""
+    past = manifest.past(folder)
+    if name is not None:
+        return BatchRun(name, (), lambda run: run == name)
+    if new:
+        return BatchRun(uuid.uuid4().hex, tuple(sorted(past.known)), lambda run: False)
+    last = past.run or (_run_in(journal, folder, origin) if journal else None) or uuid.uuid4().hex
+    return BatchRun(last, (), lambda run: run not in past.replaced)
+
+
+def _run_in(journal: "Journal", folder: Path, origin: str) -> str | None:
+    """The last run of a batch in `folder` by the journal, if it has images there still, or jobs that are unfinished."""
+    here = json.dumps(beginning(folder))[:-1]
+    directly = "substr(out, 1, length(:here)) = :here AND instr(substr(out, length(:here) + 1), '/') = 0"
+    query = f"""origin = :origin AND scope LIKE '["batch", %' AND {directly} ORDER BY jobs.id DESC LIMIT {_NEWEST}"""
+    last: str | None = None
+    for row in journal.rows(query, {"origin": origin, "here": here}):
+        run = json.loads(row.scope or "[]")[1]
+        last = last or run
+        if run == last and (row.is_unfinished or any(os.path.lexists(file["path"]) for file in row.files or [])):
+            return last
+    return None
+
+
+def take_stock(worklist: Worklist, folder: Path, run: BatchRun, *, simulated: Callable[[bool], bool]) -> None:
+    """Note in the worklist what the manifests in `folder` tell. simulated: whether such images count, or others do."""
+    with worklist.at_once():
+        for entry in manifest.entries(folder):
+            counts = run.counts(entry.run) and simulated(entry.simulated)
+            if entry.paths:
+                is_there = all(map(os.path.lexists, entry.paths))
+                worklist.note_image(entry.item if counts else None, entry.job, entry.paths[0], is_there=is_there)
+            elif counts and entry.has_expired:
+                worklist.note_job(entry.item, entry.job)
+            elif counts and entry.has_failed and entry.run == run.name:
+                worklist.note_failed(entry.item, entry.attempt)
+
+
+def ask_journal(worklist: Worklist, run: BatchRun, ledger: Ledger) -> bool:
+    """Note in the worklist what the journal knows as begun. Returns whether some of it was begun with another key."""
+    journal = ledger.journal
+    scope = json.dumps(["batch", run.name])[:-1] + ","
+    mine = "origin = :origin AND substr(scope, 1, length(:scope)) = :scope"
+    values = {"origin": ledger.origin, "scope": scope, "tag": ledger.tag}
+    if journal is None or not journal.rows(f"{mine} LIMIT 1", values):
+        return False
+    begun = journal
+
+    def known(planned: list[Planned]) -> list[int]:
+        keys = {run.key(one): one.number for one in planned}
+        rows = begun.latest(ledger.origin, list(keys))
+        return [keys[key] for key, row in rows.items() if row.state in BEGUN]
+
+    worklist.note_known(known)
+    return bool(journal.rows(f"{mine} AND key_tag != :tag LIMIT 1", values))

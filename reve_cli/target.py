@@ -1,0 +1,78 @@
+"""Where a batch saves: its output folder, and what each image is called there.
+
+Imports `naming`, `tasks`, `templates`, `worklist`, `errors`.
+"""
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reve_cli.errors import ReveError
+from reve_cli.naming import Naming, Values
+from reve_cli.tasks import Task
+from reve_cli.templates import escape, parse
+from reve_cli.worklist import Planned
+
+_IMAGES = (".png", ".jpg", ".jpeg", ".webp")
+_LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
+_ANY_JOB = "\0" * 36
+"""As long as any job id, and no file's name."""
+
+
+class Target:
+    """The output folder of a batch, and what its images are called there.
+
+    out: as it was typed. folder, name: where images go otherwise. now: epoch seconds. Raises `ReveError` (`usage`).
+    """
+
+    def __init__(self, out: str | None, folder: str, name: str, *, force: bool, now: float) -> None:
+        self._force, self._date = force, datetime.fromtimestamp(now, UTC).date().isoformat()
+        if out in ("", "-") or (out is not None and "{" not in out and out.lower().endswith(_IMAGES)):
+            message = f"--out {out!r}: a batch saves into a folder, or by a template"
+            raise ReveError("usage", message, hint="--out pics/ or --out 'pics/{slug}-{job}.{ext}'")
+        if out is None or "{" not in out:
+            self.folder = Path(folder if out is None else out)
+            self._template = str(Path(escape(str(self.folder)), name))
+        else:
+            self._template = str(Path(out, name) if out.endswith("/") else Path(out))
+            self.folder = Path(_fixed_folder(self._template))
+        self.naming(None)
+
+    def naming(self, out: str | None) -> Naming:
+        """The naming of one item, by its own `out` or the template of all."""
+        template = self._template if out is None else str(Path(escape(str(self.folder)), out))
+        return Naming(template, ".", jobs=1, force=self._force, date=self._date)
+
+    def path(self, planned: Planned) -> str | None:
+        """Where an item's image goes, where that does not depend on its job. Raises `ReveError` for a bad name."""
+        if planned.out is None and "{job}" in self._template:
+            return None
+        task = Task(planned.number, "intent", request=planned.request)
+        path = self.naming(planned.out).path(replace(Values.of(task), job=_ANY_JOB, ext="png"))
+        if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/")):
+            raise ReveError("usage", "out: a name of its path is longer than file systems take")
+        return None if "\0" in path else path
+
+
+def beginning(folder: Path) -> str:
+    """What the absolute templates begin with that lead into `folder`. Raises `ReveError` (code `output`)."""
+    try:
+        return escape(str(Path(os.getcwd(), folder))) + os.sep
+    except OSError as error:
+        raise ReveError("output", f"the current folder cannot be used: {error.strerror}") from error
+
+
+def _fixed_folder(template: str) -> str:
+    """The folders of a template that hold no field."""
+    try:
+        parts = parse(template)
+    except ValueError as error:
+        raise ReveError("usage", f"--out: {error}") from error
+    fixed = ""
+    for text, name in parts:
+        fixed += text
+        if name:
+            break
+    return os.path.dirname(fixed) or "."
