@@ -1,0 +1,181 @@
+"""The items of a batch: what makes one the same item, what each is called, and what earlier runs have left to do."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reve_cli.items import Item
+from reve_cli.models import ImageRequest
+from reve_cli.worklist import Planned, Worklist
+
+JOB = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+def item(prompt: str, line: int = 1, out: str | None = None, source: str | None = None) -> Item:
+    return Item(line, ImageRequest(prompt), out, source)
+
+
+@pytest.fixture
+def worklist() -> Iterator[Worklist]:
+    made = Worklist()
+    yield made
+    made.close()
+
+
+def filled(items: Iterable[Item]) -> list[Planned]:
+    worklist = Worklist()
+    worklist.fill(items)
+    found = worklist.take(1000)
+    worklist.close()
+    return found
+
+
+def names(items: Iterable[Item]) -> set[str]:
+    return {planned.item for planned in filled(items)}
+
+
+# What an item is
+
+
+def test_an_item_is_the_same_wherever_its_line_stands() -> None:
+    there = names([item("fox", 1), item("wolf", 2), item("bear", 3, "b.png")])
+    assert names([item("bear", 1, "b.png"), item("owl", 2), item("fox", 7), item("wolf", 8)]) > there
+    assert not names([item("fox ", 1), item("bear", 2, "c.png"), item("bear", 3)]) & there
+
+
+def test_items_alike_are_told_apart_by_their_count() -> None:
+    three = filled([item("fox", 1), item("wolf", 2), item("fox", 3), item("fox", 4, "f.png"), item("fox", 5)])
+    assert [planned.ordinal for planned in three] == [1, 1, 2, 1, 3]
+    assert len({planned.item for planned in three}) == 5
+    assert names([item("fox", 9)]) == {three[0].item}
+
+
+def test_lines_from_one_source_are_one_item() -> None:
+    found = filled([item("fox", 1, source="r a"), item("fox", 2, source="r b"), item("fox", 3, source="r a")])
+    assert [planned.line for planned in found] == [1, 2]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shards_are_a_partition_that_does_not_depend_on_the_order(count: int) -> None:
+    items = [item(f"prompt {number}", number) for number in range(100)]
+
+    def shard(index: int, items: list[Item]) -> set[str]:
+        worklist = Worklist()
+        worklist.fill(items)
+        worklist.keep_shard(index, count)
+        assert worklist.size == worklist.left
+        return {planned.item for planned in worklist.take(1000)}
+
+    parts = [shard(index, items) for index in range(1, count + 1)]
+    assert sum(map(len, parts)) == 100
+    assert set[str]().union(*parts) == names(items)
+    assert [shard(index, items[::-1]) for index in range(1, count + 1)] == parts
+
+
+# Turns
+
+
+def test_items_are_taken_once_in_order(worklist: Worklist) -> None:
+    worklist.fill([item(f"prompt {number}", number) for number in range(1, 251)])
+    taken = [worklist.take(100) for _ in range(4)]
+    assert [len(some) for some in taken] == [100, 100, 50, 0]
+    assert [planned.number for some in taken for planned in some] == list(range(1, 251))
+    assert (worklist.size, worklist.left) == (250, 0)
+
+
+# Names
+
+
+def test_every_line_whose_image_has_no_name_of_its_own_is_named(worklist: Worklist) -> None:
+    worklist.fill([item("a", 1), item("b", 2), item("a", 3), item("c", 4), item("a", 5), item("d", 6), item("d", 6)])
+    bad: list[tuple[int, str]] = []
+    worklist.set_paths(lambda one: f"{one.request.prompt}.png", lambda line, why: bad.append((line, why)))
+    assert bad == [
+        (3, "its image would have the name of line 1's: a.png"),
+        (5, "its image would have the name of line 1's: a.png"),
+        (6, "its image would have the name of another one of the same line: d.png"),
+    ]
+
+
+# What earlier runs have left
+
+
+def test_what_is_saved_and_there_is_done_and_what_is_gone_is_asked_of_its_job(worklist: Worklist) -> None:
+    worklist.fill([item("fox", 1), item("wolf", 2), item("bear", 3)])
+    fox, wolf, _ = (planned.item for planned in filled([item("fox"), item("wolf"), item("bear")]))
+    worklist.note_image(fox, JOB, "f.png", is_there=True)
+    worklist.note_image(wolf, JOB, "w.png", is_there=False)
+    assert (worklist.left, worklist.to_buy) == (2, 1)
+    assert [(planned.request.prompt, planned.job) for planned in worklist.take(9)] == [("wolf", JOB), ("bear", None)]
+
+
+def test_a_failed_attempt_is_followed_by_the_next_one_whatever_the_order_it_is_told_in(worklist: Worklist) -> None:
+    worklist.fill([item("fox")])
+    (fox,) = names([item("fox")])
+    worklist.note_failed(fox, 2)
+    worklist.note_failed(fox, 1)
+    assert [planned.attempt for planned in worklist.take(1)] == [3]
+
+
+def test_a_file_is_its_last_writers(worklist: Worklist) -> None:
+    worklist.fill([item("fox", 1, "x.png")])
+    worklist.set_paths(lambda one: one.out, lambda line, why: pytest.fail(why))
+    (fox,), (old,) = names([item("fox", 1, "x.png")]), names([item("wolf", 1, "x.png")])
+    worklist.note_image(fox, JOB, "x.png", is_there=True)
+    worklist.note_image(old, JOB, "x.png", is_there=True)
+    worklist.skip_existing(lambda path: True)
+    assert [planned.job for planned in worklist.take(1)] == [JOB]  # it holds the wolf: the fox is asked for again
+    worklist.note_image(fox, JOB, "x.png", is_there=True)
+    assert worklist.left == 0
+
+
+def test_a_file_that_nobody_claims_is_the_items(worklist: Worklist) -> None:
+    worklist.fill([item("fox", 1, "x.png"), item("wolf", 2, "y.png"), item("bear", 3, "z.png"), item("owl", 4)])
+    worklist.set_paths(lambda one: one.out, lambda line, why: pytest.fail(why))
+    worklist.note_image(None, None, "y.png", is_there=True)
+    worklist.note_known(lambda chunk: [one.number for one in chunk if one.request.prompt == "bear"])
+    worklist.skip_existing(lambda path: True)
+    assert worklist.to_buy == 2
+    assert [planned.request.prompt for planned in worklist.take(9)] == ["wolf", "bear", "owl"]
+
+
+def test_a_name_may_be_any_bytes(worklist: Worklist) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    worklist.fill([item("fox", 1)])
+    worklist.set_paths(lambda one: name, lambda line, why: pytest.fail(why))
+    worklist.skip_existing(lambda path: path == b"caf\xe9.png")
+    assert worklist.left == 0
+
+
+# Many
+
+_PEAK = """
+import resource, sys
+from pathlib import Path
+from reve_cli.__main__ import main
+try:
+    main()
+finally:
+    Path("peak").write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes")
+@pytest.mark.parametrize("extra", [[], ["--out", "pics/{index}.{ext}"]], ids=["default names", "names that are known"])
+def test_many_lines_take_no_more_memory_than_few(extra: list[str]) -> None:
+    def peak(count: int) -> int:
+        Path("many.txt").write_text("".join(f"a fox, number {number}\n" for number in range(count)))
+        command = [sys.executable, "-c", _PEAK, "batch", "many.txt", "--dry-run", *extra]
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+        with open("requests.jsonl", "wb") as requests:
+            subprocess.run(command, stdout=requests, env=environ, check=True)
+        assert len(Path("requests.jsonl").read_bytes().splitlines()) == count
+        return int(Path("peak").read_text())
+
+    peak(10)  # writes bytecode
+    few = peak(1_000)
+    assert peak(30_000) < few * 1.1
