@@ -210,7 +210,7 @@ class BatchSupply(Supply):
         step = step_of(row, standing, self._ledger, self._run.process.clock)
         taken = task_of(row, task.index, self._run.process.clock, owned=step.owned)
         taken.request, taken.line, taken.ordinal = task.request, task.line, task.ordinal
-        is_here = self._adopt_naming(taken)
+        is_here = self._adopt_naming(taken, task)
         if is_closed:
             self._progress.paid_before.add(task.index)
         is_ours = step.action not in ("report", "leave")
@@ -223,14 +223,14 @@ class BatchSupply(Supply):
         else:
             self._end(taken, unsettled(step, self._run.flags) if step.action == "report" else left(step))
 
-    def _adopt_naming(self, taken: Task) -> bool:
-        """Let a task go on with the name that it was begun with. Returns whether that is in the output folder.
+    def _adopt_naming(self, taken: Task, task: Task) -> bool:
+        """Let a task that is taken up go on with the name that it was begun with, where `task` has another.
 
-        The image of one that was to go elsewhere is saved here as well: that costs nothing.
+        Returns whether that is in the output folder. What was to go elsewhere is saved here as well, at no cost.
         """
         naming, one = self._namings[taken.index], self._planned[taken.index]
         is_here = taken.out is not None and taken.out.startswith(beginning(self._target.folder))
-        if taken.out is not None and is_here and taken.out != naming.as_row(taken)[0]:
+        if taken.out is not None and is_here and taken.out != naming.as_row(task)[0]:
             naming = Naming.of_row(taken.out, taken.replaces)
         elif taken.replaces and is_here:
             naming.allow(taken, taken.replaces)

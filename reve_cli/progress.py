@@ -95,9 +95,9 @@ class Progress:
         if self._is_over() and error.code in ("unfinished", "unsettled", "unsaved", "interrupted", "timed_out"):
             return
         if error.exit_code in (3, 4) or _is_unbegun(task, error):
-            if error.message in self._told:
+            if _meaning(error) in self._told:
                 return
-            self._told.add(error.message)
+            self._told.add(_meaning(error))
         name = f"line {task.line}: " if task.line else ""
         self._last_failures.append(name + error.message.replace(f"job {task.job_id} ", ""))
         self._output.fail(error.with_(message=f"{name}{error.message}"))
@@ -150,7 +150,7 @@ class Progress:
         parts += [f"{unbegun} not begun"] if unbegun else []
         pending = f", {self._pending} pending" if self._pending else ""
         parts += [f"charged: {self._spent:g} credits{pending}", _duration(self._clock.monotonic() - self._started)]
-        if refusal is not None and refusal.message not in self._told:
+        if refusal is not None and _meaning(refusal) not in self._told:
             self._output.fail(refusal)
         if unfinished:
             said = f"{'; '.join(parts)}; {unfinished} unfinished: run the same command again"
@@ -167,6 +167,11 @@ class Progress:
 def _is_unbegun(task: Task, error: ReveError) -> bool:
     """Whether nothing was tried for `task`: the run was ended, or nothing more was to be begun."""
     return task.first_uptime is None and not task.was_sent and task.job_id is None and error.exit_code not in (2, 7)
+
+
+def _meaning(error: ReveError) -> str:
+    """What is the same of errors that mean the same: of a refusal not its words, which name a request."""
+    return error.code if error.exit_code in (3, 4) else error.message
 
 
 def _packed(parts: list[str], width: int) -> list[str]:
