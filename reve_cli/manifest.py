@@ -8,7 +8,6 @@ is left, also without the journal, and may be put together from several with `ca
 Imports `owners`, `models`, `errors`.
 """
 
-import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,8 +76,8 @@ class Manifest:
         """Note one item that has ended. Raises `ReveError` (code `output`)."""
         data = b"\n" * self._is_torn + json.dumps(line, separators=(",", ":")).encode() + b"\n"
         try:
-            if os.write(self._descriptor, data) < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            while data:  # a disk that is full takes a part
+                data = data[os.write(self._descriptor, data) :]
         except OSError as error:
             self._is_torn = True
             raise ReveError("output", f"{self.path} cannot be written: {error.strerror}") from error
