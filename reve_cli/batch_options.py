@@ -6,7 +6,13 @@ import typer
 
 _FILE, _RUN, _SPEED = "File", "Run", "Speed and limits"
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="Prompts: text, .csv or .jsonl; - reads them from stdin.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A prompt a line; or .csv or .jsonl with prompt, seed, aspectRatio, version, out; - reads stdin.",
+    ),
+]
 Out = Annotated[
     str | None,
     typer.Option(
@@ -37,6 +43,14 @@ Ratios = Annotated[
     typer.Option(
         "--ratios", metavar="LIST", help="Each line in each of these, such as 1:1,16:9.", rich_help_panel=_FILE
     ),
+]
+Seed = Annotated[
+    str | None,
+    typer.Option("--seed", metavar="N", help="For lines that have none of their own.", rich_help_panel="Image"),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print what is missing, as JSON, and send nothing.", rich_help_panel="Money"),
 ]
 RunName = Annotated[
     str | None,

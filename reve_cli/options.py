@@ -67,7 +67,10 @@ ApiKeyFile = Annotated[
 Timeout = Annotated[
     str | None,
     typer.Option(
-        "--timeout", metavar="SECONDS", help="Limit for the whole command (default 600).", rich_help_panel=_COMMON
+        "--timeout",
+        metavar="SECONDS",
+        help="Limit for the whole command (default 600; batch: none).",
+        rich_help_panel=_COMMON,
     ),
 ]
 

@@ -17,7 +17,7 @@ def batch(
     format: batch_options.Format = None,
     seeds: batch_options.Seeds = None,
     ratios: batch_options.Ratios = None,
-    seed: options.Seed = None,
+    seed: batch_options.Seed = None,
     aspect_ratio: options.AspectRatio = None,
     model_version: options.ModelVersion = None,
     model: options.Model = None,
@@ -30,7 +30,7 @@ def batch(
     max_credits: options.MaxCredits = None,
     rate: batch_options.Rate = None,
     concurrency: batch_options.Concurrency = 500,
-    dry_run: options.DryRun = False,
+    dry_run: batch_options.DryRun = False,
 ) -> int:
     """Make an image of each line of a file, as fast as the API lets you, and only those that are missing.
 
