@@ -171,10 +171,10 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, manif
     name = manifest.run(wishes.run, new=wishes.new, now=iso(run.process.clock.now()))
     for entry in manifest.entries(name):
         _take_entry(worklist, entry)
-    if not wishes.force:
-        worklist.skip_existing(os.path.lexists)
-    there = worklist.size - worklist.left
     ledger = run.ledger(begin=True)
+    if not wishes.force:
+        worklist.skip_existing(os.path.lexists, lambda one: _is_noted(ledger, _key_of(name, one)))
+    there = worklist.size - worklist.left
     if ledger.journal is None and run.keeps_a_journal:
         raise ReveError(
             "journal",
@@ -201,6 +201,20 @@ def _take_entry(worklist: Worklist, entry: dict[str, Any]) -> None:
     elif entry.get("status") in ("FAILED", "CANCELLED") or entry.get("expired"):
         attempt = entry.get("attempt")
         worklist.note_failed(str(entry["item"]), attempt if isinstance(attempt, int) else 1)
+
+
+def _scope(run: str, one: Planned) -> str:
+    return json.dumps(["batch", run, one.out])
+
+
+def _key_of(run: str, one: Planned) -> str:
+    return new_key(_scope(run, one), one.request, one.ordinal, one.attempt)
+
+
+def _is_noted(ledger: Ledger, key: str) -> bool:
+    """Whether the journal knows that a request was sent, whose image is then not just any file of that name."""
+    row = ledger.journal.latest(ledger.origin, [key]).get(key) if ledger.journal else None
+    return row is not None and row.state in ("sending", "accepted", "completed", "saved")
 
 
 class Batch(Supply):
@@ -283,8 +297,7 @@ class Batch(Supply):
 
     def _task(self, one: Planned) -> Task:
         task = Task(one.number, "intent", request=one.request, line=one.line, attempt=one.attempt, ordinal=one.ordinal)
-        task.scope = json.dumps(["batch", self._name, one.out])
-        task.idempotency_key = new_key(task.scope, one.request, one.ordinal, one.attempt)
+        task.scope, task.idempotency_key = _scope(self._name, one), _key_of(self._name, one)
         task.may_renew = True
         if one.job:
             task.phase, task.job_id = "accepted", one.job

@@ -94,14 +94,11 @@ class Worklist:
         query = "UPDATE items SET attempt = max(attempt, ?) WHERE item = ? AND job IS NULL"
         self._database.execute(query, (attempt + 1, item))
 
-    def skip_existing(self, exists: Callable[[str], bool]) -> int:
-        """What has a file already is done. Returns how many are."""
-        numbers = []
-        for number, path in self._pages(
-            "SELECT number, path FROM items WHERE path IS NOT NULL AND job IS NULL AND todo"
-        ):
-            if exists(path):
-                numbers.append((number,))
+    def skip_existing(self, exists: Callable[[str], bool], is_noted: Callable[[Planned], bool]) -> int:
+        """What has a file already is done, unless more is noted of it elsewhere. Returns how many are."""
+        there = self._each("path IS NOT NULL AND job IS NULL AND todo AND there(path)")
+        self._database.create_function("there", 1, exists)
+        numbers = [(planned.number,) for planned in there if not is_noted(planned)]
         self._database.executemany("UPDATE items SET todo = 0 WHERE number = ?", numbers)
         return len(numbers)
 
