@@ -13,7 +13,8 @@ by the same command again. Afterwards, whatever the point:
 With `--batch N` points are taken from the life of a `batch` of N instead. Each is tried in four ways: the same command
 again; `resume` before it; and, with `--run NAME`, the state folder lost before it, and the output folder as well.
 Afterwards the same holds for every item; no more requests were sent than what the crash left open needs, and the same
-command once more sends none. Where the state folder was lost, temporary files may be left: they are counted.
+command once more sends none. Where the state folder was lost, temporary files may be left, which
+are counted, and images whose names tell whose they are may not be in the manifest.
 """
 
 import argparse
@@ -152,8 +153,11 @@ class BatchScene(Scene):
         path = self.out / "manifest.jsonl"
         return path.read_text().splitlines() if path.exists() else []
 
-    def wrong(self, *, temporary_files: bool) -> Iterator[str]:
-        """What is wrong now that everything has been finished. temporary_files: some may be left."""
+    def wrong(self, *, without_state: bool) -> Iterator[str]:
+        """What is wrong now that everything has been finished.
+
+        without_state: temporary files may be left, and images under names of their own not be in the manifest.
+        """
         jobs = self.sandbox.jobs()
         made = Counter(job.body["prompt"] for job in jobs)
         yield from (f"{prompt}: {times} jobs" for prompt, times in made.items() if times > 1)
@@ -164,11 +168,12 @@ class BatchScene(Scene):
             path = self.out / f"{seed % 7}/{seed}.png" if seed % 2 == 0 else self.out / f"fox-{seed}-{job.id}.png"
             if not path.is_file() or path.read_bytes() != png(prompt, seed, None, 1, job.id):
                 yield f"{path.name} is not the image of {job.id}"
-        noted = Counter(item for line in self._manifest() if (item := json.loads(line)["item"]))
-        if len(noted) != self.count:
-            yield f"{len(noted)} items in the manifest"
+        noted = Counter(line["seed"] for line in map(json.loads, self._manifest()) if line["item"])
+        forgotten = {seed for seed in range(self.count) if not noted[seed] and (seed % 2 or not without_state)}
+        if forgotten or max(noted.values(), default=0) > 1:
+            yield f"not in the manifest: {forgotten}, or more than once: {noted.most_common(1)}"
         left = [*self.work.rglob(".reve-*"), *self.state.rglob(".reve-*"), *self.out.glob(".*.lock")]
-        if not temporary_files:
+        if not without_state:
             yield from (f"left behind: {path}" for path in left)
         journal = open_journal(self.state, Clock(), print, begin=False)
         if journal is not None:
@@ -273,7 +278,7 @@ def attempt_batch(point: Point, signum: signal.Signals) -> list[str]:
                 done = scene.run(command, "--later", MUCH_LATER)
                 if done.returncode:
                     found.append(f"{command[0]}: exit {done.returncode}: {done.stderr.strip()[-500:]}")
-            found += scene.wrong(temporary_files=point.series in LOST)
+            found += scene.wrong(without_state=point.series in LOST)
             if scene.submissions > point.count + 16 + unknown:
                 found.append(f"{scene.submissions} POSTs, though only {unknown} jobs were unknown")
             if point.series in LOST:
