@@ -114,6 +114,11 @@ class Target:
         template = self._template if out is None else os.path.join(escape(str(self.folder)), out)
         return Naming(template, ".", jobs=1, force=self._force, date=self._date)
 
+    def inside(self, path: str) -> str:
+        """A path as seen from the folder, which may be moved; an absolute one where it leads elsewhere."""
+        here, there = Path(os.path.abspath(self.folder)), Path(os.path.abspath(path))
+        return str(there.relative_to(here) if there.is_relative_to(here) else there)
+
     def path(self, planned: Planned) -> str | None:
         """Where an item's image goes, where that does not depend on its job."""
         if planned.out is None and "{job}" in self._template:
@@ -170,10 +175,10 @@ def _show(run: Runtime, worklist: Worklist, target: Target) -> int:
 def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, manifest: Manifest) -> int:
     name = manifest.run(wishes.run, new=wishes.new, now=iso(run.process.clock.now()))
     for entry in manifest.entries(name):
-        _take_entry(worklist, entry)
+        _take_entry(worklist, entry, target.folder)
     ledger = run.ledger(begin=True)
     if not wishes.force:
-        worklist.skip_existing(os.path.lexists, lambda one: _is_noted(ledger, _key_of(name, one)))
+        worklist.skip_existing(os.path.lexists, lambda one: _is_noted(ledger, _scope_and_key(name, one)[1]))
     there = worklist.size - worklist.left
     if ledger.journal is None and run.keeps_a_journal:
         raise ReveError(
@@ -191,24 +196,20 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, manif
     return batch.make(there)
 
 
-def _take_entry(worklist: Worklist, entry: dict[str, Any]) -> None:
+def _take_entry(worklist: Worklist, entry: dict[str, Any], folder: Path) -> None:
     """Take a line of the manifest into account."""
     files = [file.get("path") for file in entry.get("files") or [] if isinstance(file, dict)]
-    folder = entry.get("folder")
     if files:
-        paths = [os.path.join(str(folder or ""), str(path)) for path in files]
+        paths = [folder / str(path) for path in files]
         worklist.note_saved(str(entry["item"]), entry.get("jobId"), is_there=all(map(os.path.lexists, paths)))
     elif entry.get("status") in ("FAILED", "CANCELLED") or entry.get("expired"):
         attempt = entry.get("attempt")
         worklist.note_failed(str(entry["item"]), attempt if isinstance(attempt, int) else 1)
 
 
-def _scope(run: str, one: Planned) -> str:
-    return json.dumps(["batch", run, one.out])
-
-
-def _key_of(run: str, one: Planned) -> str:
-    return new_key(_scope(run, one), one.request, one.ordinal, one.attempt)
+def _scope_and_key(run: str, one: Planned) -> tuple[str, str]:
+    scope = json.dumps(["batch", run, one.out])
+    return scope, new_key(scope, one.request, one.ordinal, one.attempt)
 
 
 def _is_noted(ledger: Ledger, key: str) -> bool:
@@ -297,7 +298,7 @@ class Batch(Supply):
 
     def _task(self, one: Planned) -> Task:
         task = Task(one.number, "intent", request=one.request, line=one.line, attempt=one.attempt, ordinal=one.ordinal)
-        task.scope, task.idempotency_key = _scope(self._name, one), _key_of(self._name, one)
+        task.scope, task.idempotency_key = _scope_and_key(self._name, one)
         task.may_renew = True
         if one.job:
             task.phase, task.job_id = "accepted", one.job
@@ -377,12 +378,15 @@ class Batch(Supply):
         self._namings.pop(task.index, None)
         self._tasks.pop(task.index, None)
         error = task.error
+        document = task.document(self._run.api.http.simulated)
+        for file in document["files"]:
+            file["path"] = self._target.inside(file["path"])
         if task.files or (error is not None and error.code in ("job_failed", "job_cancelled", "expired")):
             self._manifest.append(
                 {
                     "run": self._name, "item": one.item, "line": one.line, "ordinal": one.ordinal,
                     "attempt": task.attempt, "request": one.request.wire(), "out": one.out,
-                    "folder": os.getcwd(), **task.document(self._run.api.http.simulated),
+                    **document,
                 }
             )  # fmt: skip
         if error is None or self.refusal is not None:
