@@ -16,6 +16,8 @@ from typing import Any
 from reve_cli.items import Item
 from reve_cli.models import ImageRequest
 
+_CACHE = 256
+"""KiB of the table that are held in memory."""
 _SCHEMA = """
     CREATE TABLE items (
         number INTEGER PRIMARY KEY, line INTEGER NOT NULL, item TEXT NOT NULL, alike TEXT NOT NULL,
@@ -51,6 +53,7 @@ class Worklist:
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute(f"PRAGMA cache_size = {-_CACHE}")
         self._database.executescript(_SCHEMA)
 
     def close(self) -> None:
