@@ -53,7 +53,11 @@ class Api:
     ) -> Accepted:
         """POST /v2/images/generate. Exactly these bytes and this key on every try; see `Http.send`."""
         clock = self.http.clock
-        started = clock.monotonic()
+        tries: list[float] = []
+
+        def begin() -> None:
+            before()
+            tries.append(clock.monotonic())
 
         def read(answer: Answer) -> Accepted | None:
             data = answer.data if isinstance(answer.data, dict) else {}
@@ -61,7 +65,7 @@ class Api:
             if identity is None:
                 return None
             server_now = http_date(answer.headers.get("date", "")) or clock.now()
-            asked_at = server_now - (clock.monotonic() - started)
+            asked_at = server_now - (clock.monotonic() - tries[0])
             return Accepted(identity, status if isinstance(status, str) else "QUEUED", asked_at)
 
         return self.http.send(
@@ -72,7 +76,7 @@ class Api:
             tries=self.http.limits.tries,
             body=request.body(),
             headers={"Idempotency-Key": idempotency_key},
-            before=before,
+            before=begin,
             leaving=leaving,
             perhaps=perhaps,
         )

@@ -21,6 +21,8 @@ from reve_cli.owners import FileLock
 _BUSY_SECONDS = 30.0
 _SLICE = 0.25
 """Longest wait inside SQLite, in seconds: Python handles signals only in between."""
+_CACHE = 256
+"""KiB of the file that are held in memory, however long it is."""
 _ASIDE_SECONDS = 5.0
 _MOMENT = 0.02
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -112,6 +114,7 @@ class Database:
             try:
                 self._patiently("PRAGMA journal_mode = DELETE")
                 self._patiently("PRAGMA synchronous = EXTRA")
+                self._patiently(f"PRAGMA cache_size = {-_CACHE}")
                 modes = self._patiently("PRAGMA journal_mode"), self._patiently("PRAGMA synchronous")
                 if modes != (("delete",), (3,)):
                     raise JournalError(f"{self.path} cannot be made durable (journal_mode, synchronous: {modes})")

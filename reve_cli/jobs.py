@@ -46,9 +46,9 @@ _SPACING = 0.15
 """Seconds between the requests of polls, on average: 400 a minute, where 500 are allowed."""
 _AT_FIRST = 50
 """Looks at single jobs that need no such spacing."""
-_POLL_SHARE = 0.3
+_POLL_SHARE = 0.25
 """Of the rate at which the API is asked, where that is known: for polls."""
-_POLL_SHARE_BESIDE = 0.1
+_POLL_SHARE_BESIDE = 0.12
 """While submitting takes the rest."""
 
 
@@ -79,7 +79,7 @@ class Engine:
         self._poller = self.poller or Poller(self.api)
         self._open: list[Task] = []
         """Those that are not done."""
-        self._barren_polls = 0
+        self._unanswered = 0
         """Polls in a row that brought nothing."""
 
     def run(self, tasks: Sequence[Task], goal: Goal) -> None:
@@ -218,7 +218,8 @@ class Engine:
         return lambda: self._take_job(task, job)
 
     def _poll(self, tasks: list[Task]) -> Then:
-        found, requests = self._poller.ask([str(task.job_id) for task in tasks], self.deadline)
+        made = {str(task.job_id): moment(task.job.created_at if task.job else None) or task.asked_at for task in tasks}
+        found, requests = self._poller.ask(made, self.deadline)
         return lambda: self._take_poll(tasks, found, pause=requests / self._polls_a_second())
 
     def _polls_a_second(self) -> float:
@@ -255,10 +256,10 @@ class Engine:
             else:
                 self._end(task, None)
 
-    def _take_poll(self, tasks: list[Task], found: Found, pause: float) -> None:
-        """Take what a poll found. The next one is at least `pause` seconds away, and more where polls find nothing."""
-        self._barren_polls = 0 if found else min(self._barren_polls + 1, 6)
-        pause = max(pause, 2.0**self._barren_polls / 2 if self._barren_polls else 0.0)
+    def _take_poll(self, tasks: list[Task], answer: Found | None, pause: float) -> None:
+        """Take what a poll found. The next one is at least `pause` seconds away, and more where there is no answer."""
+        self._unanswered = 0 if answer is not None else min(self._unanswered + 1, 6)
+        pause, found = max(pause, 2.0**self._unanswered / 2 if self._unanswered else 0.0), answer or {}
         for task in tasks:
             outcome = found.get(str(task.job_id))
             if isinstance(outcome, Job):
@@ -266,7 +267,7 @@ class Engine:
             elif outcome is not None and not self._may_yet_appear(task, outcome):
                 self._fail(task, outcome)
             else:
-                task.due = self._clock.monotonic() + (0 if self._poller.tells_of_all else self._delay(task))
+                task.due = self._clock.monotonic() + self._delay(task)
             task.due = max(task.due, self._clock.monotonic() + pause)
 
     def _may_yet_appear(self, task: Task, error: ReveError) -> bool:

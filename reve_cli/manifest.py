@@ -3,7 +3,7 @@
     {"run": …, "item": null, "begunAt": …, "folder": …, "instead": […]}  a run has begun, in place of earlier ones
     {"run": …, "item": …, "line": …, "attempt": …, "request": …, …}      and the job's document
 
-Paths of files are relative to the folder of the manifest: it may be moved as a whole. It is how a later run knows what
+Paths of files inside the folder are relative to it: it may be moved as a whole. It is how a later run knows what
 is left, also without the journal, and may be put together from several with `cat`.
 Imports `owners`, `models`, `errors`.
 """
@@ -84,8 +84,9 @@ class Manifest:
         self._is_torn = False
 
     def relative(self, path: str) -> str:
-        """A file's path as a line has it."""
-        return os.path.relpath(path, self._folder)
+        """A file's path as a line has it: an absolute one where it leads out of the folder."""
+        here, there = Path(os.path.abspath(self._folder)), Path(os.path.abspath(path))
+        return str(there.relative_to(here) if there.is_relative_to(here) else there)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ measures both. Pure: no clock and no state. Imports the standard library only.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from math import exp, isfinite, log, sqrt
 
@@ -64,11 +65,11 @@ def next_delay(elapsed: float, progress: float | None, past: Sequence[float], ra
 
     elapsed: seconds since the job was accepted, 0 before the first poll. progress: the last one reported, in percent.
     past: how many seconds jobs of this kind took, from acceptance to their end; what cannot be a duration is ignored.
-    Some dozens are enough, and each makes this slower. random: the jitter's source, from 0 up to 1; it keeps jobs that
+    Some dozens are enough. random: the jitter's source, from 0 up to 1; it keeps jobs that
     began together from being asked about together.
     """
-    known = [max(seconds, _DENSEST) for seconds in past if seconds >= 0 and isfinite(seconds)]
-    delay = _interval(elapsed) if len(known) < _ENOUGH else _learned_interval(elapsed, known)
+    known = tuple(max(seconds, _DENSEST) for seconds in past if seconds >= 0 and isfinite(seconds))
+    delay = _interval(elapsed) if len(known) < _ENOUGH else _learned_interval(round(min(elapsed, 1e30), 1), known)
     if progress is not None and 0 < progress < 100:
         remaining = elapsed * (100 - progress) / progress
         delay = min(max(remaining / 4, delay / _TRUST), delay * _TRUST)
@@ -82,7 +83,8 @@ def _interval(elapsed: float) -> float:
     return _LONGEST
 
 
-def _learned_interval(elapsed: float, past: Sequence[float]) -> float:
+@lru_cache(1024)
+def _learned_interval(elapsed: float, past: tuple[float, ...]) -> float:
     """Until the best density of polls, integrated from now on, makes one whole poll.
 
     Its value now would not do: where no job ends yet it is near 0, and the interval would leap over where they do.

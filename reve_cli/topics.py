@@ -258,6 +258,55 @@ def _money() -> Sequence[Block]:
     ]
 
 
+ENGINES = {
+    "Kubernetes, in an Indexed Job with completions: 8; its index is from 0": """
+    reve batch prompts.txt --run foxes-1 --out /pics \\
+        --shard "$((JOB_COMPLETION_INDEX + 1))/8"
+""",
+    "Slurm, in a script submitted with sbatch --array=1-8": """
+    reve batch prompts.txt --run foxes-1 --out pics \\
+        --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
+""",
+    "GitLab, in a job with parallel: 8": """
+    reve batch prompts.txt --run "$CI_PIPELINE_ID" --out pics \\
+        --shard "$CI_NODE_INDEX/$CI_NODE_TOTAL"
+""",
+    "GitHub, in a job with strategy.matrix.shard: [1, 2, 3, 4] and, in its env, SHARD: ${{ matrix.shard }}": """
+    reve batch prompts.txt --run "$GITHUB_RUN_ID" --out pics --shard "$SHARD/4"
+""",
+    "GNU parallel, on one machine or, with --sshlogin, on several": """
+    parallel reve batch prompts.txt --run foxes-1 --out pics \\
+        --shard {}/4 ::: 1 2 3 4
+""",
+}
+"""What starts the shards of a batch, and the command it runs."""
+
+
+def _shards() -> Sequence[Block]:
+    blocks: list[Block] = [
+        "reve batch FILE --run NAME --shard I/N makes one of N parts of a file, I from 1 to N. What an image asks for "
+        "decides which part it is in, not its place in the file. So each is in just one part, machines need not talk "
+        "to each other, and lines may be added, moved and edited.",
+        "All machines need the same FILE, options, NAME and API key. They share its rate limit: each finds out what "
+        "the others leave.",
+    ]
+    for engine, command in ENGINES.items():
+        blocks += [f"{engine}:", command.strip("\n")]
+    return [
+        *blocks,
+        "Run a shard again after any failure, on any machine. Within 24 hours of the first time the API knows by NAME "
+        "what it has made already, even where nothing else is left; later only what is kept tells it: the images' "
+        "folder with its manifest, or the journal. Another N with the same NAME pays for nothing again either, in the "
+        "same way.",
+        "Each shard has a manifest of its own, manifest-I-of-N.jsonl; in a shared folder they do no harm to each "
+        "other. Where each had a folder, put together what they made, and let the whole file be checked:",
+        "    mkdir -p all\n"
+        "    cp -R pics-*/. all/\n"
+        "    cat all/manifest-*-of-*.jsonl > all/manifest.jsonl\n"
+        "    reve batch prompts.txt --run foxes-1 --out all",
+    ]
+
+
 TOPICS = {
     "exit-codes": Topic("what each exit code means, and which errors have it", "EXIT STATUS", _exit_codes),
     "environment": Topic("variables, and the settings behind them", "ENVIRONMENT", _environment),
@@ -265,6 +314,7 @@ TOPICS = {
     "json": Topic("what --json prints, field by field", "JSON", _json),
     "templates": Topic("what --out can be, and the fields of its templates", "TEMPLATES", _templates),
     "money": Topic("what is charged, and how nothing is paid for twice", "MONEY", _money),
+    "shards": Topic("how many machines share one batch", "SHARDS", _shards),
     "faults": Topic("what the sandbox can be told to do wrong", "FAULTS", _faults),
 }
 """What there is to read about, by name."""

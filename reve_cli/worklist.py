@@ -23,6 +23,8 @@ from reve_cli.models import ImageRequest
 _MOST = 1_000_000
 """Items of a batch: a week's work at 100 a minute, and a slip of the hand beyond."""
 _CHUNK = 500
+_CACHE = 256
+"""KiB of the table that are held in memory."""
 _SCHEMA = """
     CREATE TABLE items (
         number INTEGER PRIMARY KEY, line INTEGER NOT NULL, item TEXT NOT NULL, alike TEXT NOT NULL,
@@ -64,6 +66,7 @@ class Worklist:
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute(f"PRAGMA cache_size = {-_CACHE}")
         self._database.executescript(_SCHEMA)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """reve in a process that can be killed at any step, and whose clocks can be moved.
 
-    python -m tests.killable [--step N] [--steps FILE] [--signal NAME] [--later SECONDS] [--wall SECONDS] -- ARGUMENTS
+    python -m tests.killable [--step N] [--steps FILE] [--signal NAME] [--later SECONDS] [--wall SECONDS] [--fast N] --
+        ARGUMENTS
 
 A step is the beginning or the end of a call that leaves Python for the disk, the database or the network: statements of
 SQL, fsync, link, unlink, open, write, send, receive, connect. They are counted over all threads.
@@ -9,17 +10,20 @@ SQL, fsync, link, unlink, open, write, send, receive, connect. They are counted 
 --steps FILE  write the names of all steps, one a line
 --later S     both clocks are S seconds ahead: what would have to wait need not
 --wall S      the wall clock alone is moved, as a user might
+--fast N      all clocks run N times as fast: what it would wait for takes less time
 """
 
 import argparse
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
+T = TypeVar("T")
 _CALLS = {
     "execute", "fsync", "link", "replace", "rename", "unlink", "open", "write", "close", "flush", "mkdir",
     "send", "sendall", "recv", "connect", "flock", "truncate",
@@ -55,6 +59,7 @@ def main() -> None:
     parser.add_argument("--signal", default="SIGKILL")
     parser.add_argument("--later", type=float, default=0.0)
     parser.add_argument("--wall", type=float, default=0.0)
+    parser.add_argument("--fast", type=float, default=1.0)
     split = sys.argv.index("--")
     options, arguments = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
 
@@ -63,15 +68,29 @@ def main() -> None:
     signals = Signals()
     signals.install()
     from reve_cli.app import run
-    from reve_cli.clock import Clock, Limits
+    from reve_cli.clock import Clock, Limits, Stop
     from reve_cli.process import Process
 
+    begun = time.monotonic()
+
     class Moved(Clock):
+        def _ahead(self) -> float:
+            return float((time.monotonic() - begun) * (options.fast - 1))
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self._ahead()
+
         def now(self) -> float:
-            return float(time.time() + options.later + options.wall)
+            return float(time.time() + options.later + options.wall + self._ahead())
 
         def uptime(self) -> float:
-            return float(super().uptime() + options.later)
+            return float(super().uptime() + options.later + self._ahead())
+
+        def sleep(self, seconds: float, stop: Stop) -> None:
+            super().sleep(seconds / options.fast, stop)
+
+        def receive(self, inbox: "queue.SimpleQueue[T]", seconds: float, idle: bool) -> T | None:
+            return super().receive(inbox, seconds / options.fast, idle)
 
     process = Process(signals, clock=Moved(), limits=Limits(connect=5, silence=2, tries=3, grace=1))
     with open(options.steps or os.devnull, "w") as log:

@@ -1,0 +1,230 @@
+"""How fast is `reve batch`, beside the least that the rate limit allows and beside what one would do without it?
+
+    python tests/bench/batch.py [--prompts 500] [--factor 10] [--runs 1] [--few 48] [--unscaled 150]
+
+500 prompts, jobs of 15 s, 500 requests a minute in any 60 s. Clocks run `--factor` times as fast, in the sandbox and in
+what is measured; computing does not, so that with a large factor or on a busy machine it is the processor that limits:
+the column "cpu" has the seconds of it that the client took, by the true clock. All other times are made-up seconds.
+
+bound           all POSTs alone at the full rate, and one job
+reve batch      the program, in a process of its own
+thread pool     16 threads of Python, each: POST, GET every 2 s, fetch; heeds Retry-After
+xargs -P 16     `reve generate` processes, unscaled, as their start-up cannot be made faster: `--few` prompts, in full
+                rounds, of which wall time and processor are then multiplied up to all prompts
+batch, unscaled the program at true speed with `--unscaled` prompts and log-normal durations (median 15 s, sigma 0.3)
+
+The last takes longer than its bound for the sake of its longest jobs.
+
+Lateness is from a job's end, by the server's clock, until its file has its name. Saving includes fetching.
+"""
+
+import argparse
+import itertools
+import math
+import multiprocessing
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from reve_cli.sandbox import Sandbox
+
+AT_ONCE = 16
+PER_MINUTE = 500
+JOB = 15.0
+SIGMA = 0.3
+FAST = Path(__file__).with_name("fast.py")
+
+
+class Counting(Sandbox):
+    """A sandbox that counts its refusals."""
+
+    refused = 0
+
+    def _wait(self, now: float) -> int:
+        wait = super()._wait(now)
+        self.refused += bool(wait)
+        return wait
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A server whose clock runs `factor` times as fast, and where to put things."""
+
+    sandbox: Counting
+    folder: Path
+    factor: float
+
+    @property
+    def environ(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("APIFRAME_", "REVE_"))}
+        return inherited | {
+            "APIFRAME_BASE_URL": self.sandbox.url,
+            "APIFRAME_API_KEY": self.sandbox.key,
+            "REVE_STATE_DIR": str(self.folder / "state"),
+            "NO_PROXY": "127.0.0.1",
+        }
+
+    def file(self, prompts: int) -> Path:
+        path = self.folder / "prompts.txt"
+        path.write_text("".join(f"A fox, number {number}\n" for number in range(prompts)))
+        return path
+
+
+@dataclass(frozen=True)
+class Result:
+    """Made-up seconds, but for those of the processor; `late`: of each image, until it was on disk."""
+
+    wall: float
+    cpu: float
+    asked: int
+    refused: int
+    late: list[float]
+
+
+def batch(scene: Scene, prompts: int) -> None:
+    arguments = ["batch", str(scene.file(prompts)), "--quiet", "--out", str(scene.folder / "pics")]
+    command = [sys.executable, str(FAST), f"{scene.factor:g}", *arguments]
+    subprocess.run(command, env=scene.environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def xargs(scene: Scene, prompts: int) -> None:
+    out = f"{scene.folder}/pics/"
+    command = ["xargs", "-d", "\\n", "-P", str(AT_ONCE), "-I", "{}"]
+    command += [sys.executable, "-m", "reve_cli", "generate", "--quiet", "--out", out, "--", "{}"]
+    (scene.folder / "pics").mkdir()
+    with open(scene.file(prompts)) as file:
+        subprocess.run(command, env=scene.environ, check=True, stdin=file, stdout=subprocess.DEVNULL)
+
+
+def pool(scene: Scene, prompts: int) -> None:
+    (scene.folder / "pics").mkdir()
+    arguments = (scene.sandbox.url, scene.sandbox.key, scene.folder / "pics", scene.factor, prompts)
+    process = multiprocessing.get_context("spawn").Process(target=run_pool, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def run_pool(url: str, key: str, folder: Path, factor: float, prompts: int) -> None:
+    """What one would write without thinking of the limit."""
+    with (
+        httpx.Client(base_url=url, headers={"X-API-Key": key}, trust_env=False, timeout=60) as client,
+        httpx.Client(trust_env=False, timeout=60) as images,
+        ThreadPoolExecutor(AT_ONCE) as threads,
+    ):
+
+        def ask(method: str, path: str, body: dict[str, str] | None = None) -> httpx.Response:
+            while (answer := client.request(method, path, json=body)).status_code == 429:
+                time.sleep(float(answer.headers["Retry-After"]) / factor)
+            return answer.raise_for_status()
+
+        def make(number: int) -> None:
+            body = {"prompt": f"A fox, number {number}", "model": "reve-create"}
+            job = ask("POST", "/v2/images/generate", body).json()["jobId"]
+            while True:
+                time.sleep(2 / factor)
+                document = ask("GET", f"/v2/jobs/{job}").json()
+                if document["status"] == "COMPLETED":
+                    break
+            data = images.get(document["result"]["images"][0]).raise_for_status().content
+            (folder / f"{job}.png").write_bytes(data)
+
+        list(threads.map(make, range(prompts)))
+
+
+def measure(
+    run: Callable[[Scene, int], None], prompts: int, factor: float, durations: Callable[[], float] | float
+) -> Result:
+    """Run it against a server of its own, and read what that has recorded and what is on disk."""
+    begun = time.time()
+
+    def made_up(moment: float) -> float:
+        return begun + (moment - begun) * factor
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sandbox = Counting(
+            folder / "sandbox",
+            job_seconds=durations,
+            requests_per_minute=PER_MINUTE,
+            clock=lambda: made_up(time.time()),
+        )
+        with sandbox:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            started = time.monotonic()
+            run(Scene(sandbox, folder, factor), prompts)
+            wall = (time.monotonic() - started) * factor
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            jobs = sandbox.jobs()
+            asked = sum(one.side == "api" for one in sandbox.requests)
+            files = {path.stem[-36:]: path.stat().st_ctime for path in (folder / "pics").glob("*.png")}
+        assert len(jobs) == len(files) == prompts, f"{len(jobs)} jobs and {len(files)} files for {prompts} prompts"
+        late = [made_up(files[job.id]) - job.ends_at for job in jobs]
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Result(wall, cpu, asked, sandbox.refused, late)
+
+
+def show(name: str, result: Result, prompts: int, of: int | None = None) -> None:
+    """Print a row. of: how many prompts were really run, where the rest is reckoned."""
+    times = prompts / (of or prompts)
+    wall, late = result.wall * times, sorted(result.late)
+    p95 = late[math.ceil(0.95 * len(late)) - 1]
+    columns = (
+        f"{wall:7.1f} {wall / bound(prompts):6.2f} {result.asked / len(late):7.2f} {result.refused / result.asked:7.1%}"
+    )
+    lateness = f"{statistics.fmean(late):7.2f} {p95:7.2f} {late[-1]:7.2f} {result.cpu * times:7.1f}"
+    note = f"  (x {times:.1f} of {of})" if of and of != prompts else ""
+    print(f"{name:16} {prompts:7} {columns} {lateness}{note}", flush=True)
+
+
+def bound(prompts: int) -> float:
+    return prompts * 60 / PER_MINUTE + JOB
+
+
+def draw(jobs: int, seed: int) -> Callable[[], float]:
+    """Log-normal durations, spread evenly over the quantiles, in random order."""
+    spread = statistics.NormalDist(0, SIGMA)
+    durations = [JOB * math.exp(spread.inv_cdf((n + 0.5) / jobs)) for n in range(jobs)]
+    random.Random(seed).shuffle(durations)  # noqa: S311 (an order, not a secret)
+    upcoming = itertools.chain(durations, itertools.repeat(JOB))
+    return lambda: next(upcoming)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time a batch against its bound and two other ways.")
+    parser.add_argument("--prompts", type=int, default=500)
+    parser.add_argument("--factor", type=float, default=10.0)
+    parser.add_argument("--runs", type=int, default=1, help="of reve batch")
+    parser.add_argument("--few", type=int, default=48, help="prompts of the xargs run, 0 for none")
+    parser.add_argument("--unscaled", type=int, default=150, help="prompts of the run at true speed, 0 for none")
+    parser.add_argument("--no-pool", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    prompts, factor = options.prompts, options.factor
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}; clocks x {factor:g}; lateness: mean, p95, max")
+    print(f"{'':16} prompts    wall /bound  asked/    429s    late    late    late     cpu")
+    print(f"{'bound':16} {prompts:7} {bound(prompts):7.1f} {1:6.2f} {1:7.2f} {0:7.1%}", flush=True)
+    for _ in range(options.runs):
+        show("reve batch", measure(batch, prompts, factor, JOB), prompts)
+    if not options.no_pool:
+        show("thread pool", measure(pool, prompts, factor, JOB), prompts)
+    if options.few:
+        show("xargs -P 16", measure(xargs, options.few, 1, JOB), prompts, of=options.few)
+    if options.unscaled:
+        show("batch, unscaled", measure(batch, options.unscaled, 1, draw(options.unscaled, options.seed)),
+             options.unscaled)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

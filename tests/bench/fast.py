@@ -1,0 +1,51 @@
+"""reve with a clock that runs FACTOR times as fast: `python tests/bench/fast.py FACTOR ARGUMENTS`.
+
+What it waits for takes that much less time, what it computes does not. The last line on stderr is what it took: CPU
+seconds and peak memory in MiB.
+"""
+
+import queue
+import resource
+import sys
+import time
+from typing import TypeVar
+
+from reve_cli.signals import Signals
+
+T = TypeVar("T")
+
+
+def main() -> None:
+    factor = float(sys.argv[1])
+    signals = Signals()
+    signals.install()
+    from reve_cli.app import run
+    from reve_cli.clock import Clock, Stop
+    from reve_cli.process import Process
+
+    class Fast(Clock):
+        _wall, _start = time.time(), time.monotonic()
+
+        def monotonic(self) -> float:
+            return self._start + (time.monotonic() - self._start) * factor
+
+        def now(self) -> float:
+            return self._wall + (time.time() - self._wall) * factor
+
+        def uptime(self) -> float:
+            return self.monotonic()
+
+        def sleep(self, seconds: float, stop: Stop) -> None:
+            super().sleep(seconds / factor, stop)
+
+        def receive(self, inbox: "queue.SimpleQueue[T]", seconds: float, idle: bool) -> T | None:
+            return super().receive(inbox, seconds / factor, idle)
+
+    code = run(sys.argv[2:], Process(signals, clock=Fast()))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    sys.stderr.write(f"used {used.ru_utime + used.ru_stime:.2f} {used.ru_maxrss / 1024:.1f}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Peak memory of `reve batch` for more and more prompts: `python tests/bench/memory.py [COUNT ...]`.
+
+Against a sandbox without limit in another process, jobs of 2 s, clocks 20 times as fast: some hundreds at work at once.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from reve_cli.sandbox import Sandbox
+
+FAST = Path(__file__).with_name("fast.py")
+FACTOR = 20
+
+
+def peak(count: int) -> tuple[float, float]:
+    """Peak memory in MiB, and CPU seconds, of a batch of `count` prompts."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "prompts.txt"
+        path.write_text("".join(f"A fox, number {number}\n" for number in range(count)))
+        with Sandbox(folder / "sandbox", job_seconds=2 / FACTOR, requests_per_minute=0) as sandbox:
+            inherited = {name: value for name, value in os.environ.items() if not name.startswith("REVE_")}
+            access = {"APIFRAME_BASE_URL": sandbox.url, "APIFRAME_API_KEY": sandbox.key}
+            environ = inherited | access | {"REVE_STATE_DIR": str(folder / "state")}
+            arguments = ["batch", str(path), "--out", str(folder / "pics")]
+            command = [sys.executable, str(FAST), str(FACTOR), *arguments]
+            done = subprocess.run(
+                command, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+        assert sum(1 for _ in (folder / "pics").glob("*.png")) == count
+    _, cpu, memory = done.stderr.splitlines()[-1].split()
+    return float(memory), float(cpu)
+
+
+def main() -> None:
+    first = 0.0
+    for count in [int(text) for text in sys.argv[1:]] or [100, 1000, 10_000]:
+        memory, cpu = peak(count)
+        first = first or memory
+        print(f"{count:6} prompts: {memory:6.1f} MiB ({memory / first - 1:+.1%}), {cpu:.1f} s of CPU", flush=True)
+
+
+if __name__ == "__main__":
+    main()
