@@ -45,7 +45,7 @@ class Pace:
         self._clock, self._most = clock, most or float("inf")
         self._rate = min(START, self._most)
         self._lock = threading.Lock()
-        self._next = self._closed_until = 0.0
+        self._next = self._next_urgent = self._closed_until = 0.0
         self._begun: float | None = None
         self._grown_at = self._refused_at = 0.0
         self._limit: float | None = None
@@ -58,13 +58,18 @@ class Pace:
         """Requests a second at present."""
         return self._rate / 60
 
-    def wait(self, stop: Stop, deadline: Deadline) -> None:
-        """Wait for the turn of one request, no longer than until `stop` or `deadline`."""
+    def wait(self, stop: Stop, deadline: Deadline, *, urgent: bool = False) -> None:
+        """Wait for the turn of one request, no longer than until `stop` or `deadline`.
+
+        urgent: before all that are waiting and are not urgent, which those that come later make up for.
+        """
         while True:
             with self._lock:
-                now = self._clock.monotonic()
-                turn = max(now, self._next, self._closed_until)
-                self._next = turn + 60 / self._rate
+                now, apart = self._clock.monotonic(), 60 / self._rate
+                turn = max(now, self._next_urgent if urgent else self._next, self._closed_until)
+                if urgent:
+                    self._next_urgent = turn + apart
+                self._next = max(turn, self._next) + apart
             self._clock.sleep(min(turn - now, max(0.0, deadline.left)), stop)
             if stop or deadline.passed or self._clock.monotonic() >= self._closed_until:
                 return
