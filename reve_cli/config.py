@@ -47,7 +47,7 @@ def settings_of(values: Mapping[str, Value]) -> Settings:
     return Settings(**{name: value.value for name, value in values.items()})
 
 
-def resolve(environ: Mapping[str, str]) -> tuple[dict[str, Value], list[ReveError]]:
+def resolve(environ: Mapping[str, str], *, with_project: bool = True) -> tuple[dict[str, Value], list[ReveError]]:
     """Every setting with its source, and all that is wrong. What is wrong counts for nothing."""
     problems: list[ReveError] = []
     values = {name: Value(setting.default, "default", None) for name, setting in SETTINGS.items()}
@@ -61,7 +61,7 @@ def resolve(environ: Mapping[str, str]) -> tuple[dict[str, Value], list[ReveErro
     except ReveError as error:
         problems.append(error)
     try:
-        values |= _project_values()
+        values |= _project_values() if with_project else {}
     except BadProjectFile as error:
         problems.append(error)
     return values | from_environment, problems

@@ -8,7 +8,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from reve_cli.clock import Deadline, Limits
 from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError
 from reve_cli.naming import Naming, Values
-from reve_cli.output import Output, stdout_is_terminal
+from reve_cli.output import Output, quote, stdout_is_terminal
 from reve_cli.process import Process
 from reve_cli.settings import Settings, seconds
 from reve_cli.tasks import Task
@@ -91,6 +91,9 @@ class Runtime:
         if own and not self._lenient:
             raise own[0]
         settings = config.settings_of(values)
+        if values["timeout"].source == "project":  # a folder that was cloned ends nothing that goes on with paid jobs
+            own_values, _ = config.resolve(self.process.environ, with_project=False)
+            settings = replace(settings, timeout=own_values["timeout"].value)
         if self._timeout is not None:
             try:
                 settings = replace(settings, timeout=seconds(self._timeout))
@@ -108,6 +111,12 @@ class Runtime:
         for problem in self._project_problems:
             raise problem
         return self.settings
+
+    def limit_as_project_says(self) -> None:
+        """Let the time limit of the project count: for what begins something, and for nothing else."""
+        limit = self.configured[0]["timeout"]
+        if limit.source == "project" and self._timeout is None:
+            self.deadline = Deadline(self.process.clock, limit.value)
 
     @property
     def _project_problems(self) -> list[ReveError]:
@@ -270,10 +279,20 @@ class Runtime:
             raise ReveError("usage", f"--out {out} would print an image on a terminal; redirect it, or name a file")
         return naming
 
+    @contextlib.contextmanager
+    def keeping(self, tasks: Sequence[Task], command: str) -> Iterator[None]:
+        """Jobs that came through a pipe are named nowhere else: no mistake in how to save them may lose them."""
+        try:
+            yield
+        except ReveError as error:
+            if not tasks or error.exit_code not in (2, 7):
+                raise
+            why = f"{error.message}; nothing is saved of the {len(tasks)} jobs that came in; finish them with:"
+            words = ["reve", command, *(str(task.job_id) for task in tasks), *self.flags]
+            raise ReveError("unsaved", why, hint=f"{' '.join(map(quote, words))} --out PATH") from error
+
     def follow(self, tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None = None) -> int:
         """Take jobs that are named by their ids to `goal`. Returns the exit code."""
-        if naming is not None:
-            naming.check(tasks)
         ledger = self.ledger(begin=False)
         ledger.attach(tasks)
         return self.run(tasks, goal, shows, ledger, (lambda _: naming) if naming else None)
@@ -309,7 +328,14 @@ class Runtime:
 
                 recover_files(task, rows[task.index], saver)
         model = next((task.request.model for task in tasks if task.request), self.settings.model)
-        report = Report(self.output, self.process.clock, tasks, shows, lambda: self.api.http.simulated)
+        report = Report(
+            self.output,
+            self.process.clock,
+            tasks,
+            shows,
+            simulated=lambda: self.api.http.simulated,
+            is_over=lambda: bool(self.process.stop) or self.deadline.passed,
+        )
         engine = Engine(
             api=self.api,
             ledger=ledger,

@@ -34,7 +34,7 @@ def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence
             message = f"{path} takes no arguments"
         elif path == "reve generate":
             hint += " (a prompt of several words is quoted)"
-    return ReveError("usage", message, hint=hint)
+    return ReveError("usage", message[:1].lower() + message[1:].removesuffix("."), hint=hint)
 
 
 def without_keys(error: ReveError) -> ReveError:

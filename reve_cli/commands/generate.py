@@ -42,6 +42,7 @@ def generate(
     from reve_cli import inputs
     from reve_cli.models import ImageRequest
 
+    run.limit_as_project_says()
     request = ImageRequest(
         prompt=inputs.read_prompt(prompt, prompt_file, run.deadline),
         model=run.defaults.model if model is None else model,
