@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError, worst
-from reve_cli.naming import Naming
+from reve_cli.naming import Naming, Values
 from reve_cli.runtime import Runtime
 from reve_cli.settings import amount
 from reve_cli.states import CLOSED
@@ -224,3 +225,21 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name:
         run.output.fail(ReveError("unfinished", "not everything is finished; finish it with:", hint=hint))
     ledger.end(told=not run.process.stop)
     return worst(codes)
+
+
+def show_requests(run: Runtime, tasks: Sequence[Task], naming: Naming | None) -> int:
+    """Print what would be sent for each task, and where its image would go. Sends nothing, needs no key."""
+    for task in tasks:
+        assert task.request is not None
+        headers = {"Content-Type": "application/json", "X-API-Key": "afk_[hidden]"}
+        given = {"Idempotency-Key": task.idempotency_key} if task.key_is_given or task.scope else {}
+        run.output.document(
+            {
+                "method": "POST",
+                "url": run.settings.base_url + GENERATE_PATH,
+                "headers": headers | given,
+                "body": task.request.wire(),
+                "out": naming.as_option(Values.of(task)) if naming else None,
+            }
+        )
+    return 0

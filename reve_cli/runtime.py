@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reve_cli import config
 from reve_cli.clock import Deadline, Limits
-from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError
-from reve_cli.naming import Naming, Values
+from reve_cli.naming import Naming
 from reve_cli.output import Output, quote, stdout_is_terminal
 from reve_cli.process import Process
 from reve_cli.settings import Settings, seconds
@@ -361,23 +360,6 @@ class Runtime:
         self.to_finish += [*others, *resume]
         report.total(" && ".join([*others, *resume]))
         return report.exit_code()
-
-    def show_requests(self, tasks: Sequence[Task], naming: Naming | None) -> int:
-        """Print what would be sent for each task, and where its image would go. Sends nothing, needs no key."""
-        for task in tasks:
-            assert task.request is not None
-            headers = {"Content-Type": "application/json", "X-API-Key": "afk_[hidden]"}
-            given = {"Idempotency-Key": task.idempotency_key} if task.key_is_given or task.scope else {}
-            self.output.document(
-                {
-                    "method": "POST",
-                    "url": self.settings.base_url + GENERATE_PATH,
-                    "headers": headers | given,
-                    "body": task.request.wire(),
-                    "out": naming.as_option(Values.of(task)) if naming else None,
-                }
-            )
-        return 0
 
     def _saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
         from reve_cli.download import Images
