@@ -1,13 +1,14 @@
 """What `config` does: shows settings with their sources, and changes the user's file.
 
 It works while files and environment are wrong, says what is, and ends with 2 then. The API key is no setting here: it
-is never shown, and never taken from a command line. Imports `runtime`, `config`, `settings`, `suggest`, and late
-`configfile`.
+is never shown, and never taken from a command line. Imports `runtime`, `config`, `settings`, `contract`,
+`suggest`, and late `configfile`.
 """
 
 from typing import Any
 
 from reve_cli import config
+from reve_cli.contract import KEY_PREFIX
 from reve_cli.errors import ReveError
 from reve_cli.runtime import Runtime
 from reve_cli.settings import API_KEY, SETTINGS
@@ -44,7 +45,7 @@ def change(run: Runtime, name: str, text: str) -> int:
     """Set a setting in the user's file. Returns the exit code."""
     from reve_cli.configfile import put
 
-    _must_be_known(name, "set")
+    _must_be_known(API_KEY if text.strip().startswith(KEY_PREFIX) else name, "set")
     try:
         value = SETTINGS[name].read(text)
     except ValueError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, KEY_PREFIX, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
 from reve_cli.suggest import did_you_mean
 
@@ -24,7 +24,7 @@ ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 """Terminal states. Any other status, known or not, is a job that is still running."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+_MODEL = re.compile(rf"(?!{KEY_PREFIX})[A-Za-z0-9][A-Za-z0-9._/-]{{0,99}}")
 _HEADER_TEXT = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
@@ -138,7 +138,7 @@ def is_web_url(text: str) -> bool:
 
 
 def is_model_name(text: str) -> bool:
-    """Whether `text` can be the name of a model."""
+    """Whether `text` can be the name of a model. An API key, given by mistake, cannot."""
     return bool(_MODEL.fullmatch(text))
 
 

@@ -272,14 +272,47 @@ def test_the_sandbox_has_no_key_to_keep(reve: Reve, file: Path, command: str, ho
         ("auth", "login", "--timeout", "{}"), ("generate", "fox", "{}"), ("generate", "fox", "--seed", "{}"),
         ("generate", "fox", "--count={}"), ("history", "--since", "{}"), ("--show-completion", "{}"),
         ("auth", "login", "--api-key-file", "{}"), ("auth", "login", "--api-key-file", "./{}"),
-        ("auth", "status", "{}"),
+        ("auth", "status", "{}"), ("model", "{}"), ("generate", "fox", "--model", "{}"), ("jobs", "--model", "{}"),
+        ("history", "show", "{}"), ("resume", "{}"), ("help", "{}"),
+        ("generate", "fox", "--out", "{}/x.png"), ("generate", "fox", "--out", "some/{}/x.png"),
+        ("config", "get", "{}"), ("config", "unset", "{}"), ("config", "set", "{}", "1"),
+        ("config", "set", "model", "{}"), ("config", "set", "model_version", "{}"),
+        ("config", "set", "output_folder", "{}"), ("config", "set", "name_template", "{}.{{ext}}"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("json", [(), ("--json",)])
-def test_a_key_on_a_command_line_is_not_repeated(reve: Reve, arguments: tuple[str, ...], json: tuple[str]) -> None:
-    result = reve(*(argument.format(KEY) for argument in arguments), *json)
-    assert result.code in (2, 3)
+def test_a_key_on_a_command_line_is_not_repeated(
+    reve: Reve, api: Sandbox, file: Path, arguments: tuple[str, ...], json: tuple[str]
+) -> None:
+    result = reve(*(argument.format(KEY) for argument in arguments), *json, env={"APIFRAME_API_KEY": KEY})
+    assert result.code in (2, 3, 7, 8)
     assert KEY[8:] not in result.out + result.stderr
+    assert read_config() == {}
+
+
+@pytest.mark.parametrize("name", ["base_url", "model", "model_version", "output_folder", "timeout", "no_such"])
+def test_a_key_is_the_value_of_no_setting(reve: Reve, file: Path, name: str) -> None:
+    result = reve("config", "set", name, f" {KEY}")
+    assert (result.code, read_config()) == (2, {})
+    assert "never part of a command line" in result.stderr
+    assert "hint: reve auth login" in result.stderr
+
+
+def test_a_key_that_is_a_name_in_the_file_is_not_repeated(reve: Reve, file: Path) -> None:
+    file.write_text(f"{KEY} = 1\n")
+    for command in (("config", "list"), ("account",), ("account", "--json"), ("doctor",), ("doctor", "--json")):
+        result = reve(*command)
+        assert result.code == 2
+        assert KEY[8:] not in result.out + result.stderr
+
+
+def test_what_is_said_of_a_key_leaves_other_advice_alone(reve: Reve, api: Sandbox) -> None:
+    reve.environ["APIFRAME_API_KEY"] = KEY
+    assert reve("generate", "fox", "--out", "fox.png").code == 0
+    for command in (("generate", "fox"), ("jobs", "--download")):
+        result = reve(*command, "--out", f"{KEY}/x.png")
+        assert (result.code, result.stderr.splitlines()[-1]) == (7, "hint: mkdir -p afk_[hidden]")
+        assert KEY[8:] not in result.stderr
 
 
 def test_login_takes_no_argument_of_any_kind(reve: Reve) -> None:
