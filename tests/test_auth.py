@@ -306,6 +306,13 @@ def test_a_key_that_is_a_name_in_the_file_is_not_repeated(reve: Reve, file: Path
         assert KEY[8:] not in result.out + result.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_a_key_file_that_nobody_writes_is_waited_for_no_longer_than_the_time_limit(reve: Reve, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+    result = reve.child("account", "--api-key-file", str(tmp_path / "key"), "--timeout", "0.5", "--json")
+    assert (result.code, result.document["error"]["code"]) == (6, "timed_out")
+
+
 def test_what_is_said_of_a_key_leaves_other_advice_alone(reve: Reve, api: Sandbox) -> None:
     reve.environ["APIFRAME_API_KEY"] = KEY
     assert reve("generate", "fox", "--out", "fox.png").code == 0
@@ -568,9 +575,11 @@ def test_after_a_pause_the_key_is_still_not_shown(prompt: Terminal) -> None:
 
 
 @on_posix
-def test_ctrl_z_cannot_leave_a_shell_with_a_terminal_that_shows_nothing(prompt: Terminal) -> None:
-    assert prompt.before[6][termios.VSUSP] == b"\x1a"  # type: ignore[attr-defined]
-    assert prompt.modes[6][termios.VSUSP] == bytes([os.fpathconf(0, "PC_VDISABLE") & 255])
+@pytest.mark.parametrize(("name", "typed"), [("VSUSP", b"\x1a"), ("VQUIT", b"\x1c")], ids=["ctrl-z", "ctrl-backslash"])
+def test_no_key_leaves_a_shell_with_a_terminal_that_shows_nothing(prompt: Terminal, name: str, typed: bytes) -> None:
+    key = getattr(termios, name)
+    assert prompt.before[6][key] == typed  # type: ignore[attr-defined]
+    assert prompt.modes[6][key] == bytes([os.fpathconf(0, "PC_VDISABLE") & 255])
     prompt.type(KEY.encode() + b"\r")
     assert prompt.wait() == 0
 
