@@ -50,6 +50,8 @@ def change(run: Runtime, name: str, text: str) -> int:
         value = SETTINGS[name].read(text)
     except ValueError as error:
         raise ReveError("usage", f"{name} {error}") from None
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ReveError("usage", f"{name} must be UTF-8 text, as the config file is")
     config.read_config()  # a file with a mistake in it is the user's to mend, and stays as it is
     path = put({name: text.strip() if isinstance(value, str) else _plain(value)})
     run.output.note(f"{name} is set in {path}")

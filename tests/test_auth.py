@@ -445,13 +445,24 @@ def test_logout_forgets_the_key_wherever_it_is_kept(
     keychain.keeps({api.url: KEY, "https://other.example": OLD})
     file.write_text(f"# mine\nkeychain = true\napi_key = '{OLD}'\ntimeout = 30\n")
     result = reve("auth", "logout", "--json")
-    assert (result.code, result.stderr) == (0, "")
+    assert result.code == 0
     assert result.document == {"removed": ["the keychain (Secret Service)", f"{file} (api_key)"]}
     assert keychain.kept == {"https://other.example": OLD}
-    assert file.read_text() == "# mine\ntimeout = 30\n"
+    assert file.read_text() == "# mine\nkeychain = true\ntimeout = 30\n"
+    assert "reve config unset keychain switches it off" in result.stderr
     again = reve("auth", "logout")
     assert (again.code, again.out, again.stderr) == (0, "", f"no key is kept for {api.url}\n")
     assert reve("auth", "logout", "--json").document == {"removed": []}
+
+
+def test_logout_leaves_the_key_of_another_base_url_where_it_is_found(
+    reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path
+) -> None:
+    keychain.keeps({api.url: KEY, "http://localhost:1": OLD})
+    file.write_text("keychain = true\n")
+    assert reve("auth", "logout", env={"APIFRAME_BASE_URL": "http://localhost:1"}).code == 0
+    assert keychain.kept == {api.url: KEY}
+    assert reve("auth", "status").code == 0
 
 
 @pytest.mark.parametrize("calls", ["get", "delete"])
@@ -470,7 +481,7 @@ def test_a_key_that_may_still_be_in_the_keychain_is_not_called_gone(
     assert file.read_text() == "keychain = true\n"
     keychain.fails("")
     assert reve("auth", "logout").code == 0
-    assert (keychain.kept, file.read_text()) == ({}, "")
+    assert (keychain.kept, file.read_text()) == ({}, "keychain = true\n")
 
 
 def test_without_the_extra_a_key_in_the_keychain_is_not_called_gone(reve: Reve, api: Sandbox, file: Path) -> None:

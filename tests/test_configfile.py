@@ -127,7 +127,7 @@ def test_without_a_file_there_is_one_then_its_owners_alone(home: Path) -> None:
 def test_changes_of_several_processes_at_once_all_count(reve: Reve, file: Path) -> None:
     file.write_text(f'api_key = "{KEY}"\nhistory_days = 9\n')
     wanted = {"timeout": 30, "max_credits_per_day": 9, "credits_per_image": 2, "model_version": "v1", "color": "never"}
-    commands = [("config", "set", name, str(value)) for name, value in wanted.items()]
+    commands: list[tuple[str, ...]] = [("config", "set", name, str(value)) for name, value in wanted.items()]
     commands += [("auth", "logout"), ("config", "unset", "history_days")]
     running = [
         subprocess.Popen(reve.command(*command), env=reve.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
