@@ -196,7 +196,8 @@ class Output:
         terminal = sys.stdin.fileno()
         before, unseen = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
         unseen[3] = unseen[3] & ~termios.ECHO | termios.ECHONL
-        unseen[6][termios.VSUSP] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])  # some shells would keep it so
+        for key in (termios.VSUSP, termios.VQUIT):  # some shells would keep the terminal as those leave it
+            unseen[6][key] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])
 
         def show_again() -> None:
             with contextlib.suppress(termios.error):  # the window was closed

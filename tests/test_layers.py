@@ -29,7 +29,8 @@ LAYERS = (
     {"accounts", "origins", "settings"},
     {"tasks"},
     {"models", "formats", "clock", "templates", "pages"},
-    {"contract", "errors", "states", "suggest"},
+    {"errors", "states", "suggest"},
+    {"contract"},
     {"__init__"},
 )
 """From the top down. A module may import those of lower layers, and of its own package."""
