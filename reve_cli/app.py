@@ -30,7 +30,7 @@ from reve_cli.output import Output, forget_stdout
 from reve_cli.process import Process
 from reve_cli.signals import die, die_by_broken_pipe
 from reve_cli.topics import TOPICS
-from reve_cli.usage import usage_error, without_keys
+from reve_cli.usage import usage_error
 
 _MAKE, _LOOK, _SET_UP = "Make images", "Look", "Set up and learn"
 
@@ -119,7 +119,6 @@ def run(arguments: Sequence[str], process: Process) -> int:
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()
     if error is not None:
-        error = without_keys(error)
         if process.output is None:
             from reve_cli.config import resolve
 

@@ -21,7 +21,7 @@ from reve_cli.manifest import Manifest
 from reve_cli.models import ImageRequest, is_loopback, iso
 from reve_cli.pace import Pace
 from reve_cli.progress import Progress
-from reve_cli.runs import learn_account, set_caps
+from reve_cli.runs import learn_account, set_caps, show_requests
 from reve_cli.runtime import Runtime
 from reve_cli.target import Target
 from reve_cli.tasks import Task
@@ -110,7 +110,7 @@ def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> i
     while planned := worklist.take(_PAGE):
         for one in planned:
             task = Task(one.number, "intent", request=one.request)
-            run.show_requests([task], target.naming(one.out))
+            show_requests(run, [task], target.naming(one.out))
     run.output.note(f"{count - there} of {count} to be made" + (f"; {there} are there" if there else ""))
     return 0
 

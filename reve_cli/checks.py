@@ -170,10 +170,9 @@ def state_folder(folder: Path | None) -> Iterator[Finding]:
         if there == folder:
             with tempfile.TemporaryFile(dir=folder):
                 pass
-        elif not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise PermissionError(0, "it may not be written")
-        elif not there.is_dir():
-            raise NotADirectoryError(0, "it is no folder")
+        else:  # only trying tells: what the system says of rights is not all that counts
+            with tempfile.TemporaryDirectory(dir=there):
+                pass
     except OSError as error:
         said = f"{folder} cannot be written" if there == folder else f"{folder} cannot be made in {there}"
         remedy = "make it writable for you, or set REVE_STATE_DIR to a folder that is"
@@ -219,12 +218,13 @@ def _rows(opened: Journal | None, flags: Sequence[str]) -> Iterator[Finding]:
         live = sum(row.is_unfinished for run in runs if run.standing == "live" for row in run.rows)
         unfinished = sum(row.is_unfinished for run in runs for row in run.rows) - live
         details = {"rows": opened.count(), "unfinished": unfinished, "atWork": live}
+    rows = f"{details['rows']} row{'' if details['rows'] == 1 else 's'}"
     at_work = f", {live} at work" if live else ""
     if unfinished:
-        finding = f"{details['rows']} rows, {unfinished} unfinished{at_work}"
+        finding = f"{rows}, {unfinished} unfinished{at_work}"
         yield Finding("journal", "hint", finding, resume_command([], flags), details)
     else:
-        yield Finding("journal", "ok", f"{details['rows']} rows, none unfinished{at_work}", details=details)
+        yield Finding("journal", "ok", f"{rows}, none unfinished{at_work}", details=details)
 
 
 # Terminal and shell

@@ -34,6 +34,7 @@ from reve_cli.output import Output, safe
 from reve_cli.process import Process
 
 _FILES = CompletionItem(":files")
+_LONGEST_HELP = 150
 
 
 def answer(command: Command, arguments: Sequence[str], process: Process) -> None:
@@ -73,7 +74,11 @@ def _candidates(root: Command, process: Process, words: list[str], word: str) ->
             return command.shell_complete(context, word)
     if isinstance(command, TyperGroup):
         unknown_command = context._protected_args
-        return [] if unknown_command else command.shell_complete(context, word)
+        items = [] if unknown_command else command.shell_complete(context, word)
+        for item in items:
+            if item.value in command.commands:  # Typer cuts it at 45 characters
+                item.help = command.commands[item.value].get_short_help_str(_LONGEST_HELP)
+        return items
     for parameter in parameters:
         if _is_incomplete_argument(context, parameter):
             return _values(context, parameter, word)

@@ -5,6 +5,7 @@ A project file comes with whatever was cloned. So it may set little, keep images
 as a whole, before anything is sent, where it asks for more. Imports `settings`, `models`, `errors`.
 """
 
+import errno
 import os
 import re
 import shlex
@@ -47,7 +48,7 @@ def settings_of(values: Mapping[str, Value]) -> Settings:
     return Settings(**{name: value.value for name, value in values.items()})
 
 
-def resolve(environ: Mapping[str, str]) -> tuple[dict[str, Value], list[ReveError]]:
+def resolve(environ: Mapping[str, str], *, with_project: bool = True) -> tuple[dict[str, Value], list[ReveError]]:
     """Every setting with its source, and all that is wrong. What is wrong counts for nothing."""
     problems: list[ReveError] = []
     values = {name: Value(setting.default, "default", None) for name, setting in SETTINGS.items()}
@@ -61,7 +62,7 @@ def resolve(environ: Mapping[str, str]) -> tuple[dict[str, Value], list[ReveErro
     except ReveError as error:
         problems.append(error)
     try:
-        values |= _project_values()
+        values |= _project_values() if with_project else {}
     except BadProjectFile as error:
         problems.append(error)
     return values | from_environment, problems
@@ -90,11 +91,19 @@ def read_config() -> dict[str, Any]:
     """What the user's config file says; empty where there is none."""
     path = config_file()
     try:
-        return {} if path is None else tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return {} if path is None else tomllib.loads(contents(path).decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise ReveError("config", f"{path} cannot be read: {_why(error)}") from error
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a regular file. Raises OSError, also for what could be waited for, such as a FIFO."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return file.read()
 
 
 def _why(error: Exception) -> str:

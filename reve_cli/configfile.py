@@ -1,22 +1,27 @@
 """Changes to the user's config file, which leave its comments, its order and all other bytes alone.
 
 The file is replaced as a whole, so that a crash leaves the old one or the new one; it is its owner's alone from then
-on, as it may hold the key. Imports `config`, `errors`, and tomlkit late.
+on, as it may hold the key. A lock beside it keeps two changes at once from undoing each other. Imports `config`,
+`owners`, `errors`, and tomlkit late.
 """
 
 import codecs
+import contextlib
+import errno
 import os
 import re
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reve_cli.config import config_file
+from reve_cli.config import config_file, contents
 from reve_cli.errors import ReveError
+from reve_cli.owners import FileLock
 
 _BARE_LINE_END = re.compile(r"(?<!\r)\n")
+_LOCK_SECONDS = 10.0
 
 
 def put(values: Mapping[str, Any]) -> Path:
@@ -29,16 +34,43 @@ def put(values: Mapping[str, Any]) -> Path:
         raise ReveError("config", "there is no home folder to keep settings in; use environment variables")
     try:
         target = Path(os.path.realpath(path))  # the file of somebody who links it from elsewhere stays a link
-        raw = target.read_bytes() if target.exists() else b""
-        mark = codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b""
-        old = raw.removeprefix(mark).decode()
-        new = _changed(old, values)
-        if new != old or any(value is not None for value in values.values()):
-            _replace(target, mark + new.encode())
+        if all(value is None for value in values.values()) and _new(target, values) == _old(target):
+            return path
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _locked(target):
+            _replace(target, _new(target, values))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else f"it is not valid TOML: {error}"
         raise ReveError("config", f"{path} cannot be changed: {why}", hint="environment variables work too") from error
     return path
+
+
+@contextlib.contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """While this lasts, no other process changes the file. Raises OSError where none lets go of it."""
+    while True:
+        lock = FileLock(target.with_name(f".{target.name}.lock"))
+        if not lock.take(seconds=_LOCK_SECONDS):
+            lock.close()
+            raise TimeoutError(errno.ETIMEDOUT, "another process is changing it")
+        if lock.is_there():
+            break
+        lock.close()  # whoever held it has removed it
+    try:
+        yield
+    finally:
+        lock.close(remove=True)
+
+
+def _old(target: Path) -> bytes:
+    return contents(target) if target.exists() else b""
+
+
+def _new(target: Path, values: Mapping[str, Any]) -> bytes:
+    """The file with `values` in it. Raises OSError and ValueError."""
+    raw = _old(target)
+    mark = codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b""
+    return mark + _changed(raw.removeprefix(mark).decode(), values).encode()
 
 
 def _changed(old: str, values: Mapping[str, Any]) -> str:
@@ -66,7 +98,6 @@ def _changed(old: str, values: Mapping[str, Any]) -> str:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:

@@ -1,13 +1,14 @@
 """What `config` does: shows settings with their sources, and changes the user's file.
 
 It works while files and environment are wrong, says what is, and ends with 2 then. The API key is no setting here: it
-is never shown, and never taken from a command line. Imports `runtime`, `config`, `settings`, `suggest`, and late
-`configfile`.
+is never shown, and never taken from a command line. Imports `runtime`, `config`, `settings`, `contract`,
+`suggest`, and late `configfile`.
 """
 
 from typing import Any
 
 from reve_cli import config
+from reve_cli.contract import KEY_PREFIX
 from reve_cli.errors import ReveError
 from reve_cli.runtime import Runtime
 from reve_cli.settings import API_KEY, SETTINGS
@@ -44,11 +45,13 @@ def change(run: Runtime, name: str, text: str) -> int:
     """Set a setting in the user's file. Returns the exit code."""
     from reve_cli.configfile import put
 
-    _must_be_known(name, "set")
+    _must_be_known(API_KEY if text.strip().startswith(KEY_PREFIX) else name, "set")
     try:
         value = SETTINGS[name].read(text)
     except ValueError as error:
         raise ReveError("usage", f"{name} {error}") from None
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ReveError("usage", f"{name} must be UTF-8 text, as the config file is")
     config.read_config()  # a file with a mistake in it is the user's to mend, and stays as it is
     path = put({name: text.strip() if isinstance(value, str) else _plain(value)})
     run.output.note(f"{name} is set in {path}")

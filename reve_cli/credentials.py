@@ -46,11 +46,13 @@ def find_key(
     """The key. Raises `ReveError`: `no_key` where there is none, `invalid_key` where it cannot be one.
 
     `warn` is told of a file with a key in it that other users can read. `ask` answers a question that may take its
-    time: a keychain that is locked asks its user.
+    time: a keychain that is locked asks its user, and a key file may be a pipe.
     """
     if api_key_file is not None:
         _check_mode(api_key_file, warn)
-        return checked(_from_file(api_key_file), api_key_file)
+        given = ask(lambda: checked(_from_file(api_key_file), api_key_file))
+        assert given is not None
+        return given
     variable = variable_with_key(environ)
     if variable is not None:
         return checked(environ[variable], variable)

@@ -1,6 +1,6 @@
 """The checks of `doctor`, one after the other: which there are, what depends on what, and how they are told.
 
-Whatever one check runs into, the others are made. Imports `probes`, `checks`, `config`, `origins`, `clock`,
+Whatever one check runs into, the others are made. Imports `probes`, `checks`, `config`, `origins`, `endings`, `clock`,
 `output`, `errors`; slow to load, like `http`.
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reve_cli import checks, config, probes
 from reve_cli.checks import Finding, problem, shareable
 from reve_cli.clock import Deadline
+from reve_cli.endings import fault
 from reve_cli.errors import ErrorCode, ReveError, worst
 from reve_cli.origins import Origins
 from reve_cli.output import safe
@@ -37,7 +38,10 @@ _REMEDIES = {
     "journal": "make it readable and writable for you",
 }
 _REMEDY = "check the network, its name server and the proxy; then try again"
-"""What to do about an error of a check that says nothing of it."""
+_OTHER_REMEDY = "check the base URL: reve config get base_url"
+"""What to do about an error of a check that says nothing of it: where no answer came, and where one did."""
+_LOCAL = ("reve", "settings", "state", "journal", "terminal", "completion")
+"""Checks that ask nobody: the time limit is not theirs."""
 
 
 def examine(run: "Runtime") -> int:
@@ -74,7 +78,8 @@ def lines(found: Finding, columns: int | None) -> list[str]:
     else:
         folded = _fold(said, head, margin, columns)
     if remedy and (columns is None or remedy.startswith(_COPIED)):
-        folded.append(f"{margin}fix: {remedy}")
+        fits = columns is None or len(f"{margin}fix: {remedy}") < columns
+        folded.append(f"{margin if fits else '  '}fix: {remedy}")
     elif remedy and columns:
         folded += _fold(remedy, f"{margin}fix: ", margin, columns)
     return folded
@@ -101,12 +106,11 @@ class Doctor:
 
     def findings(self) -> Iterator[Finding]:
         """Every finding, as soon as it is known."""
+        # first, so that what is said of the sandbox's start stands before all findings
+        simulated = self._make("sandbox", self._sandbox) if self._run.sandbox else []
         yield from self._make("reve", checks.versions)
         yield from self._make("settings", self._settings)
-        if self._run.sandbox:
-            yield from self._make("sandbox", self._sandbox)
-        else:
-            yield from self._make("key", self._find_key)
+        yield from simulated or self._make("key", self._find_key)
         yield from self._make("proxy", lambda: probes.proxy(self._base_url), "sandbox")
         yield from self._make("certificates", lambda: probes.certificates(self._base_url, self._environ), "sandbox")
         yield from self._make("api", self._reach, "sandbox", "proxy", "certificates")
@@ -128,17 +132,20 @@ class Doctor:
 
     def _ask(self, name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
         run = self._run
-        if run.deadline.passed:
+        patience = self._patience() if name not in _LOCAL else Deadline(run.process.clock, probes.PATIENCE)
+        if run.deadline.passed and name not in _LOCAL:
             error = ReveError("timed_out", f"not checked: the time limit of {run.deadline.seconds:g} s has passed")
             return [problem(name, error, "give it more with --timeout")]
         run.output.spin(f"checking: {name}")
         try:
-            return run.ask(lambda: list(check()), self._patience())
+            return run.ask(lambda: list(check()), patience)
         except ReveError as error:
-            return [problem(name, error, _REMEDIES.get(name, _REMEDY))]
+            return [problem(name, error, _REMEDIES.get(name, _REMEDY if error.exit_code == 6 else _OTHER_REMEDY))]
         except OSError as error:
             code: ErrorCode = "journal" if name in ("state", "journal") else "config"
             return [problem(name, ReveError(code, f"{error.filename}: {error.strerror}"), _REMEDIES["state"])]
+        except Exception as error:
+            return [problem(name, fault(error), "report it, with what reve doctor --json prints: it is reve's")]
 
     def _patience(self) -> Deadline:
         return Deadline(self._run.process.clock, min(probes.PATIENCE, self._run.deadline.left))

@@ -1,14 +1,19 @@
-"""What can go wrong, by name, and the exit code of each. Imports nothing of ours.
+"""What can go wrong, by name, and the exit code of each. Imports `contract`.
 
 ReveError           anything that ends a command or a job with other than 0
   code              one of `ErrorCode`, a closed list that scripts can match on
   exit_code         from `EXIT_CODES`, the only place that maps one to the other
   message           one line for people: what went wrong
   hint              one line for people: what to do about it (for exit 75, the command that finishes the job)
+
+No error repeats an API key, wherever it stood by mistake: on the command line, in a path, in a file.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
+
+from reve_cli.contract import KEY_PREFIX
 
 ErrorCode = Literal[
     "internal", "write_failed",
@@ -39,6 +44,24 @@ EXIT_CODES: dict[ErrorCode, int] = {
 WORST_FIRST = (75, 1, 2, 3, 4, 6, 7, 8, 5, 130, 0)
 """Which exit code stands for several jobs: the first of these that any of them has."""
 
+_KEY = re.compile(KEY_PREFIX + r"[^\s'\"()\[\]/\\,;:…]{5,}")
+"""More than may be shown of a key, which ends in an ellipsis."""
+_REPLACE = "a key on a command line can be seen by other users, and stays in the shell's history: replace it"
+
+
+def holds_key(text: str) -> bool:
+    """Whether something in `text` looks like an API key."""
+    return bool(_KEY.search(text))
+
+
+def without_keys(value: Any) -> Any:
+    """Text, or all text in parsed JSON, with each key as `afk_[hidden]`."""
+    if isinstance(value, dict):
+        return {without_keys(name): without_keys(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [without_keys(item) for item in value]
+    return _KEY.sub(f"{KEY_PREFIX}[hidden]", value) if isinstance(value, str) else value
+
 
 class ReveError(Exception):
     """Something went wrong and we know what: see the module's docstring."""
@@ -52,12 +75,14 @@ class ReveError(Exception):
         request_id: str | None = None,
         details: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(message)
+        if code == "usage" and hint is None and holds_key(message):
+            hint = _REPLACE
         self.code: ErrorCode = code
-        self.message = message
-        self.hint = hint
-        self.request_id = request_id
-        self.details = details
+        self.message: str = without_keys(message)
+        self.hint: str | None = without_keys(hint)
+        self.request_id: str | None = without_keys(request_id)
+        self.details: dict[str, Any] | None = without_keys(details)
+        super().__init__(self.message)
 
     @property
     def exit_code(self) -> int:

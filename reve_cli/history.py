@@ -15,7 +15,7 @@ from reve_cli.database import JournalError
 from reve_cli.errors import ReveError
 from reve_cli.journal import NAMED, Journal, Row
 from reve_cli.models import iso, job_id, whole
-from reve_cli.output import Output, safe
+from reve_cli.output import Output, in_words, safe
 from reve_cli.states import CLOSED, FREE, OPEN, UNFINISHED
 from reve_cli.suggest import did_you_mean
 
@@ -200,9 +200,11 @@ class Entry:
             if name == "files":
                 for file in value:
                     yield f"file: {safe(str(file.pop('path')))}"
-                    yield from (f"  {field}: {safe(str(known))}" for field, known in file.items() if known is not None)
+                    yield from (
+                        f"  {in_words(field)}: {safe(str(known))}" for field, known in file.items() if known is not None
+                    )
             elif value is not None:
-                yield f"{name}: {_number(value) if isinstance(value, float) else safe(str(value))}"
+                yield f"{in_words(name)}: {_number(value) if isinstance(value, float) else safe(str(value))}"
 
     def _asked(self, name: str) -> Any:
         """What was asked for; None where it was not, or is forgotten."""

@@ -26,7 +26,10 @@ _RANDOM_SEEDS = 2**31
 def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline) -> str:
     """The prompt, from where it was given. One newline at the end of a file or of standard input is dropped."""
     if (prompt is None) == (prompt_file is None):
-        raise ReveError("usage", "give the prompt either as an argument or with --prompt-file")
+        hint = 'reve generate "a red fox", or reve generate - for standard input'
+        raise ReveError("usage", "give the prompt either as an argument or with --prompt-file", hint=hint)
+    if prompt_file == "-":
+        prompt, prompt_file = "-", None
     if prompt_file is None and prompt != "-":
         return _as_text(str(prompt))
     source = prompt_file if prompt_file is not None else "standard input"

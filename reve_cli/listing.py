@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reve_cli.contract import JOB_STATUSES
-from reve_cli.errors import ReveError
+from reve_cli.errors import ReveError, worst
 from reve_cli.models import Job, cut, is_model_name, job_id, moment
 from reve_cli.output import stdout_is_terminal
 from reve_cli.tasks import Task
@@ -136,17 +136,24 @@ def show(run: "Runtime", query: Query) -> int:
 def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
     """Save the images of the jobs that `query` wants, where they can be had. Returns the exit code.
 
-    What was saved before is left alone where the names tell it: where they have the job's id in them.
+    What was saved before is left alone where the names tell it: where they have the job's id in them. Where a page is
+    not to be had, the images of those before it are saved all the same.
     """
     run.naming(out, [], force=force)  # a wrong --out is said before anything is asked
     found: list[Job] = []
     left_out: Counter[str] = Counter()
-    for jobs, _ in _pages(run, query):
-        for job in jobs:
-            if job.status == "COMPLETED" and not job.expired:
-                found.append(job)
-            else:
-                left_out["expired" if job.expired else cut(job.status)] += 1
+    failure: ReveError | None = None
+    try:
+        for jobs, _ in _pages(run, query):
+            for job in jobs:
+                if job.status == "COMPLETED" and not job.expired:
+                    found.append(job)
+                else:
+                    left_out["expired" if job.expired else cut(job.status)] += 1
+    except ReveError as error:
+        if not found or run.output.gave_up():
+            raise
+        failure = error.with_(message=f"not all jobs are listed: {error.message}")
     all_tasks = [Task(index, "accepted", job_id=job.id) for index, job in enumerate(found, start=1)]
     naming = run.naming(out, all_tasks, force=force)
     tasks = []
@@ -157,10 +164,17 @@ def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
             tasks.append(task)
     if left_out:
         run.output.note(f"left out: {', '.join(f'{count} {why}' for why, count in left_out.items())}")
-    if not tasks:
+    code = 0
+    if tasks:
+        code = run.follow(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)
+    elif failure is None:
         run.output.note("there is nothing to save")
-        return 0
-    return run.follow(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)
+    if failure is not None:
+        run.output.fail(failure)
+        if run.output.json:
+            run.output.document(Task(0, "done", error=failure).document(run.api.http.simulated))
+        code = worst([code, failure.exit_code])
+    return code
 
 
 def _row(job: Job) -> list[str]:
@@ -198,7 +212,7 @@ def _pages(run: "Runtime", query: Query) -> Iterator[tuple[list[Job], bool]]:
         seen |= fresh.keys()
         cursors.add(cursor)
         cursor = page.cursor
-        if not fresh or cursor in cursors:
+        if (page.jobs and not fresh) or cursor in cursors:
             raise ReveError("server", "the API's list of jobs does not come to an end: a page brought nothing new")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reve_cli.api import Api
 
 _KEYCHAIN = "keychain"
+_SWITCH_OFF = "reve config unset keychain"
 _LONGEST_KEY = 4096
 _LONGEST_PREFIX = 16
 
@@ -70,6 +71,8 @@ def status(run: Runtime) -> int:
 def logout(run: Runtime) -> int:
     """Forget the key that is kept, and say where it was. Returns the exit code.
 
+    The keychain stays switched on: it does not tell whether it holds the keys of other base URLs.
+
     Raises `ReveError` where it may still be in the keychain; it is then gone from the user's file all the same.
     """
     _refuse_sandbox(run)
@@ -81,9 +84,8 @@ def logout(run: Runtime) -> int:
         except ReveError as error:
             problem = error if setting.value else None
     stored = config.read_config()
-    gone = [*([API_KEY] if API_KEY in stored else []), *([_KEYCHAIN] if place and _KEYCHAIN in stored else [])]
-    if gone:
-        configfile.put(dict.fromkeys(gone))
+    if API_KEY in stored:
+        configfile.put({API_KEY: None})
     removed = [*([place] if place else []), *([place_in_file()] if API_KEY in stored else [])]
     _warn_of_variable(run)
     if problem is not None:
@@ -96,6 +98,8 @@ def logout(run: Runtime) -> int:
     else:
         for where in removed:
             run.output.line(f"removed the key from {where}")
+    if place and setting.source == "user":
+        run.output.note(f"keychain stays on, as other base URLs may have keys there: {_SWITCH_OFF} switches it off")
     if not removed:
         run.output.note(f"no key is kept for {run.settings.base_url}")
     return 0

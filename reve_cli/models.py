@@ -5,6 +5,7 @@ No input, no output, no clock. Imports `contract`, `suggest` and `errors`.
 """
 
 import datetime
+import ipaddress
 import json
 import re
 import unicodedata
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
+from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, KEY_PREFIX, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
 from reve_cli.errors import ReveError
 from reve_cli.suggest import did_you_mean
 
@@ -24,7 +25,8 @@ ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 """Terminal states. Any other status, known or not, is a job that is still running."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+_MODEL = re.compile(rf"(?!{KEY_PREFIX})[A-Za-z0-9][A-Za-z0-9._/-]{{0,99}}")
+_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 _HEADER_TEXT = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
@@ -138,14 +140,21 @@ def is_web_url(text: str) -> bool:
 
 
 def is_model_name(text: str) -> bool:
-    """Whether `text` can be the name of a model."""
+    """Whether `text` can be the name of a model. An API key, given by mistake, cannot."""
     return bool(_MODEL.fullmatch(text))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine, by name or by address."""
-    host = host.rstrip(".")
-    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
+    """Whether a URL's host is this machine, by its name or by an address in its usual spelling: no name server can say
+    otherwise of those.
+    """
+    if host.removesuffix(".") == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address in _LOOPBACK if address.version == 4 else address == ipaddress.IPv6Address("::1")
 
 
 def cut(text: str, length: int = 300) -> str:

@@ -161,7 +161,8 @@ class Naming:
                         raise ReveError("output", f"{folder} is not a folder")
                     raise ReveError("output", f"the folder {folder} does not exist", hint=f"mkdir -p {quote(folder)}")
                 if not os.access(folder, os.W_OK | os.X_OK):
-                    raise ReveError("output", f"the folder {folder} is not writable")
+                    named = "current folder" if folder == "." else f"folder {folder}"
+                    raise ReveError("output", f"the {named} is not writable", hint="--out names another")
             now = identity(path)  # also tells whether the name is too long
             if unknown:
                 return

@@ -63,7 +63,7 @@ def tls_context() -> ssl.SSLContext:
 def trust_store() -> str:
     """Where the trusted authorities come from: a variable of the environment, the system, or the package certifi."""
     named = (name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name))
-    return next(named, SYSTEM if _system_context() else "certifi")
+    return next(named, None) or (SYSTEM if _system_context() else "certifi")
 
 
 @cache

@@ -31,13 +31,18 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 _PART = 4096
 """Bytes that a pipe takes whole once it takes any (PIPE_BUF)."""
 _MOMENT = 0.25
-_TABLE_WIDTH = 110
-"""Columns of a terminal under which a table of jobs has no room."""
+_LAST_COLUMN = 20
+"""Characters of a table's last column that there must be room for; it may be folded."""
 
 
 def safe(text: str) -> str:
     """`text` as a terminal may see it: what could steer the terminal is written as an escape."""
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def in_words(name: str) -> str:
+    """The name of a JSON field as people write it: `creditCost` is `credit cost`."""
+    return re.sub("[A-Z]", lambda found: f" {found[0].lower()}", name)
 
 
 def quote(text: str) -> str:
@@ -64,7 +69,7 @@ class Output:
         self._environ = environ
         self._live: Live | None = None
         self._console: Console | None = None
-        self.is_live = _can_draw(sys.stderr) and environ.get("TERM") != "dumb" and not quiet
+        self.is_live = _can_draw(sys.stderr) and not _is_dumb(environ) and not quiet
 
     # Standard output
 
@@ -99,7 +104,7 @@ class Output:
         """Rows for people on a terminal, the last column folded; elsewhere tab-separated, no headers, nothing cut."""
         if not _is_terminal(sys.stdout):
             for row in rows:
-                self._write(_encoded("\t".join(map(safe, row))) + b"\n")
+                self._write(_name("\t".join(map(safe, row))) + b"\n")
             return
         from rich import box
         from rich.console import Console
@@ -108,11 +113,16 @@ class Output:
 
         console = Console(highlight=False, no_color=False, color_system=self._color_system)
         widths = [max(map(len, map(safe, column))) for column in zip(headers, *rows, strict=True)]
-        if console.width < max(_TABLE_WIDTH, sum(widths[:-1]) + 3 * (len(widths) - 1) + 20):
+        room = min(widths[-1], _LAST_COLUMN)
+        if console.width < sum(widths[:-1]) + 3 * (len(widths) - 1) + room:
             # a block for each row: a job id or a path that is folded cannot be copied
-            for first, *others in rows:
-                self.line(first)
-                self.line("  " + "  ".join(filter(None, others)))
+            name_width = max(map(len, headers))
+            for number, row in enumerate(rows):
+                if number:
+                    self.line("")
+                for header, cell in zip(headers, row, strict=True):
+                    if cell:
+                        self.line(f"{header.lower():{name_width}}  {cell}")
             return
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for number, header in enumerate(headers):
@@ -186,7 +196,8 @@ class Output:
         terminal = sys.stdin.fileno()
         before, unseen = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
         unseen[3] = unseen[3] & ~termios.ECHO | termios.ECHONL
-        unseen[6][termios.VSUSP] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])  # some shells would keep it so
+        for key in (termios.VSUSP, termios.VQUIT):  # some shells would keep the terminal as those leave it
+            unseen[6][key] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])
 
         def show_again() -> None:
             with contextlib.suppress(termios.error):  # the window was closed
@@ -308,6 +319,11 @@ class Output:
         return "standard" if self.color == "always" else "auto"
 
 
+def is_one_screen() -> bool:
+    """Whether standard output and error are both shown on a terminal."""
+    return _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
+
+
 def stdin_is_terminal() -> bool:
     return _is_terminal(sys.stdin)
 
@@ -321,6 +337,11 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:
         return False
+
+
+def _is_dumb(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal is said to know no escape sequences; one that says nothing, as in CI, may be so."""
+    return os.name != "nt" and environ.get("TERM") in (None, "", "dumb")
 
 
 def _can_draw(stream: TextIO | None) -> bool:

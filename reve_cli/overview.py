@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reve_cli.contract import ASPECT_RATIOS, PROMPT_LIMIT, SEED_LIMIT
 from reve_cli.errors import ErrorCode, ReveError
 from reve_cli.models import is_model_name
-from reve_cli.output import Output, safe
+from reve_cli.output import Output, in_words, safe
 
 if TYPE_CHECKING:
     from reve_cli.accounts import Offer
@@ -86,7 +86,7 @@ def _print(output: Output, document: Mapping[str, Any]) -> None:
         return
     for name, value in document.items():
         if name not in ("simulated", "error"):
-            output.line(f"{name}: {_FOR_PEOPLE.get(name) or safe(_words(value))}")
+            output.line(f"{in_words(name)}: {_FOR_PEOPLE.get(name) or safe(_words(value))}")
 
 
 def _words(value: Any) -> str:

@@ -24,8 +24,8 @@ from reve_cli.checks import Finding, problem
 from reve_cli.clock import Clock, Deadline, Limits
 from reve_cli.download import Images, Unusable
 from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.http import Answer, Http, Say, http_date, judge
-from reve_cli.models import Job
+from reve_cli.http import BODY_CAP, Answer, Http, Say, http_date, judge
+from reve_cli.models import Job, cut, is_web_url
 from reve_cli.network import SYSTEM, new_client, patience, proxy_for, tls_context, trust_store
 from reve_cli.origins import Origins
 
@@ -34,7 +34,6 @@ PATIENCE = 6.0
 SKEW = 300.0
 """Seconds that this machine's clock may be wrong before signatures and certificates fail."""
 _CONNECT = 5.0
-_BODY_CAP = 64 * 2**10
 _KEYLESS = "/v2/models?modality=image"
 _TIME_FAULTS = (9, 10)
 """OpenSSL's numbers for a certificate that is not valid yet, and for one that has expired."""
@@ -127,7 +126,7 @@ def reached_api(base_url: str, reached: Reached) -> Iterator[Finding]:
     secured = ""
     if reached.tls:
         secured = f"; {reached.tls}, certificate of {reached.issuer or 'an authority that the system does not tell'}"
-    said = f"{base_url}: connected in {reached.connected:.2f} s, answered in {reached.answered:.2f} s{secured}"
+    said = f"{base_url}: connected in {_ms(reached.connected)}, answered in {_ms(reached.answered)}{secured}"
     details = {
         "url": base_url,
         "connectSeconds": round(reached.connected, 3),
@@ -186,6 +185,11 @@ def images(http: Http, origins: Origins, deadline: Deadline, debug: Say | None) 
         unknown = {"host": None, "proxy": None, "seconds": None}
         yield Finding("images", "ok", "their server is not known before the first image of these days", details=unknown)
         return
+    if not is_web_url(url):
+        said = f"the newest image's address is none: {cut(url)}"
+        error = ReveError("network", said, hint="tell Apiframe: the API answers with it")
+        yield problem("images", error, details={"host": None, "proxy": None, "seconds": None})
+        return
     route, started = proxy_for(url), http.clock.monotonic()
     host = urlsplit(url).hostname
     details: dict[str, Any] = {"host": host, "proxy": route and bare_proxy(route), "seconds": None}
@@ -195,7 +199,7 @@ def images(http: Http, origins: Origins, deadline: Deadline, debug: Say | None) 
     except _EnoughError:
         took = http.clock.monotonic() - started
         details["seconds"] = round(took, 3)
-        yield Finding("images", "ok", f"{host}: the newest image began to come in {took:.2f} s", details=details)
+        yield Finding("images", "ok", f"{host}: the newest image began to come in {_ms(took)}", details=details)
     except Unusable as error:
         said = f"the newest image cannot be fetched from {host}: {error}"
         if error.gone:
@@ -233,6 +237,10 @@ def _newest_image(http: Http, deadline: Deadline) -> str | None:
 # What an exchange came to
 
 
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
 def _secured(secured: Any) -> tuple[str | None, str | None, str | None]:
     """TLS version, and the certificate's issuer and last day; None where the system verifies and does not tell."""
     certificate = secured.getpeercert() or {}
@@ -245,8 +253,10 @@ def _data(response: httpx.Response, deadline: Deadline) -> Any:
     raw = bytearray()
     for chunk in response.iter_bytes():
         raw += chunk
-        if len(raw) > _BODY_CAP or deadline.passed:
-            break
+        if len(raw) > BODY_CAP:
+            return None
+        if deadline.passed:
+            raise httpx.ReadTimeout("no complete answer in time")
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from reve_cli.clock import Clock
 from reve_cli.errors import ReveError, worst
-from reve_cli.output import Output, safe
+from reve_cli.output import Output, is_one_screen, safe
 from reve_cli.tasks import Phase, Task
 
 Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
@@ -32,8 +32,16 @@ class Report:
     """Watches an engine. `shows`: what stdout has of a job that ended, where `--json` was not given."""
 
     def __init__(
-        self, output: Output, clock: Clock, tasks: Sequence[Task], shows: Shows, simulated: Callable[[], bool]
+        self,
+        output: Output,
+        clock: Clock,
+        tasks: Sequence[Task],
+        shows: Shows,
+        simulated: Callable[[], bool],
+        is_over: Callable[[], bool],
     ) -> None:
+        """is_over: whether the whole run is being ended."""
+        self._is_over = is_over
         self._output, self._tasks, self._shows, self._simulated = output, tasks, shows, simulated
         self._printed, self._clock, self._started = 0, clock, clock.monotonic()
 
@@ -48,12 +56,19 @@ class Report:
             cost += ", paid for before" if task.replayed else ""
             charge = f", {cost}" if number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
-            self._output.note(f"saved {saved.path} ({saved.bytes:,} bytes{charge}){took}")
-        if task.error is not None:
+            follows = self._shows == "paths" and len(self._tasks) == 1 and not self._output.json and is_one_screen()
+            name = "" if follows else f" {saved.path}"
+            self._output.note(f"saved{name} ({saved.bytes:,} bytes{charge}){took}")
+        if task.error is not None and not self._is_one_of_many(task.error):
             self._output.fail(task.error)
         while self._printed < len(self._tasks) and self._tasks[self._printed].phase == "done":
             self._print(self._tasks[self._printed])
             self._printed += 1
+
+    def _is_one_of_many(self, error: ReveError) -> bool:
+        """Whether many end like this together, so that the line at the end is enough."""
+        ended = error.code in ("unfinished", "unsettled", "unsaved", "interrupted", "timed_out")
+        return len(self._tasks) > 1 and self._is_over() and ended
 
     def _print(self, task: Task) -> None:
         if self._output.json:

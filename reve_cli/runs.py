@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError, worst
-from reve_cli.naming import Naming
+from reve_cli.naming import Naming, Values
 from reve_cli.runtime import Runtime
 from reve_cli.settings import amount
 from reve_cli.states import CLOSED
@@ -42,6 +43,7 @@ def generate(
         instead = "" if tasks[0].key_is_given or tasks[0].scope else "; --new makes new images instead"
         note = f"taking up this command's run that was cut short ({to_send} of {len(tasks)} to submit){instead}"
         run.output.note(note)
+        _say_what_waits(run, tasks)
     else:
         if naming is not None:
             naming.check(tasks)
@@ -140,6 +142,15 @@ def resume(run: Runtime, names: Sequence[str], *, dry_run: bool, abandon: bool) 
     from reve_cli.takeup import Plan
 
     plan = Plan(ledger, ledger.journal, run.process.clock, names, lambda: learn_account(run, ledger))
+    handed_over = plan.handed_over()
+    if handed_over and names and not plan.look():
+        hint = f"reve wait {' '.join(handed_over)} --out PATH"
+        raise ReveError(
+            "unfinished", "begun with --no-wait and left to run: nothing says where to save it; do:", hint=hint
+        )
+    if handed_over and not names:
+        note = f"{len(handed_over)} jobs of the last 24 hours were begun with --no-wait, and are not saved by this:"
+        run.output.note(f"{note} reve history --state accepted")
     if dry_run:
         return _show(run, plan.look())
     if abandon:
@@ -175,6 +186,13 @@ def _show(run: Runtime, steps: "Sequence[Step]") -> int:
     return 0
 
 
+def _say_what_waits(run: Runtime, tasks: Sequence[Task]) -> None:
+    """A request that may have arrived only now is not sent again at once."""
+    wait = max((task.due for task in tasks), default=0.0) - run.process.clock.monotonic()
+    if wait > 1:
+        run.output.note(f"waiting {wait:.0f} s before what may be on its way still is sent again")
+
+
 def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name: bool) -> int:
     from reve_cli.takeup import is_strange, left, task_of, unsettled
 
@@ -196,6 +214,7 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name:
     to_save = [task for task in tasks if task.out is not None]
     namings = {task.index: Naming.of_row(task.out, task.replaces) for task in to_save if task.out is not None}
     codes = [0]
+    _say_what_waits(run, tasks)
     only_sent = [task for task in tasks if task.out is None]
     if only_sent:
         codes.append(run.run(only_sent, "accepted", "ids", ledger))
@@ -206,3 +225,21 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name:
         run.output.fail(ReveError("unfinished", "not everything is finished; finish it with:", hint=hint))
     ledger.end(told=not run.process.stop)
     return worst(codes)
+
+
+def show_requests(run: Runtime, tasks: Sequence[Task], naming: Naming | None) -> int:
+    """Print what would be sent for each task, and where its image would go. Sends nothing, needs no key."""
+    for task in tasks:
+        assert task.request is not None
+        headers = {"Content-Type": "application/json", "X-API-Key": "afk_[hidden]"}
+        given = {"Idempotency-Key": task.idempotency_key} if task.key_is_given or task.scope else {}
+        run.output.document(
+            {
+                "method": "POST",
+                "url": run.settings.base_url + GENERATE_PATH,
+                "headers": headers | given,
+                "body": task.request.wire(),
+                "out": naming.as_option(Values.of(task)) if naming else None,
+            }
+        )
+    return 0

@@ -8,7 +8,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reve_cli import config
 from reve_cli.clock import Deadline, Limits
-from reve_cli.contract import GENERATE_PATH
 from reve_cli.errors import ReveError
-from reve_cli.naming import Naming, Values
-from reve_cli.output import Output, stdout_is_terminal
+from reve_cli.naming import Naming
+from reve_cli.output import Output, quote, stdout_is_terminal
 from reve_cli.process import Process
 from reve_cli.settings import LONGEST, Settings, seconds
 from reve_cli.tasks import Task
@@ -96,6 +95,9 @@ class Runtime:
         if own and not self._lenient:
             raise own[0]
         settings = config.settings_of(values)
+        if values["timeout"].source == "project":  # a folder that was cloned ends nothing that goes on with paid jobs
+            own_values, _ = config.resolve(self.process.environ, with_project=False)
+            settings = replace(settings, timeout=own_values["timeout"].value)
         if self._timeout is not None:
             try:
                 settings = replace(settings, timeout=seconds(self._timeout))
@@ -113,6 +115,12 @@ class Runtime:
         for problem in self._project_problems:
             raise problem
         return self.settings
+
+    def limit_as_project_says(self) -> None:
+        """Let the time limit of the project count: for what begins something, and for nothing else."""
+        limit = self.configured[0]["timeout"]
+        if limit.source == "project" and self._timeout is None:
+            self.deadline = Deadline(self.process.clock, limit.value)
 
     @property
     def _project_problems(self) -> list[ReveError]:
@@ -276,10 +284,20 @@ class Runtime:
             raise ReveError("usage", f"--out {out} would print an image on a terminal; redirect it, or name a file")
         return naming
 
+    @contextlib.contextmanager
+    def keeping(self, tasks: Sequence[Task], command: str) -> Iterator[None]:
+        """Jobs that came through a pipe are named nowhere else: no mistake in how to save them may lose them."""
+        try:
+            yield
+        except ReveError as error:
+            if not tasks or error.exit_code not in (2, 7):
+                raise
+            why = f"{error.message}; nothing is saved of the {len(tasks)} jobs that came in; finish them with:"
+            words = ["reve", command, *(str(task.job_id) for task in tasks), *self.flags]
+            raise ReveError("unsaved", why, hint=f"{' '.join(map(quote, words))} --out PATH") from error
+
     def follow(self, tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None = None) -> int:
         """Take jobs that are named by their ids to `goal`. Returns the exit code."""
-        if naming is not None:
-            naming.check(tasks)
         ledger = self.ledger(begin=False)
         ledger.attach(tasks)
         return self.run(tasks, goal, shows, ledger, (lambda _: naming) if naming else None)
@@ -315,7 +333,14 @@ class Runtime:
 
                 recover_files(task, rows[task.index], saver)
         model = next((task.request.model for task in tasks if task.request), self.settings.model)
-        report = Report(self.output, self.process.clock, tasks, shows, lambda: self.api.http.simulated)
+        report = Report(
+            self.output,
+            self.process.clock,
+            tasks,
+            shows,
+            simulated=lambda: self.api.http.simulated,
+            is_over=lambda: bool(self.process.stop) or self.deadline.passed,
+        )
         engine = Engine(
             api=self.api,
             ledger=ledger,
@@ -341,23 +366,6 @@ class Runtime:
         self.to_finish += [*others, *resume]
         report.total(" && ".join([*others, *resume]))
         return report.exit_code()
-
-    def show_requests(self, tasks: Sequence[Task], naming: Naming | None) -> int:
-        """Print what would be sent for each task, and where its image would go. Sends nothing, needs no key."""
-        for task in tasks:
-            assert task.request is not None
-            headers = {"Content-Type": "application/json", "X-API-Key": "afk_[hidden]"}
-            given = {"Idempotency-Key": task.idempotency_key} if task.key_is_given or task.scope else {}
-            self.output.document(
-                {
-                    "method": "POST",
-                    "url": self.settings.base_url + GENERATE_PATH,
-                    "headers": headers | given,
-                    "body": task.request.wire(),
-                    "out": naming.as_option(Values.of(task)) if naming else None,
-                }
-            )
-        return 0
 
     def saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
         """What saves images where `naming_of` a task says."""

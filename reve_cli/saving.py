@@ -55,6 +55,8 @@ class Saver:
         self._temporaries: set[str] = set()
         self._publishing = threading.Lock()
         self._closed = False
+        self._claimed: set[str] = set()
+        """Paths that this run has given to an image, or told how to give."""
 
     def refusal(self, task: Task) -> ReveError | None:
         """Why, before a byte is fetched, `task`'s images cannot go where they are meant to; None where they can."""
@@ -147,6 +149,11 @@ class Saver:
         naming, wanted = self._naming_of(task), self._wanted(task, saved)
         if naming.to_stdout or naming.device or os.path.abspath(saved.path) == os.path.abspath(wanted):
             return None
+        with self._publishing:
+            if os.path.abspath(wanted) in self._claimed:  # two moves to one name would lose an image
+                self._say(f"{saved.path}: {wanted} is another image's, so it keeps this name")
+                return None
+            self._claimed.add(os.path.abspath(wanted))
         return _elsewhere(saved.path, wanted, "something else appeared there meanwhile")
 
     def _save(
@@ -241,6 +248,7 @@ class Saver:
                 except FileExistsError:
                     continue
             task.files.append(saved)
+            self._claimed.add(os.path.abspath(path))
             return saved
         raise FileExistsError(errno.EEXIST, "the name and all names beside it are taken", wanted.path)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL
-from reve_cli.models import cut, is_loopback, is_web_url
+from reve_cli.models import cut, is_loopback, is_model_name, is_web_url
 from reve_cli.templates import DEFAULT_NAME, parse
 
 BASE_URL = "https://api.apiframe.ai"
@@ -96,17 +96,10 @@ def price(value: object) -> float:
 def base_url(value: object) -> str:
     """The API's origin, without a trailing slash or `/v2`. https, or a loopback address."""
     text = _text(value).rstrip("/").removesuffix("/v2").rstrip("/")
+    if not is_web_url(text) or re.search(r"[?#@]|/v2$", text) or not _can_be_a_host(urlsplit(text).hostname or ""):
+        raise ValueError("must be a plain URL such as https://api.apiframe.ai")
     parts = urlsplit(text)
     host = parts.hostname or ""
-    if (
-        not is_web_url(text)
-        or not _can_be_a_host(host)
-        or parts.username
-        or parts.password
-        or parts.query
-        or parts.fragment
-    ):
-        raise ValueError("must be a plain URL such as https://api.apiframe.ai")
     if parts.scheme != "https" and not is_loopback(host):
         raise ValueError("must be https, or an address of this machine: the key would travel in the clear")
     return text
@@ -124,6 +117,13 @@ def name_template(value: object) -> str:
         raise ValueError(f"is no template: {cut(str(error))}") from error
     if re.search(r"[/\\:]|^[.-]", text) or not text.endswith(".{ext}") or not text.isprintable():
         raise ValueError("must be a file name without a folder that ends in .{ext}, such as {slug}-{seed}-{job}.{ext}")
+    return text
+
+
+def _model(value: object) -> str:
+    text = _text(value)
+    if not is_model_name(text):
+        raise ValueError(f"must be the name of a model, such as {DEFAULT_MODEL}")
     return text
 
 
@@ -166,7 +166,7 @@ SETTINGS = {
     setting.name: setting
     for setting in (
         Setting("base_url", "APIFRAME_BASE_URL", base_url, "where the API is: https, or an address of this machine"),
-        Setting("model", "REVE_MODEL", _text, "the model that makes images"),
+        Setting("model", "REVE_MODEL", _model, "the model that makes images"),
         Setting(
             "aspect_ratio",
             "REVE_ASPECT_RATIO",

@@ -3,6 +3,7 @@
 Imports `process`, `config`, `errors`, and `sandbox` late: it is slow to load.
 """
 
+import errno
 from typing import TYPE_CHECKING
 
 from reve_cli import config
@@ -38,6 +39,8 @@ def simulate(process: Process, port: int = 0) -> "Sandbox":
     try:
         return sandbox.start()
     except OSError as error:
-        where = f"port {port} of 127.0.0.1 or the folder {folder / config.SANDBOX}"
+        where, hint = f"the folder {folder / config.SANDBOX}", "name another in REVE_STATE_DIR, or reve sandbox reset"
+        if port and error.errno in (errno.EADDRINUSE, errno.EACCES):
+            where, hint = f"port {port} of 127.0.0.1", "name another --port, or none"
         message = f"the sandbox cannot run: {where} cannot be used: {error.strerror or error}"
-        raise ReveError("config", message, hint="another --port or REVE_STATE_DIR, or reve sandbox reset") from error
+        raise ReveError("config", message, hint=hint) from error

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from reve_cli.saving import Saver
 
 _HOUR = 3600.0
+_KEPT = 24 * _HOUR
+"""How long the API keeps images."""
 _PAUSE = 10.0
 """Seconds after the last try of a process that crashed, before the same request is sent again: its own may be on the
 way still."""
@@ -169,7 +171,8 @@ class Plan:
         for name in names:
             if not journal.rows(NAMED, {"names": json.dumps([name, job_id(name)])}):
                 raise ReveError("not_found", f"the journal knows no job, key or run {name}", hint="reve history")
-        self._chosen = f"{UNFINISHED} AND {NAMED if names else 'length(:names)'}"
+        self._named = NAMED if names else "length(:names)"
+        self._chosen = f"{UNFINISHED} AND {self._named}"
         self._values = {"names": json.dumps([*names, *map(job_id, names)])}
         if any(row.key_tag != ledger.tag for run in self._runs() for row in run.rows):
             ask_account()
@@ -199,6 +202,13 @@ class Plan:
                 begun = step.row.state != "intent"
                 self._journal.update(step.row.id, where=UNFINISHED, state="abandoned", given_up=int(begun))
         return [step for step in steps if step.why in kept]
+
+    def handed_over(self) -> list[str]:
+        """Jobs of the last 24 hours that were left to run, and that no command was told where to save."""
+        left_to_run = "current AND state IN ('accepted', 'completed') AND out IS NULL AND created > :since"
+        values = {**self._values, "since": self._clock.now() - _KEPT}
+        rows = self._journal.rows(f"{left_to_run} AND {self._named} ORDER BY jobs.id", values)
+        return [row.job for row in rows if row.job and self._ledger.may_fetch(row)]
 
     def _runs(self) -> list[Run]:
         return self._journal.runs(self._chosen, self._values)

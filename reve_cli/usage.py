@@ -1,9 +1,8 @@
 """What Typer finds wrong with a command line, in our words: the nearest right one, and the help to read.
 
-Imports `manual`, `suggest`, `contract`, `errors` and Typer, which is pinned: the kinds of its errors are private to it.
+Imports `manual`, `suggest`, `errors` and Typer, which is pinned: the kinds of its errors are private to it.
 """
 
-import re
 from collections.abc import Sequence
 
 import typer
@@ -11,12 +10,9 @@ from typer._click import Command
 from typer._click.exceptions import NoSuchOption
 from typer.core import TyperArgument, TyperGroup
 
-from reve_cli.contract import KEY_PREFIX
-from reve_cli.errors import ReveError
+from reve_cli.errors import ReveError, holds_key
 from reve_cli.manual import find
 from reve_cli.suggest import did_you_mean
-
-_KEY = re.compile(KEY_PREFIX + r"[^\s'\"()]{4,}")
 
 
 def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence[str]) -> ReveError:
@@ -34,12 +30,5 @@ def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence
             message = f"{path} takes no arguments"
         elif path == "reve generate":
             hint += " (a prompt of several words is quoted)"
-    return ReveError("usage", message, hint=hint)
-
-
-def without_keys(error: ReveError) -> ReveError:
-    """Errors of usage repeat the command line: not so a key that stood there by mistake."""
-    if error.code not in ("usage", "no_key") or not _KEY.search(error.message):
-        return error
-    hint = "a key on a command line can be seen by other users, and stays in the shell's history: replace it"
-    return error.with_(message=_KEY.sub(f"{KEY_PREFIX}[hidden]", error.message), hint=hint)
+    message = message[:1].lower() + message[1:].removesuffix(".")
+    return ReveError("usage", message, hint=None if holds_key(message) else hint)  # there is more urgent advice

@@ -44,7 +44,7 @@ def test_the_account_is_a_line_for_each_thing(reve: Reve) -> None:
     assert (result.code, result.stderr) == (0, "")
     assert result.out == (
         "email: ada@example.com\nrole: MEMBER\nteam: Ada's\nplan: pro\ncredits: 1234567\n"
-        "keyName: ci\nkeyPrefix: afk_1234\n"
+        "key name: ci\nkey prefix: afk_1234\n"
     )
 
 
@@ -67,7 +67,7 @@ def test_without_a_team_or_a_key_of_its_own_the_rest_is_told(reve: Reve, missing
     me = {"user": ME["user"], **({"team": None, "apiKey": None} if missing == "null" else {})}
     assert fields(answer(reve, me, "account")) == {
         "email": "ada@example.com", "role": "MEMBER", "team": "unknown", "plan": "unknown", "credits": "unknown",
-        "keyName": "unknown", "keyPrefix": "unknown",
+        "key name": "unknown", "key prefix": "unknown",
     }  # fmt: skip
     document = answer(reve, me, "account", "--json").document
     assert document == {
@@ -113,10 +113,10 @@ def test_a_model_is_shown_with_its_price_and_what_reve_sends(reve: Reve, sandbox
     found = fields(result)
     assert found["model"] == "reve-create"
     assert found["offered"] == "yes"
-    assert (found["pricingMode"], found["costMin"], found["costMax"]) == ("flat", "4", "4")
-    assert found["promptLimit"] == "2000 UTF-16 units"
-    assert found["aspectRatios"] == "16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1"
-    assert (found["seedMin"], found["seedMax"]) == ("-9007199254740991", "9007199254740991")
+    assert (found["pricing mode"], found["cost min"], found["cost max"]) == ("flat", "4", "4")
+    assert found["prompt limit"] == "2000 UTF-16 units"
+    assert found["aspect ratios"] == "16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1"
+    assert (found["seed min"], found["seed max"]) == ("-9007199254740991", "9007199254740991")
     assert found["versions"] == "any text, such as latest"
 
 
@@ -126,7 +126,7 @@ def test_the_model_in_use_is_the_default(reve: Reve) -> None:
     document = answer(reve, models, "model", "--json").document
     assert (document["model"], document["offered"]) == ("reve-2", True)
     assert (document["costMin"], document["costMax"], document["label"]) == (1.5, 6.0, None)
-    assert fields(answer(reve, models, "model", "reve-create"))["costMax"] == "unknown"
+    assert fields(answer(reve, models, "model", "reve-create"))["cost max"] == "unknown"
 
 
 def test_a_model_that_is_not_offered_is_8_and_names_the_others_nearest_first(reve: Reve) -> None:

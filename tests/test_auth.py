@@ -272,14 +272,54 @@ def test_the_sandbox_has_no_key_to_keep(reve: Reve, file: Path, command: str, ho
         ("auth", "login", "--timeout", "{}"), ("generate", "fox", "{}"), ("generate", "fox", "--seed", "{}"),
         ("generate", "fox", "--count={}"), ("history", "--since", "{}"), ("--show-completion", "{}"),
         ("auth", "login", "--api-key-file", "{}"), ("auth", "login", "--api-key-file", "./{}"),
-        ("auth", "status", "{}"),
+        ("auth", "status", "{}"), ("model", "{}"), ("generate", "fox", "--model", "{}"), ("jobs", "--model", "{}"),
+        ("history", "show", "{}"), ("resume", "{}"), ("help", "{}"),
+        ("generate", "fox", "--out", "{}/x.png"), ("generate", "fox", "--out", "some/{}/x.png"),
+        ("config", "get", "{}"), ("config", "unset", "{}"), ("config", "set", "{}", "1"),
+        ("config", "set", "model", "{}"), ("config", "set", "model_version", "{}"),
+        ("config", "set", "output_folder", "{}"), ("config", "set", "name_template", "{}.{{ext}}"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("json", [(), ("--json",)])
-def test_a_key_on_a_command_line_is_not_repeated(reve: Reve, arguments: tuple[str, ...], json: tuple[str]) -> None:
-    result = reve(*(argument.format(KEY) for argument in arguments), *json)
-    assert result.code in (2, 3)
+def test_a_key_on_a_command_line_is_not_repeated(
+    reve: Reve, api: Sandbox, file: Path, arguments: tuple[str, ...], json: tuple[str]
+) -> None:
+    result = reve(*(argument.format(KEY) for argument in arguments), *json, env={"APIFRAME_API_KEY": KEY})
+    assert result.code in (2, 3, 7, 8)
     assert KEY[8:] not in result.out + result.stderr
+    assert read_config() == {}
+
+
+@pytest.mark.parametrize("name", ["base_url", "model", "model_version", "output_folder", "timeout", "no_such"])
+def test_a_key_is_the_value_of_no_setting(reve: Reve, file: Path, name: str) -> None:
+    result = reve("config", "set", name, f" {KEY}")
+    assert (result.code, read_config()) == (2, {})
+    assert "never part of a command line" in result.stderr
+    assert "hint: reve auth login" in result.stderr
+
+
+def test_a_key_that_is_a_name_in_the_file_is_not_repeated(reve: Reve, file: Path) -> None:
+    file.write_text(f"{KEY} = 1\n")
+    for command in (("config", "list"), ("account",), ("account", "--json"), ("doctor",), ("doctor", "--json")):
+        result = reve(*command)
+        assert result.code == 2
+        assert KEY[8:] not in result.out + result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_a_key_file_that_nobody_writes_is_waited_for_no_longer_than_the_time_limit(reve: Reve, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+    result = reve.child("account", "--api-key-file", str(tmp_path / "key"), "--timeout", "0.5", "--json")
+    assert (result.code, result.document["error"]["code"]) == (6, "timed_out")
+
+
+def test_what_is_said_of_a_key_leaves_other_advice_alone(reve: Reve, api: Sandbox) -> None:
+    reve.environ["APIFRAME_API_KEY"] = KEY
+    assert reve("generate", "fox", "--out", "fox.png").code == 0
+    for command in (("generate", "fox"), ("jobs", "--download")):
+        result = reve(*command, "--out", f"{KEY}/x.png")
+        assert (result.code, result.stderr.splitlines()[-1]) == (7, "hint: mkdir -p afk_[hidden]")
+        assert KEY[8:] not in result.stderr
 
 
 def test_login_takes_no_argument_of_any_kind(reve: Reve) -> None:
@@ -405,13 +445,24 @@ def test_logout_forgets_the_key_wherever_it_is_kept(
     keychain.keeps({api.url: KEY, "https://other.example": OLD})
     file.write_text(f"# mine\nkeychain = true\napi_key = '{OLD}'\ntimeout = 30\n")
     result = reve("auth", "logout", "--json")
-    assert (result.code, result.stderr) == (0, "")
+    assert result.code == 0
     assert result.document == {"removed": ["the keychain (Secret Service)", f"{file} (api_key)"]}
     assert keychain.kept == {"https://other.example": OLD}
-    assert file.read_text() == "# mine\ntimeout = 30\n"
+    assert file.read_text() == "# mine\nkeychain = true\ntimeout = 30\n"
+    assert "reve config unset keychain switches it off" in result.stderr
     again = reve("auth", "logout")
     assert (again.code, again.out, again.stderr) == (0, "", f"no key is kept for {api.url}\n")
     assert reve("auth", "logout", "--json").document == {"removed": []}
+
+
+def test_logout_leaves_the_key_of_another_base_url_where_it_is_found(
+    reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path
+) -> None:
+    keychain.keeps({api.url: KEY, "http://localhost:1": OLD})
+    file.write_text("keychain = true\n")
+    assert reve("auth", "logout", env={"APIFRAME_BASE_URL": "http://localhost:1"}).code == 0
+    assert keychain.kept == {api.url: KEY}
+    assert reve("auth", "status").code == 0
 
 
 @pytest.mark.parametrize("calls", ["get", "delete"])
@@ -430,7 +481,7 @@ def test_a_key_that_may_still_be_in_the_keychain_is_not_called_gone(
     assert file.read_text() == "keychain = true\n"
     keychain.fails("")
     assert reve("auth", "logout").code == 0
-    assert (keychain.kept, file.read_text()) == ({}, "")
+    assert (keychain.kept, file.read_text()) == ({}, "keychain = true\n")
 
 
 def test_without_the_extra_a_key_in_the_keychain_is_not_called_gone(reve: Reve, api: Sandbox, file: Path) -> None:
@@ -535,9 +586,11 @@ def test_after_a_pause_the_key_is_still_not_shown(prompt: Terminal) -> None:
 
 
 @on_posix
-def test_ctrl_z_cannot_leave_a_shell_with_a_terminal_that_shows_nothing(prompt: Terminal) -> None:
-    assert prompt.before[6][termios.VSUSP] == b"\x1a"  # type: ignore[attr-defined]
-    assert prompt.modes[6][termios.VSUSP] == bytes([os.fpathconf(0, "PC_VDISABLE") & 255])
+@pytest.mark.parametrize(("name", "typed"), [("VSUSP", b"\x1a"), ("VQUIT", b"\x1c")], ids=["ctrl-z", "ctrl-backslash"])
+def test_no_key_leaves_a_shell_with_a_terminal_that_shows_nothing(prompt: Terminal, name: str, typed: bytes) -> None:
+    key = getattr(termios, name)
+    assert prompt.before[6][key] == typed  # type: ignore[attr-defined]
+    assert prompt.modes[6][key] == bytes([os.fpathconf(0, "PC_VDISABLE") & 255])
     prompt.type(KEY.encode() + b"\r")
     assert prompt.wait() == 0
 

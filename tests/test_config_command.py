@@ -164,6 +164,15 @@ def test_a_wrong_value_is_not_kept(reve: Reve, arguments: list[str]) -> None:
     assert not path.exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="arguments are text there")
+@pytest.mark.parametrize("name", ["output_folder", "model_version"])
+def test_a_value_that_is_not_utf8_text_is_called_that(reve: Reve, name: str) -> None:
+    result = reve("config", "set", name, os.fsdecode(b"a\xffb"))
+    assert (result.code, result.out) == (2, "")
+    assert f"error: {name} must be UTF-8 text" in result.stderr
+    assert config.read_config() == {}
+
+
 def test_a_value_may_begin_with_a_hyphen(reve: Reve) -> None:
     assert reve("config", "set", "--", "output_folder", "-x").code == 0
     assert reve("config", "set", "output_folder", "--", "--y").code == 0

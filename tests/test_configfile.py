@@ -124,6 +124,40 @@ def test_without_a_file_there_is_one_then_its_owners_alone(home: Path) -> None:
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
+def test_changes_of_several_processes_at_once_all_count(reve: Reve, file: Path) -> None:
+    file.write_text(f'api_key = "{KEY}"\nhistory_days = 9\n')
+    wanted = {"timeout": 30, "max_credits_per_day": 9, "credits_per_image": 2, "model_version": "v1", "color": "never"}
+    commands: list[tuple[str, ...]] = [("config", "set", name, str(value)) for name, value in wanted.items()]
+    commands += [("auth", "logout"), ("config", "unset", "history_days")]
+    running = [
+        subprocess.Popen(reve.command(*command), env=reve.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for command in commands
+    ]
+    said = [process.communicate()[1] for process in running]
+    assert [process.returncode for process in running] == [0] * len(running), said
+    assert read_config() == wanted
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+@pytest.mark.parametrize("command", [("account",), ("config", "set", "timeout", "3"), ("auth", "logout"), ("doctor",)])
+def test_a_file_that_could_keep_everybody_waiting_is_refused(reve: Reve, file: Path, command: tuple[str, ...]) -> None:
+    os.mkfifo(file)
+    result = reve.child(*command)
+    assert result.code == 2
+    assert f"{file} cannot be read: it is not a regular file" in result.stderr + result.out.replace(
+        "~", str(Path.home())
+    )
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_a_login_does_not_wait_for_a_fifo_either(file: Path) -> None:
+    os.mkfifo(file)
+    with pytest.raises(ReveError, match="cannot be changed: it is not a regular file"):
+        configfile.put({"api_key": KEY})
+
+
 def test_nothing_to_remove_makes_no_file(file: Path) -> None:
     configfile.put({"api_key": None})
     assert list(file.parent.iterdir()) == []

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from reve_cli.process import Process
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.signals import Signals
 from tests.conftest import KEY, MadeUpClock, Result, Reve
-from tests.servers import Origin, Proxy, Tap, sandbox_behind
+from tests.servers import Asked, Origin, Proxy, Reply, Tap, answered, json_reply, sandbox_behind
 from tests.terminal import Terminal
 from tests.test_secrets import OTHER, SECRET, betrays
 
@@ -134,7 +135,7 @@ def test_a_world_that_is_well_is_told_in_one_line_a_check(reve: Reve, sandbox: S
     assert said["key"] == "afk_test… from APIFRAME_API_KEY"
     assert said["settings"] == f"base_url = {sandbox.url} (APIFRAME_BASE_URL)"
     assert said["account"].endswith("99996 credits")
-    assert said["journal"] == "1 rows, none unfinished"
+    assert said["journal"] == "1 row, none unfinished"
     assert said["completion"] == "bash: ~/.bashrc"
 
 
@@ -333,6 +334,76 @@ def test_an_image_that_is_gone_says_that_its_server_answers(reve: Reve, sandbox:
     sandbox.faults.extend(parse_faults("image:404"))
     result = reve("doctor", "--json")
     assert (result.code, checks(result)["images"]["status"]) == (0, "hint")
+
+
+def odd_api(**odd: Any) -> Callable[[Asked], Reply]:
+    """An API that answers to the last part of a path what is given, and else as it should."""
+    known: dict[str, Any] = {
+        "models": {"models": []}, "me": {"user": {"id": "u1"}}, "jobs": {"jobs": [], "nextCursor": None}, **odd,
+    }  # fmt: skip
+
+    def answer(asked: Asked) -> Reply:
+        said = known[asked.target.partition("?")[0].rpartition("/")[2]]
+        return (
+            said if isinstance(said, Reply) else json_reply(said, Date=formatdate(1_800_000_000))
+        )  # what the made-up clock begins with
+
+    return answer
+
+
+@pytest.mark.parametrize("url", ["https://[bad/x.png", "https://x:y/x.png", "nonsense"])
+def test_an_address_of_an_image_that_is_none_is_a_problem_and_the_rest_is_checked(reve: Reve, url: str) -> None:
+    job = {"id": "00000000-0000-4000-8000-000000000001", "status": "COMPLETED", "result": {"images": [url]}}
+    with answered(reve.environ, odd_api(jobs={"jobs": [job], "nextCursor": None})):
+        result = reve("doctor", "--json")
+    assert (result.code, problems(result)) == (6, ["images"])
+    assert url in checks(result)["images"]["finding"]
+    assert [document["check"] for document in result.documents] == ALL
+
+
+def test_a_list_that_the_api_does_not_have_is_not_blamed_on_the_network(reve: Reve) -> None:
+    with answered(reve.environ, odd_api(jobs=json_reply({"error": "Not found"}, 404))):
+        result = reve("doctor", "--json")
+    assert (result.code, problems(result)) == (8, ["images"])
+    assert checks(result)["images"]["remedy"] == "check the base URL: reve config get base_url"
+
+
+def test_a_long_answer_of_the_api_is_one(reve: Reve) -> None:
+    models = [{"id": f"m{number}", "description": "x" * 1000} for number in range(220)]
+    with answered(reve.environ, odd_api(models={"models": models})):
+        result = reve("doctor", "--json")
+    assert (result.code, problems(result)) == (0, [])
+
+
+def test_an_answer_that_takes_too_long_is_not_called_another_server(reve: Reve, live: Sandbox) -> None:
+    live.faults.extend(parse_faults("models:drip"))
+    result = reve.child("doctor", "--json", "--timeout", "1")
+    assert (result.code, problems(result)) == (6, ["api"])
+    assert checks(result)["api"]["details"]["code"] in ("network", "timed_out")
+    assert "no answer in time" in checks(result)["api"]["finding"]
+
+
+def test_a_fault_of_a_check_is_a_finding_and_the_rest_is_checked(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("doctor", "--json", env={"REVE_STATE_DIR": "/x\0y"})  # no real variable can
+    assert (result.code, problems(result)) == (1, ["journal"])
+    assert checks(result)["journal"]["details"]["code"] == "internal"
+    assert [document["check"] for document in result.documents] == ALL
+
+
+def test_times_are_told_in_milliseconds(reve: Reve, sandbox: Sandbox) -> None:
+    assert re.search(r"connected in \d+ ms, answered in \d+ ms", checks(reve("doctor", "--json"))["api"]["finding"])
+
+
+def test_what_is_said_of_the_sandbox_stands_before_the_findings(reve: Reve) -> None:
+    done = subprocess.run(
+        reve.command("doctor", "--sandbox"),
+        env=reve.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[0] == "sandbox: simulated on this machine, nothing is charged"
 
 
 def test_an_image_is_asked_for_under_the_rules_of_saving(reve: Reve, simulate: Callable[..., Sandbox]) -> None:
@@ -560,6 +631,13 @@ def test_a_state_folder_that_is_a_file_is_a_problem(reve: Reve, sandbox: Sandbox
     assert (result.code, problems(result)) == (7, ["state"])
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_a_state_folder_where_none_can_be_made_is_a_problem(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("doctor", "--json", env={"REVE_STATE_DIR": "/proc/x/reve"})
+    assert (result.code, problems(result)) == (7, ["state"])
+    assert "cannot be made in /proc" in checks(result)["state"]["finding"]
+
+
 # Completion
 
 
@@ -626,7 +704,8 @@ def test_a_terminal_shows_every_word_in_its_width_and_colours(reve: Reve, live: 
     assert "fix: set APIFRAME_API_KEY to a key from the Apiframe console, or run reve auth login" in words
     assert "hint journal off: nothing is safe from a crash fix: unset REVE_JOURNAL" in words
     assert f"ok terminal stdin stdout stderr, {columns} columns, TERM xterm-256color, utf-8, color auto" in words
-    assert 'fix: add to ~/.zshrc: eval "$(reve --show-completion zsh)"' in screen.text, "a line to copy is not folded"
+    row = next(row for row in screen.rows if 'fix: add to ~/.zshrc: eval "$(reve --show-completion zsh)"' in row)
+    assert columns == 40 or len(row.rstrip()) < columns, "a line to copy is not folded, and begins further left"
     wrapped = [row for row in screen.rows if len(row) > columns and "show-completion" not in row]
     assert all(len(max(row.split(), key=len)) > columns - 25 for row in wrapped), wrapped
     assert {"32", "33", "31"} <= set(screen.styles)
@@ -643,13 +722,20 @@ def test_colours_are_left_out_where_they_are_not_wanted(reve: Reve, live: Sandbo
         assert "sub\\x1b[31mfolder" in terminal.screen.text.replace("\n", "")
 
 
-def test_the_time_limit_is_for_all_checks_together(reve: Reve) -> None:
+def test_the_time_limit_is_for_all_checks_that_ask_somebody(reve: Reve) -> None:
     with Tap() as silent:
         env = {"APIFRAME_BASE_URL": f"http://127.0.0.1:{silent.port}", "APIFRAME_API_KEY": KEY}
         result = reve.child("doctor", "--json", "--timeout", "2", env=env)
     assert result.code == 6
-    assert problems(result)[0] == "api"
-    assert "the time limit of 2 s has passed" in checks(result)["completion"]["finding"]
+    assert problems(result) == ["api"]
+
+
+def test_what_is_looked_at_on_this_machine_does_not_depend_on_the_time_limit(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve.child("doctor", "--json", "--timeout", "1e-9")
+    assert "the time limit of 1e-09 s has passed" in checks(result)["key"]["finding"]
+    found = checks(result)
+    local = ("reve", "python", "settings", "state", "journal", "terminal", "completion")
+    assert {found[name]["status"] for name in local} == {"ok"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")

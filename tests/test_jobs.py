@@ -17,7 +17,7 @@ import pytest
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.outcomes import UGLY
 from tests.conftest import Result, Reve, loaded
-from tests.servers import Asked, Reply, answered, json_reply
+from tests.servers import Asked, Reply, answered, json_reply, sandbox_behind
 from tests.terminal import PATIENCE, Terminal
 from tests.test_layers import SLOW
 
@@ -306,6 +306,13 @@ def test_a_list_that_does_not_end_is_an_error_and_no_loop(reve: Reve, pages: lis
     assert len(origin.asked) <= 3
 
 
+def test_a_page_without_jobs_is_not_the_end_of_the_list(reve: Reve) -> None:
+    pages = [a_page(range(100), "a"), a_page([], "b"), a_page([], "c"), a_page(range(100, 150), None)]
+    with answered(reve.environ, of_pages(pages)):
+        result = reve("jobs", "--limit", "0")
+    assert (result.code, len(table(result))) == (0, 150)
+
+
 def test_a_job_that_moves_to_the_next_page_meanwhile_is_listed_once(reve: Reve) -> None:
     pages = [a_page(range(100), "a"), a_page(range(98, 150), None)]
     with answered(reve.environ, of_pages(pages)):
@@ -433,11 +440,11 @@ def odd(reve: Reve) -> Iterator[str]:
 def test_a_narrow_terminal_shows_a_block_for_each_job(reve: Reve, odd: str, columns: int) -> None:
     with Terminal(reve.command("jobs"), env=reve.environ, columns=columns) as terminal:
         assert terminal.wait() == 0
-        first, rest, second, other = terminal.screen.text.splitlines()
-    assert first == "00000000-0000-4000-8000-000000000000"
-    assert rest == "  COMPLETED  reve-create  4  2027-01-15T08:00:00Z  2027-01-15T08:00:00Z  expired"
-    assert second == "00000000-0000-4000-8000-000000000001"
-    assert r"\x1b[31mred" in other
+        first, second = "".join(f"{line}\n" for line in terminal.screen.text.splitlines()).split("\n\n")
+    names = ["job", "status", "model", "credits", "created", "completed", "expired"]
+    assert [line.split()[0] for line in first.splitlines() if not line.startswith("0")] == names
+    assert "credits    4\n" in first
+    assert r"\x1b[31mred" in second
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
@@ -462,7 +469,7 @@ def test_a_terminal_shows_what_came_before_a_page_failed(reve: Reve) -> None:
     ):
         assert terminal.wait() == 2
         lines = terminal.screen.text.splitlines()
-    assert lines[0] == "00000000-0000-4000-8000-000000000000"
+    assert lines[0].split() == ["job", "00000000-0000-4000-8000-000000000000"]
     assert lines[-1].startswith("error: the API answered 400: Invalid cursor")
 
 
@@ -602,9 +609,48 @@ def test_standard_output_takes_one_image(reve: Reve, sandbox: Sandbox) -> None:
     assert reve("jobs", "--download", "--out", "-", "--limit", "1").stdout[:4] == b"\x89PNG"
 
 
-def test_nothing_is_saved_of_a_list_that_is_not_whole(reve: Reve) -> None:
-    pages = [a_page(range(100), "a"), json_reply({"error": "down"}, 503)]
-    with answered(reve.environ, of_pages(pages)) as origin:
+def cut_off(sandbox: Sandbox, first: int, answer: Reply) -> Callable[[Asked], Reply]:
+    """The API of `sandbox`, whose list of jobs breaks off after a page of `first` jobs."""
+    inside = sandbox_behind(sandbox, sandbox.cdn_url)
+
+    def api(asked: Asked) -> Reply:
+        path, _, query = asked.target.partition("?")
+        if path != "/v2/jobs":
+            return inside(asked)
+        if "cursor=" in query:
+            return answer
+        page = json.loads(inside(asked).body)
+        return json_reply({"jobs": page["jobs"][:first], "nextCursor": "more", "hasMore": True})
+
+    return api
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(json_reply({"error": "down"}, 503), 6), (json_reply({"error": "Key inactive"}, 401), 3)],
+    ids=["down", "refused"],
+)
+def test_what_was_listed_before_a_page_failed_is_saved(reve: Reve, sandbox: Sandbox, answer: Reply, code: int) -> None:
+    jobs = submit(sandbox, 3)
+    reve.clock.advance(10)
+    key = reve.environ["APIFRAME_API_KEY"]
+    with answered(reve.environ, cut_off(sandbox, 2, answer)):
+        reve.environ["APIFRAME_API_KEY"] = key
+        result = reve("jobs", "--download", "--json", "--out", "{job}.{ext}")
+        again = reve("jobs", "--download", "--out", "{job}.{ext}")
+    assert result.code == code
+    *saved, last = result.documents
+    assert [document["files"][0]["path"] for document in saved] == [f"{job}.png" for job in jobs[:2]]
+    assert images() == sorted(f"{job}.png" for job in jobs[:2])
+    assert last["error"]["exitCode"] == code
+    assert "not all jobs are listed: " in result.stderr
+    assert (again.code, again.out) == (code, "")
+    assert "2 saved before" in again.stderr
+    assert "nothing to save" not in again.stderr
+
+
+def test_a_list_of_which_no_page_comes_is_an_error(reve: Reve) -> None:
+    with answered(reve.environ, of_pages([json_reply({"error": "down"}, 503)])) as origin:
         result = reve("jobs", "--download")
     assert (result.code, result.out) == (6, "")
     assert {urlsplit(asked.target).path for asked in origin.asked} == {"/v2/jobs"}

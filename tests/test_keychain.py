@@ -77,8 +77,9 @@ def test_from_login_to_logout_in_a_real_keychain(reve: Reve, file: Path, tmp_pat
     assert lines[0] == f"{kept} (Secret Service)"
     assert lines[1:4] == ["# mine", "timeout = 30", "keychain = true"]
     assert lines[4] == "key from: the keychain (Secret Service)"
-    assert lines[-6] == "fox.png"
-    assert lines[-4:] == ["removed the key from the keychain (Secret Service)", "# mine", "timeout = 30", "then 3"]
+    assert lines[-7] == "fox.png"
+    assert lines[-5] == "removed the key from the keychain (Secret Service)"
+    assert lines[-4:] == ["# mine", "timeout = 30", "keychain = true", "then 3"]
     assert "no key is kept for" in result.stderr
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or not betrays(path.read_bytes(), KEY), path

@@ -35,7 +35,8 @@ LAYERS = (
     {"tasks"},
     {"pace"},
     {"models", "formats", "clock", "templates", "pages"},
-    {"contract", "errors", "schema", "states", "suggest"},
+    {"errors", "states", "suggest"},
+    {"contract", "schema"},
     {"__init__"},
 )
 """From the top down. A module may import those of lower layers, and of its own package."""

@@ -204,13 +204,48 @@ def test_new_and_a_key_exclude_each_other(reve: Reve) -> None:
     assert reve("generate", "fox", "--new", "--once", "7").code == 2
 
 
+def test_two_unfinished_jobs_with_one_name_are_both_kept_and_done(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    for scope in "AB":
+        assert reve("generate", "fox", "--once", scope, "--out", "f.png", "--force").code == 75
+    sandbox.faults.clear()
+    result = reve("resume")
+    assert result.code == 0
+    assert len({*result.out.splitlines()}) == len([*Path.cwd().iterdir()]) == 2
+    assert "mv " not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["wait", "download"])
+@pytest.mark.parametrize("out", ["f.png", "nowhere/", "{sed}.png"])
+def test_jobs_that_came_through_a_pipe_are_named_where_their_output_is_refused(
+    reve: Reve, sandbox: Sandbox, command: str, out: str
+) -> None:
+    Path("f.png").touch()
+    job = reve("generate", "fox", "--no-wait").out
+    result = reve(command, "-", "--out", out, stdin=job.encode())
+    assert result.code == 75
+    assert result.stderr.endswith(f"\nreve {command} {job.strip()} --out PATH\n")
+    assert reve(command, job.strip(), "--out", out).code in (2, 7)
+
+
 # What is never taken up
 
 
 def test_three_seedless_ones_that_do_not_wait_are_three_jobs(reve: Reve, sandbox: Sandbox) -> None:
     ids = [reve("generate", "fox", "--no-wait").out for _ in range(3)]
     assert len(set(ids)) == len(sandbox.jobs()) == 3
-    assert reve("resume").stderr == "nothing is left to finish\n"
+    said = reve("resume").stderr
+    assert said.startswith("3 jobs of the last 24 hours were begun with --no-wait, and are not saved by this: ")
+    assert said.endswith("nothing is left to finish\n")
+
+
+def test_what_was_handed_over_is_not_denied_but_named_with_the_command_that_saves_it(
+    reve: Reve, sandbox: Sandbox
+) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    result = reve("resume", job)
+    assert result.code == 75
+    assert result.stderr.endswith(f"\nreve wait {job} --out PATH\n")
 
 
 def test_two_at_once_are_two_images(reve: Reve, live: Sandbox) -> None:

@@ -18,5 +18,7 @@ def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, forc
     from reve_cli.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
-    naming = run.naming(out, tasks, force=force)
+    with run.keeping(tasks if "-" in jobs else [], "download"):
+        naming = run.naming(out, tasks, force=force)
+        naming.check(tasks)
     return run.follow(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)

@@ -42,6 +42,7 @@ def generate(
     from reve_cli import inputs
     from reve_cli.models import ImageRequest
 
+    run.limit_as_project_says()
     request = ImageRequest(
         prompt=inputs.read_prompt(prompt, prompt_file, run.deadline),
         model=run.defaults.model if model is None else model,
@@ -54,10 +55,10 @@ def generate(
     naming = None if no_wait else run.naming(out, tasks, force=force)
     if no_wait and (out is not None or force):
         raise ReveError("usage", "--no-wait saves nothing: use reve wait JOB --out PATH later")
+    from reve_cli import runs
+
     if dry_run:
         if naming:
             naming.check(tasks)
-        return run.show_requests(tasks, naming)
-    from reve_cli import runs
-
+        return runs.show_requests(run, tasks, naming)
     return runs.generate(run, tasks, naming, new=new, max_credits=max_credits)

@@ -21,5 +21,7 @@ def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: o
     tasks = earlier_jobs(jobs, run.deadline)
     if out is None:
         return run.follow(tasks, "ended", "urls")
-    naming = run.naming(out, tasks, force=force)
+    with run.keeping(tasks if "-" in jobs else [], "wait"):
+        naming = run.naming(out, tasks, force=force)
+        naming.check(tasks)
     return run.follow(tasks, "saved", "bytes" if naming.to_stdout else "paths", naming)
