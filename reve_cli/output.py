@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls, line separators, bidirectional controls, and halves of characters."""
-
-
 _PART = 4096
 """Bytes that a pipe takes whole once it takes any (PIPE_BUF)."""
 _MOMENT = 0.25
