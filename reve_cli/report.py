@@ -67,8 +67,7 @@ class Report:
 
     def _is_one_of_many(self, error: ReveError) -> bool:
         """Whether many end like this together, so that the line at the end is enough."""
-        ended = error.code in ("unfinished", "unsettled", "unsaved", "interrupted", "timed_out")
-        return len(self._tasks) > 1 and self._is_over() and ended
+        return len(self._tasks) > 1 and self._is_over() and error.code in ("unfinished", "unsettled", "unsaved")
 
     def _print(self, task: Task) -> None:
         if self._output.json:

@@ -109,9 +109,8 @@ def test_the_time_limit_ends_many_jobs_each_with_its_own_command(reve: Reve, sim
         commands = [f"reve resume {job}" for job in jobs]
     assert [document["error"]["hint"] for document in result.documents] == commands
     printed = [line for line in result.stderr.splitlines() if line.startswith("reve ")]
-    assert printed[:6] == commands
-    assert len(printed) == 7  # all with one is the last
-    assert journal or printed[-1] == " && ".join(commands)
+    assert len(printed) == 1
+    assert journal or printed[0] == " && ".join(commands)
 
 
 def test_many_unfinished_jobs_are_finished_by_the_last_line_alone(reve: Reve, simulate: Simulate) -> None:

@@ -323,6 +323,7 @@ def test_after_a_signal_nothing_new_is_submitted(scene: Scene) -> None:
     (command,) = run.commands
     assert re.fullmatch(RUN, command)
     assert "4 of 8 jobs unfinished" in run.stderr
+    assert run.stderr.count("nothing was charged") == 4
 
 
 def test_a_signal_ends_the_wait_for_another_try(scene: Scene) -> None:
