@@ -46,10 +46,8 @@ _SPACING = 0.15
 """Seconds between the requests of polls, on average: 400 a minute, where 500 are allowed."""
 _AT_FIRST = 50
 """Looks at single jobs that need no such spacing."""
-_POLL_SHARE = 0.25
+_POLL_SHARE = 0.12
 """Of the rate at which the API is asked, where that is known: for polls."""
-_POLL_SHARE_BESIDE = 0.12
-"""While submitting takes the rest."""
 
 
 @dataclass
@@ -226,11 +224,9 @@ class Engine:
         return lambda: self._take_poll(tasks, found, pause=requests / self._polls_a_second())
 
     def _polls_a_second(self) -> float:
-        """Requests that polls may make: few, where there is still something to submit at the same rate."""
+        """Requests that polls may make."""
         pace = self.api.http.pace
-        if pace is None:
-            return 1 / _SPACING
-        return pace.per_second * (_POLL_SHARE if self._refusal or self.supply.is_empty else _POLL_SHARE_BESIDE)
+        return 1 / _SPACING if pace is None else pace.per_second * _POLL_SHARE
 
     def _save(self, task: Task) -> Then:
         assert self.saver is not None

@@ -18,6 +18,7 @@ Lateness is from a job's end, by the server's clock, until its file has its name
 """
 
 import argparse
+import itertools
 import math
 import multiprocessing
 import os
@@ -30,12 +31,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 
 from reve_cli.sandbox import Sandbox
+from reve_cli.sandbox.store import Plan
 
 AT_ONCE = 16
 PER_MINUTE = 500
@@ -45,9 +47,19 @@ FAST = Path(__file__).with_name("fast.py")
 
 
 class Counting(Sandbox):
-    """A sandbox that counts its refusals."""
+    """A sandbox that counts its refusals, and of whose jobs a share fails for want of capacity, at even distances."""
 
     refused = 0
+    failing = 0.0
+    _debt = 0.0
+
+    def _plan(self) -> Plan:
+        plan = super()._plan()
+        self._debt += self.failing
+        if self._debt < 1:
+            return plan
+        self._debt -= 1
+        return replace(plan, outcome="capacity")
 
     def _wait(self, now: float) -> int:
         wait = super()._wait(now)
@@ -141,9 +153,9 @@ def run_pool(url: str, key: str, folder: Path, factor: float, prompts: int) -> N
         list(threads.map(make, range(prompts)))
 
 
-def measure(run: Callable[[Scene, int], None], durations: list[float], factor: float) -> Result:
+def measure(run: Callable[[Scene, int], None], durations: list[float], factor: float, failing: float = 0.0) -> Result:
     """Run it against a server of its own, and read what that has recorded and what is on disk."""
-    begun, upcoming, prompts = time.time(), iter(durations), len(durations)
+    begun, upcoming, prompts = time.time(), itertools.cycle(durations), len(durations)
 
     def made_up(moment: float) -> float:
         return begun + (moment - begun) * factor
@@ -156,13 +168,14 @@ def measure(run: Callable[[Scene, int], None], durations: list[float], factor: f
             requests_per_minute=PER_MINUTE,
             clock=lambda: made_up(time.time()),
         )
+        sandbox.failing = failing
         with sandbox:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             started = time.monotonic()
             run(Scene(sandbox, folder, factor), prompts)
             wall = (time.monotonic() - started) * factor
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            jobs = sandbox.jobs()
+            jobs = [job for job in sandbox.jobs() if job.status == "COMPLETED"]
             asked = sum(one.side == "api" for one in sandbox.requests)
             files = {path.stem[-36:]: path.stat().st_ctime for path in (folder / "pics").glob("*.png")}
         assert len(jobs) == len(files) == prompts, f"{len(jobs)} jobs and {len(files)} files for {prompts} prompts"
@@ -202,15 +215,17 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=48, help="prompts of the xargs run, 0 for none")
     parser.add_argument("--unscaled", type=int, default=150, help="prompts of the run at true speed, 0 for none")
     parser.add_argument("--no-pool", action="store_true")
+    parser.add_argument("--seconds", type=float, default=JOB, help="that a job takes")
+    parser.add_argument("--failing", type=float, default=0.0, help="share of jobs that fail, of reve batch")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    durations, varied = [JOB] * options.prompts, draw(options.unscaled, options.seed)
+    durations, varied = [options.seconds] * options.prompts, draw(options.unscaled, options.seed)
     limit, factor = bound(durations), options.factor
     print(f"load of the machine: {os.getloadavg()[0]:.1f}; {fsync():.1f} ms to flush a file; clocks x {factor:g}")
     print(f"{'':16}  images    wall /bound  asked/    429s  late, mean, p95, max     cpu")
     print(f"{'bound':16} {options.prompts:7} {limit:7.1f} {1:6.2f} {1:7.2f} {0:7.1%}", flush=True)
     for _ in range(options.runs):
-        show("reve batch", measure(batch, durations, factor), limit)
+        show("reve batch", measure(batch, durations, factor, options.failing), limit)
     if not options.no_pool:
         show("thread pool", measure(pool, durations, factor), limit)
     if options.few:
