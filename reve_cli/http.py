@@ -197,7 +197,7 @@ class Http:
                 if number == 0 and self.stop.signum is not None:
                     error = ReveError("interrupted", "interrupted before anything was sent")
                 raise self._settle(conflict or error, perhaps)
-            if self.pace and not self._may_go(deadline):
+            if self.pace and not self._may_go(method, deadline):
                 continue
             try:
                 before()
@@ -226,10 +226,13 @@ class Http:
                 self._say(f"{error.message}; trying again in {delay:.0f} s")
             self.clock.sleep(min(delay, max(0.0, deadline.left)), self.stop)
 
-    def _may_go(self, deadline: Deadline) -> bool:
-        """Wait for a request's turn. Returns whether it came, and not the end of the whole command."""
+    def _may_go(self, method: str, deadline: Deadline) -> bool:
+        """Wait for a request's turn. Returns whether it came, and not the end of the whole command.
+
+        Questions go first: images that are done are not to wait until others are begun.
+        """
         assert self.pace is not None
-        self.pace.wait(self.stop, deadline)
+        self.pace.wait(self.stop, deadline, urgent=method != "POST")
         return not (self.stop or deadline.passed)
 
     def _settle(self, error: ReveError, perhaps: bool) -> ReveError:

@@ -79,6 +79,8 @@ class Engine:
         self._poller = self.poller or Poller(self.api)
         self._open: list[Task] = []
         """Those that are not done."""
+        self._next_poll = 0.0
+        """Monotonic time before which there is no further poll."""
         self._unanswered = 0
         """Polls in a row that brought nothing."""
 
@@ -141,7 +143,7 @@ class Engine:
                 self._start("look", [task], partial(self._look, task))
         running = [task for task in tasks if task.phase == "accepted" and task.job is not None]
         due = any(task.due <= now for task in running)
-        if due and self._free("poll"):
+        if due and self._free("poll") and self._next_poll <= now:
             self._start("poll", running, lambda: self._poll(running))
 
     def _free(self, kind: str) -> bool:
@@ -151,7 +153,8 @@ class Engine:
         now = self._clock.monotonic()
         waiting = [task.due for task in tasks if (task.phase == "intent" or not task.job) and task.due > now]
         if not self._busy["poll"]:
-            waiting += (task.due for task in tasks if task.phase == "accepted" and task.job)
+            running = (task.due for task in tasks if task.phase == "accepted" and task.job)
+            waiting += (max(due, self._next_poll) for due in running)
         return max(0.0, min(min(waiting, default=FOREVER) - now, self.deadline.left))
 
     def _receive(self, seconds: float) -> bool:
@@ -268,7 +271,7 @@ class Engine:
                 self._fail(task, outcome)
             else:
                 task.due = self._clock.monotonic() + self._delay(task)
-            task.due = max(task.due, self._clock.monotonic() + pause)
+        self._next_poll = self._clock.monotonic() + pause
 
     def _may_yet_appear(self, task: Task, error: ReveError) -> bool:
         """Whether a job that was just accepted is not known everywhere yet."""

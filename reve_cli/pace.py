@@ -17,22 +17,29 @@ START = 490.0
 _LEAST = 6.0
 _WINDOW = 60.0
 """Seconds over which limits are counted."""
+_TELLING = 20.0
+"""Seconds that a refusal must be about to tell the limit, and"""
+_ENOUGH = 10
+"""requests that got through in them; else the rate is halved at most."""
+_FALL = 0.9
+"""Of a limit that was found: the least that the next refusal makes of it, which may have had another reason."""
 _MARGIN = 0.95
 """Of the limit that a refusal tells: to go on with, so that the next window is not over it as well."""
 _HOLD = 0.98
 """Of that limit: what the rate soon comes back to."""
-_RETURN = 0.01
-"""Growth a second up to there."""
-_PROBE = 0.001
-"""Growth a second beyond."""
-_CALM = 30.0
-"""Seconds without a refusal after which that limit is forgotten: it was raised, or others use less of it."""
-_FREE = 0.05
-"""Growth a second from then on, until there is another refusal."""
-_TELLING = 20.0
-"""Seconds that a refusal must be about to tell the limit; else the rate is halved at most."""
-_UNKNOWN = 0.004
-"""Growth a second where nothing has been refused for a whole window."""
+_RETURN = 0.002
+"""Growth up to there with each request that gets through. So growth, and refusals with it, take their share of
+requests, whatever the limit."""
+_PROBE = 0.0002
+"""Growth beyond."""
+_CALM = 200
+"""Requests without a refusal after which that limit is forgotten: it was raised, or others use less of it."""
+_FREE = 0.006
+"""Growth from then on, until there is another refusal."""
+_UNKNOWN = 0.0005
+"""Growth where nothing has been refused for a whole window."""
+_LONGEST_PAUSE = 32.0
+"""Seconds of the longest pause that is made where no refusal asks for one."""
 
 
 class Pace:
@@ -45,26 +52,34 @@ class Pace:
         self._clock, self._most = clock, most or float("inf")
         self._rate = min(START, self._most)
         self._lock = threading.Lock()
-        self._next = self._closed_until = 0.0
+        self._next = self._next_urgent = self._closed_until = 0.0
         self._begun: float | None = None
-        self._grown_at = self._refused_at = 0.0
+        self._calm = 0
+        """Requests that got through since the last refusal."""
         self._limit: float | None = None
         """Requests a minute that got through when the API last refused one."""
         self._passed: deque[float] = deque()
         """When requests of the last window got through."""
+        self._pause = 1.0
+        """Seconds to wait after a refusal that does not ask for more: doubled until something gets through."""
 
     @property
     def per_second(self) -> float:
         """Requests a second at present."""
         return self._rate / 60
 
-    def wait(self, stop: Stop, deadline: Deadline) -> None:
-        """Wait for the turn of one request, no longer than until `stop` or `deadline`."""
+    def wait(self, stop: Stop, deadline: Deadline, *, urgent: bool = False) -> None:
+        """Wait for the turn of one request, no longer than until `stop` or `deadline`.
+
+        urgent: before all that are waiting and are not urgent, which those that come later make up for.
+        """
         while True:
             with self._lock:
-                now = self._clock.monotonic()
-                turn = max(now, self._next, self._closed_until)
-                self._next = turn + 60 / self._rate
+                now, apart = self._clock.monotonic(), 60 / self._rate
+                turn = max(now, self._next_urgent if urgent else self._next, self._closed_until)
+                if urgent:
+                    self._next_urgent = turn + apart
+                self._next = max(turn, self._next) + apart
             self._clock.sleep(min(turn - now, max(0.0, deadline.left)), stop)
             if stop or deadline.passed or self._clock.monotonic() >= self._closed_until:
                 return
@@ -72,37 +87,40 @@ class Pace:
     def passed(self) -> None:
         """A request was let through by the API."""
         with self._lock:
-            now = self._clock.monotonic()
-            if self._begun is None:
-                self._begun = self._grown_at = now
-            self._note(now)
+            now = self._forget_old()
+            self._begun = now if self._begun is None else self._begun
             self._passed.append(now)
-            self._grow(now)
+            self._calm += 1
+            self._pause = 1.0
+            self._rate = min(self._rate * (1 + self._growth(now)), self._most)
 
     def refused(self, seconds: float) -> None:
-        """A request was refused for its rate, and none is wanted for `seconds`."""
+        """A request was refused for its rate, and none is wanted for `seconds`, 0 where that is not said."""
         with self._lock:
-            now = self._clock.monotonic()
+            now = self._forget_old()
             if now >= self._closed_until:  # not one that was on its way when the first was refused
-                self._note(now)
-                seen = min(_WINDOW, now - (self._begun if self._begun is not None else now) + seconds)
+                seen = min(_WINDOW, now - (self._begun or now) + seconds)
                 limit = len(self._passed) * _WINDOW / max(seen, 1.0)
-                self._limit = max(_LEAST, limit if seen >= _TELLING else max(limit, self._rate / 2))
+                if seen < _TELLING or len(self._passed) < _ENOUGH:
+                    limit = max(limit, self._rate / 2)
+                self._limit = max(_LEAST, limit, (self._limit or 0.0) * _FALL)
                 self._rate = max(_LEAST, min(self._rate, self._limit) * _MARGIN)
-            pause = max(seconds, 1.0)
-            self._closed_until = max(self._closed_until, now + pause * random.uniform(1, 1.05))  # noqa: S311 - spreads
+                seconds = max(seconds, self._pause)
+                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._closed_until = max(self._closed_until, now + seconds * random.uniform(1, 1.05))  # noqa: S311 - spreads
             self._next = max(self._next, self._closed_until)
-            self._grown_at = self._refused_at = now
+            self._calm = 0
 
-    def _note(self, now: float) -> None:
+    def _forget_old(self) -> float:
+        """Forget what got through before the last window. Returns what time it is."""
+        now = self._clock.monotonic()
         while self._passed and self._passed[0] <= now - _WINDOW:
             self._passed.popleft()
+        return now
 
-    def _grow(self, now: float) -> None:
-        seconds, self._grown_at = max(0.0, now - self._grown_at), now
+    def _growth(self, now: float) -> float:
         if self._limit is None:
-            growth = _UNKNOWN if self._begun is not None and now - self._begun > _WINDOW else 0.0
-        else:
-            is_near = self._rate > self._limit * _HOLD
-            growth = _FREE if now - self._refused_at > _CALM else _PROBE if is_near else _RETURN
-        self._rate = min(self._rate * (1 + growth) ** seconds, self._most)
+            return _UNKNOWN if self._begun is not None and now - self._begun > _WINDOW else 0.0
+        if self._calm > _CALM:
+            return _FREE
+        return _PROBE if self._rate > self._limit * _HOLD else _RETURN

@@ -111,6 +111,9 @@ class PagePoller(Poller):
         self._polls += 1
         about = self._ELSE[self._polls // self._EVERY % len(self._ELSE)] if self._polls % self._EVERY == 0 else ""
         answered, found, unclear, requests = self._completed(jobs, deadline)
+        latest = max(
+            (moment(job.completed_at) or 0.0 for job in found.values() if isinstance(job, Job)), default=FOREVER
+        )
         if about in ENDED:
             page = self._page(about, None, deadline)
             found |= {job.id: job for job in page.jobs} if page else {}
@@ -119,7 +122,7 @@ class PagePoller(Poller):
         if self._doubts or about == "oldest":
             rest = sorted((job for job in jobs if job not in found), key=lambda job: jobs[job])[:_MISSING_AT_ONCE]
             requests += self._by_id(rest, deadline, found, most=min(2**self._doubts, _MISSING_AT_ONCE))
-            untold = any(isinstance(job := found.get(name), Job) and job.status == "COMPLETED" for name in rest)
+            untold = any(isinstance(job := found.get(name), Job) and _ended_before(job, latest) for name in rest)
             self._doubts = min(self._doubts + 1, _DOUBTS) if untold else max(self._doubts - 1, 0)
         return found if found or answered else None, requests
 
@@ -158,3 +161,8 @@ class PagePoller(Poller):
             return self._api.page(cursor, deadline, tries=_QUICK, filters={"status": status})
         except ReveError:
             return None
+
+
+def _ended_before(job: Job, latest: float) -> bool:
+    """Whether a page that told of a job which ended at `latest` should have told of this one."""
+    return job.status == "COMPLETED" and (moment(job.completed_at) or 0.0) < latest
