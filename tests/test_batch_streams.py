@@ -52,11 +52,12 @@ def test_a_live_view_tells_counts_rate_time_spend_and_failures_and_is_gone_at_th
 ) -> None:
     seconds, leap = iter([0.2] * 8 + [3600.0] * 4), [0.0]
     faults = parse_faults("outcome:fail*2")
-    simulate(clock=lambda: time.time() + leap[0], job_seconds=lambda: next(seconds), faults=faults)
+    sandbox = simulate(clock=lambda: time.time() + leap[0], job_seconds=lambda: next(seconds), faults=faults)
     write(12)
     with Terminal(reve.command(*COMMAND), env=reve.environ, columns=columns) as terminal:
         terminal.expect("2 failed")
         terminal.expect("left")
+        eventually(lambda: len(sandbox.jobs()) == 12, "all jobs")
         leap[0] += 4000
         assert terminal.wait() == 5
         screen, seen = terminal.screen, terminal.seen
