@@ -107,7 +107,7 @@ class Reve:
     environ: dict[str, str]
     folder: Path
     clock: MadeUpClock = field(default_factory=MadeUpClock)
-    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=0.5, tries=3, grace=1))
+    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=1, tries=3, grace=1))
 
     def __call__(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
         process = Process(Signals(), {**self.environ, **(env or {})}, self.clock, self.limits)

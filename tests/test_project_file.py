@@ -421,6 +421,5 @@ def test_in_a_sandbox_it_is_refused_as_well(reve: Reve, project: Path) -> None:
 def test_a_projects_time_limit_keeps_nobody_from_paid_images(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "fox", "--no-wait").out.strip()
     Path(config.PROJECT_FILE).write_text("timeout = 0.000001")
-    assert "the time limit of 1e-06 s passed" in reve("generate", "fox", "--out", "f.png").stderr
     assert reve("status", job).code == reve("account").code == 0
     assert reve("wait", job, "--out", "fox.png").code == 0
