@@ -94,7 +94,7 @@ class PagePoller(Poller):
 
     _PAGES = 3
     """Pages of completed jobs in one poll at most."""
-    _EVERY = 4
+    _EVERY = 6
     """Polls to each that asks about something else:"""
     _ELSE = ("FAILED", "oldest", "CANCELLED", "FAILED", "oldest")
 
