@@ -129,7 +129,7 @@ def test_old_jobs_of_an_earlier_run_are_asked_for_by_id(account: Account) -> Non
         account.make()
     account.clock.advance(20)
     account.poll_until_none_is_left()
-    assert account.polls <= 5
+    assert account.polls <= 10
 
 
 def test_jobs_of_others_push_ours_to_further_pages(account: Account) -> None:
