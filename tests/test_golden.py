@@ -23,6 +23,9 @@ NAMES = (
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"),
     (r"\b[0-9a-f]{64}\b", "<sha256>"),
     (r'"bytes": \d+', '"bytes": "<bytes>"'),
+    (r'"status": "(?:QUEUED|PROCESSING)"', '"status": "<running>"'),
+    (r"still running \((?:QUEUED|PROCESSING)\)", "still running (<running>)"),
+    (r'"progress": (?:\d+|null)', '"progress": "<progress>"'),
 )
 
 
