@@ -69,6 +69,8 @@ class BatchSupply(Supply):
         self._retried: Counter[int] = Counter()
         self._standing: dict[str, Standing] = {}
         self._is_over = False
+        self._over_cap: ReveError | None = None
+        """Why no more are begun, where those that the caps have let in are made all the same."""
         self._saver = run.saver(lambda task: self._namings[task.index], ledger)
         progress.note = self._note
         progress.running = lambda: Counter(task.phase for task in self._tasks.values())
@@ -94,14 +96,15 @@ class BatchSupply(Supply):
 
     def tell(self) -> int:
         """Say what came of it all. Returns the exit code."""
-        self._progress.total(lambda runs: resume_command(runs, self._run.flags), self.refusal)
-        return self._progress.exit_code(self.refusal)
+        refusal = self.refusal or self._over_cap
+        self._progress.total(lambda runs: resume_command(runs, self._run.flags), refusal)
+        return self._progress.exit_code(refusal)
 
     # Where tasks come from
 
     @property
     def is_empty(self) -> bool:
-        return self._is_over
+        return self._is_over or self._over_cap is not None
 
     def more(self, running: int, waiting: int) -> Sequence[Task]:
         """The next items as tasks, once there is room for some."""
@@ -113,7 +116,7 @@ class BatchSupply(Supply):
         try:
             going_on, fresh = self._take_up(list(map(self._task, planned)))
         except ReveError as error:  # the journal's
-            self.refusal = error
+            self._begin_no_more(error)
             return ()
         begun = self._begin([task for task in fresh if self._can_begin(task)])
         return [*going_on, *begun]
@@ -161,7 +164,7 @@ class BatchSupply(Supply):
 
     def _begin(self, tasks: list[Task]) -> list[Task]:
         """Note tasks in the journal, all or as many as the caps allow. Returns those that are to be sent."""
-        if not tasks or self.refusal is not None:
+        if not tasks or self.refusal or self._over_cap:
             for task in tasks:
                 self._forget(task)
             return []
@@ -171,7 +174,7 @@ class BatchSupply(Supply):
             half = len(tasks) // 2
             if refused.code == "over_cap" and half:
                 return [*self._begin(tasks[:half]), *self._begin(tasks[half:])]
-            self.refusal = refused
+            self._begin_no_more(refused)
             return self._begin(tasks)
         return tasks
 
@@ -272,10 +275,16 @@ class BatchSupply(Supply):
         if error is None or self.refusal is not None:
             return
         if error.exit_code in (3, 4):
-            self.refusal = error
+            self._begin_no_more(error)
         elif self._max_failures is not None and self._progress.failures >= self._max_failures:
             many = "an image" if self._max_failures == 1 else f"{self._max_failures} images"
-            self.refusal = ReveError(error.code, f"{many} failed: no more are begun")
+            self._begin_no_more(ReveError(error.code, f"{many} failed: no more are begun"))
+
+    def _begin_no_more(self, error: ReveError) -> None:
+        if error.code == "over_cap":
+            self._over_cap = self._over_cap or error
+        else:
+            self.refusal = self.refusal or error
 
     def _write(self, task: Task, one: Planned) -> None:
         """Note an item in the manifest. Where that cannot be, nothing more is begun; the journal knows all the same."""
@@ -294,4 +303,4 @@ class BatchSupply(Supply):
         try:
             self._manifest.append(line)
         except ReveError as error:
-            self.refusal = self.refusal or error
+            self._begin_no_more(error)

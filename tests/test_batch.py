@@ -748,15 +748,17 @@ def test_what_the_journal_knows_as_paid_is_not_counted_again(
     assert len(sandbox.jobs()) == 3
 
 
-def test_a_days_cap_lets_begin_what_fits_and_saves_it(batch: Batch, sandbox: Sandbox, reve: Reve) -> None:
+@pytest.mark.parametrize("fit", [10, 20])  # as many as are sent at once, and some that wait for their turn
+def test_a_days_cap_lets_begin_what_fits_and_saves_it(batch: Batch, sandbox: Sandbox, reve: Reve, fit: int) -> None:
     write("".join(f"fox {number}\n" for number in range(40)))
-    reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "43"
+    cap, charge = 4 * fit + 3, 4 * fit
+    reve.environ["REVE_MAX_CREDITS_PER_DAY"] = f"{cap}"
     result = batch()
-    assert (result.code, len(pictures()), sandbox.charged) == (4, 10, 40)
-    assert "max_credits_per_day is 43" in result.stderr
-    assert "10 of 40 saved; 30 not begun; charged: 40 credits" in result.stderr
+    assert (result.code, len(pictures()), sandbox.charged) == (4, fit, charge)
+    assert f"max_credits_per_day is {cap}" in result.stderr
+    assert f"{fit} of 40 saved; {40 - fit} not begun; charged: {charge} credits" in result.stderr
     reve.clock.advance(86401)
-    assert (batch().code, sandbox.charged) == (4, 80)
+    assert (batch().code, sandbox.charged) == (0 if fit == 20 else 4, 2 * charge)
 
 
 def test_a_days_cap_holds_for_two_batches_at_once(reve: Reve, live: Sandbox) -> None:
