@@ -248,7 +248,8 @@ class Saver:
                 except FileExistsError:
                     continue
             task.files.append(saved)
-            self._claimed.add(os.path.abspath(path))
+            if str(task.job_id) not in path:  # no other image is to get that name
+                self._claimed.add(os.path.abspath(path))
             return saved
         raise FileExistsError(errno.EEXIST, "the name and all names beside it are taken", wanted.path)
 

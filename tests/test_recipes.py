@@ -79,7 +79,7 @@ def script_of(yaml: str) -> str:
     return textwrap.dedent("\n".join(body))
 
 
-JOBS = {"GitHub": ("jobs:", {"GITHUB_RUN_ID": "4711"}), "GitLab": ("hero:", {"CI_PIPELINE_ID": "4711"})}
+JOBS = {"GitHub": ("jobs:\n  hero:", {"GITHUB_RUN_ID": "4711"}), "GitLab": ("hero:", {"CI_PIPELINE_ID": "4711"})}
 
 
 @pytest.fixture(params=JOBS)
