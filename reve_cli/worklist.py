@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,11 @@ class Worklist:
             for line, other, path in self._pages(f"{query} GROUP BY line ORDER BY number"):
                 whose = f"line {other}'s" if other != line else "another one of the same line"
                 bad(line, f"its image would have the name of {whose}: {os.fsdecode(path)}")
+            below = "one.path > CAST(items.path || :first AS BLOB) AND one.path < CAST(items.path || :last AS BLOB)"
+            inside = f"(SELECT line FROM items AS one WHERE {below} LIMIT 1)"  # noqa: S608
+            query = f"SELECT line, {inside} AS other, path FROM items WHERE path IS NOT NULL AND other ORDER BY number"  # noqa: S608
+            for line, other, path in self._pages(query, {"first": os.sep, "last": chr(ord(os.sep) + 1)}):
+                bad(line, f"its image would be a file where line {other} needs a folder: {os.fsdecode(path)}")
 
     # What earlier runs have left
 
@@ -188,9 +193,9 @@ class Worklist:
         for number, line, item, ordinal, body, *rest in self._pages(f"{query} WHERE {where} ORDER BY number"):
             yield Planned(number, line, item, ordinal, ImageRequest.from_wire(json.loads(body)), *rest)
 
-    def _pages(self, query: str) -> Iterator[tuple[Any, ...]]:
+    def _pages(self, query: str, values: Mapping[str, str] | None = None) -> Iterator[tuple[Any, ...]]:
         """Rows, as they are needed; columns that the query does not choose by may be changed meanwhile."""
-        cursor = self._database.execute(query)
+        cursor = self._database.execute(query, values or {})
         try:
             while rows := cursor.fetchmany(100):
                 yield from rows

@@ -165,6 +165,7 @@ def test_every_bad_line_is_named_and_nothing_is_sent(reve: Reve, sandbox: Sandbo
         (["long.jsonl"], "longer than file systems take"),
         (["late.jsonl"], "line 1: out: {job} can only stand in the file's name"),
         (["same.jsonl"], "line 2: its image would have the name of line 1's: a.png"),
+        (["inside.jsonl"], "line 1: its image would be a file where line 2 needs a folder: a"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -175,6 +176,7 @@ def test_what_makes_no_sense_is_refused(reve: Reve, sandbox: Sandbox, arguments:
     write(json.dumps({"prompt": "x", "out": "ü" * 130 + "-{job}.png"}), "long.jsonl")
     write(json.dumps({"prompt": "x", "out": "{job}/a.png"}), "late.jsonl")
     write('{"prompt": "x", "out": "a.png"}\n{"prompt": "y", "out": "./a.png"}\n', "same.jsonl")
+    write('{"prompt": "x", "out": "a"}\n{"prompt": "y", "out": "a/b.png"}\n', "inside.jsonl")
     result = reve("batch", *arguments)
     assert (result.code, result.out) == (2, "")
     assert why in result.stderr

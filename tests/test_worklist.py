@@ -101,6 +101,15 @@ def test_every_line_whose_image_has_no_name_of_its_own_is_named(worklist: Workli
     ]
 
 
+def test_a_line_whose_image_stands_where_another_needs_a_folder_is_named(worklist: Worklist) -> None:
+    worklist.fill([item("a/b", 1), item("a", 2), item("a-b/c", 3), item("a0", 4), item("a/b/c", 5)])
+    bad: list[tuple[int, str]] = []
+    path = str(Path("x", "{}"))
+    worklist.set_paths(lambda one: path.format(one.request.prompt), lambda line, why: bad.append((line, why)))
+    assert [line for line, _ in bad] == [1, 2]
+    assert bad[0][1] == f"its image would be a file where line 5 needs a folder: {path.format('a/b')}"
+
+
 # What earlier runs have left
 
 
