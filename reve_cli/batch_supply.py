@@ -96,8 +96,10 @@ class BatchSupply(Supply):
 
     def tell(self) -> int:
         """Say what came of it all. Returns the exit code."""
-        refusal = self.refusal or self._over_cap
-        self._progress.total(lambda runs: resume_command(runs, self._run.flags), refusal)
+        refusal, journal = self.refusal or self._over_cap, self._ledger.journal
+        again = "run the same command again" + (", without --new" if self._batch.is_new else "")
+        finish = (lambda runs: resume_command(runs, self._run.flags)) if journal else None
+        self._progress.total(again, finish, refusal)
         return self._progress.exit_code(refusal)
 
     # Where tasks come from
@@ -195,7 +197,7 @@ class BatchSupply(Supply):
                 if self._namings[task.index].has_all(task, 1):  # somebody took it to where it was meant to be
                     self._forget(self._is_there(task))
             else:
-                if row is not None and row.state in ("failed", "mismatch"):
+                if row is not None and (row.state in ("failed", "mismatch") or row.given_up):
                     task.attempt = row.attempt
                     task.renew()
                 fresh.append(task)
@@ -214,7 +216,7 @@ class BatchSupply(Supply):
         taken = task_of(row, task.index, self._run.process.clock, owned=step.owned)
         taken.request, taken.line, taken.ordinal = task.request, task.line, task.ordinal
         is_here = self._adopt_naming(taken, task)
-        if is_closed:
+        if is_closed or row.charge is not None:
             self._progress.paid_before.add(task.index)
         is_ours = step.action not in ("report", "leave")
         if is_here and (is_ours or is_closed):
@@ -270,7 +272,8 @@ class BatchSupply(Supply):
         one, error = self._forget(task), task.error
         if error is not None and error.code == "expired":
             task.error = error.with_(hint="to pay for another image, change its line, or use --new for all")
-        if task.files or (error is not None and error.code in ("job_failed", "job_cancelled", "expired")):
+        is_final = error is not None and error.code in ("job_failed", "job_cancelled", "expired")
+        if task.files or (is_final and task.job_id):
             self._write(task, one)
         if error is None or self.refusal is not None:
             return
@@ -282,7 +285,8 @@ class BatchSupply(Supply):
 
     def _begin_no_more(self, error: ReveError) -> None:
         if error.code == "over_cap":
-            self._over_cap = self._over_cap or error
+            message = error.message.removesuffix("; nothing was submitted")
+            self._over_cap = self._over_cap or error.with_(message=f"{message}; no more are begun")
         else:
             self.refusal = self.refusal or error
 

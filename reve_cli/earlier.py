@@ -28,11 +28,15 @@ _NEWEST = 1000
 
 @dataclass(frozen=True)
 class BatchRun:
-    """A run of a batch. instead: the runs that it begins anew. counts: whether what another run has made counts."""
+    """A run of a batch. instead: the runs that it begins anew. counts: whether what another run has made counts.
+
+    is_new: it was chosen with `--new`.
+    """
 
     name: str
     instead: tuple[str, ...]
     counts: Callable[[str], bool]
+    is_new: bool = False
 
     def scope(self, out: str | None) -> str:
         """What the idempotency keys of its items are made from, beside their requests."""
@@ -47,9 +51,9 @@ def choose_run(folder: Path, name: str | None, journal: "Journal | None", origin
     """The run to go on with: `name`, or the last one that was begun in `folder`, unless all is to be made anew."""
     past = manifest.past(folder)
     if name is not None:
-        return BatchRun(name, (), lambda run: run == name)
+        return BatchRun(name, (), lambda run: run == name or run not in past.replaced)
     if new:
-        return BatchRun(uuid.uuid4().hex, tuple(sorted(past.known)), lambda run: False)
+        return BatchRun(uuid.uuid4().hex, tuple(sorted(past.known)), lambda run: False, is_new=True)
     last = past.run or (_run_in(journal, folder, origin) if journal else None) or uuid.uuid4().hex
     return BatchRun(last, (), lambda run: run not in past.replaced)
 

@@ -52,6 +52,8 @@ class Progress:
         """Runs that have jobs which are unfinished; empty for what the journal does not know."""
         self._ended: deque[float] = deque()
         self._last_failures: deque[str] = deque(maxlen=_FAILURES)
+        self._failures: dict[int, ReveError] = {}
+        """What tasks that are to be tried again have failed with, by their index."""
         self._told: set[str] = set()
         """What was said to be the end of it all, or of many images alike."""
         self._started = self._last_line = clock.monotonic()
@@ -61,6 +63,9 @@ class Progress:
 
     def done(self, task: Task) -> None:
         """Note how a job ended, and print its result."""
+        before = self._failures.pop(task.index, None)
+        if before is not None and task.error is not None and _is_unbegun(task, task.error):
+            task.error = before  # it was not tried again, so that is how it ended
         self._count(task)
         self.note(task)
         if task.error is not None:
@@ -105,6 +110,7 @@ class Progress:
     def again(self, task: Task, error: ReveError, seconds: float) -> None:
         """A job failed, and is made again."""
         self._retried += 1
+        self._failures[task.index] = error
         self._output.note(f"line {task.line}: {error.message}; trying again in {seconds:.0f} s")
 
     def say(self, text: str) -> None:
@@ -138,8 +144,8 @@ class Progress:
         parts += [f"{_duration(left * 60 / rate)} left"] if rate and left else []
         return [*parts, _duration(elapsed)]
 
-    def total(self, finish: Callable[[list[str]], str], refusal: ReveError | None) -> None:
-        """Say what came of it all, and last what finishes the runs that are unfinished, but for the command itself."""
+    def total(self, again: str, finish: Callable[[list[str]], str] | None, refusal: ReveError | None) -> None:
+        """Say what came of it all, and last what finishes it. finish: makes the command that does so for named runs."""
         unfinished = self._codes[75] - self._elsewhere
         unbegun = self.count - self.there - self.saved - self._failed - self._codes[75]
         parts = [f"{self.there + self.saved} of {self.count} saved"]
@@ -153,8 +159,8 @@ class Progress:
         if refusal is not None and _meaning(refusal) not in self._told:
             self._output.fail(refusal)
         if unfinished:
-            said = f"{'; '.join(parts)}; {unfinished} unfinished: run the same command again"
-            hint = finish(sorted(self._unfinished)) if "" not in self._unfinished else None
+            said = f"{'; '.join(parts)}; {unfinished} unfinished: {again}"
+            hint = finish(sorted(self._unfinished)) if finish and "" not in self._unfinished else None
             self._output.fail(ReveError("unfinished", f"{said}, or:" if hint else said, hint=hint))
         else:
             self._output.note("; ".join(parts))
