@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from reve_cli.batch_supply import BatchSupply
 from reve_cli.earlier import BatchRun, ask_journal, choose_run, take_stock
-from reve_cli.errors import ReveError
+from reve_cli.errors import ReveError, worst
 from reve_cli.items import Multiples, open_items, read_items
 from reve_cli.ledger import Ledger
 from reve_cli.manifest import Manifest
@@ -23,7 +23,7 @@ from reve_cli.pace import Pace
 from reve_cli.progress import Progress
 from reve_cli.runs import learn_account, set_caps, show_requests
 from reve_cli.runtime import Runtime
-from reve_cli.target import Target
+from reve_cli.target import Target, check_name
 from reve_cli.tasks import Task
 from reve_cli.worklist import Worklist
 
@@ -106,13 +106,24 @@ def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> i
     """Print what would be sent, as far as the manifest tells it. Sends nothing, needs no key, writes nothing."""
     chosen = choose_run(target.folder, wishes.run, None, "", new=wishes.new)
     _look_back(run, wishes, worklist, target, chosen)
-    count, there = worklist.size, worklist.size - worklist.left
+    there, again, codes = worklist.size - worklist.left, 0, [0]
     while planned := worklist.take(_PAGE):
         for one in planned:
-            task = Task(one.number, "intent", request=one.request)
-            show_requests(run, [task], target.naming(one.out))
-    run.output.note(f"{count - there} of {count} to be made" + (f"; {there} are there" if there else ""))
-    return 0
+            if one.job is not None:
+                again += 1
+                continue
+            task, naming = Task(one.number, "intent", request=one.request), target.naming(one.out)
+            show_requests(run, [task], naming)
+            try:
+                check_name(naming, task, one, make_folder=False)
+            except ReveError as error:
+                codes.append(error.exit_code)
+                run.output.fail(error.with_(message=f"line {one.line}: {error.message}"))
+    parts = [f"{worklist.size - there - again} of {worklist.size} to be made"]
+    parts += [f"{there} are there"] if there else []
+    parts += [f"{again} to be fetched again, at no charge"] if again else []
+    run.output.note("; ".join(parts))
+    return worst(codes)
 
 
 def _look_back(
@@ -138,7 +149,9 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
         message = f"a batch needs the journal: {ledger.lost}; nothing was submitted"
         raise ReveError("journal", message, hint="REVE_JOURNAL=off makes it without")
     chosen = choose_run(target.folder, wishes.run, ledger.journal, ledger.origin, new=wishes.new)
-    _look_back(run, wishes, worklist, target, chosen, lambda: _ask_journal(run, worklist, chosen, ledger))
+    _look_back(
+        run, wishes, worklist, target, chosen, lambda: _ask_journal(run, worklist, target.folder, chosen, ledger)
+    )
     there = worklist.size - worklist.left
     if worklist.left:
         set_caps(run, ledger, wishes.defaults.model, wishes.max_credits)
@@ -174,6 +187,6 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
     return code
 
 
-def _ask_journal(run: Runtime, worklist: Worklist, chosen: BatchRun, ledger: Ledger) -> None:
-    if ask_journal(worklist, chosen, ledger):
+def _ask_journal(run: Runtime, worklist: Worklist, folder: Path, chosen: BatchRun, ledger: Ledger) -> None:
+    if ask_journal(worklist, folder, chosen, ledger):
         learn_account(run, ledger)

@@ -10,29 +10,32 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
-from reve_cli.earlier import BatchRun
+from reve_cli.earlier import BatchRun, identity_in, left_behind
 from reve_cli.errors import ReveError
 from reve_cli.jobs import Engine
 from reve_cli.journal import Row, Standing
 from reve_cli.ledger import Ledger
 from reve_cli.manifest import Manifest
-from reve_cli.naming import Naming, Values
+from reve_cli.naming import Naming
 from reve_cli.polling import PagePoller
 from reve_cli.progress import Progress
 from reve_cli.recovery import finish_command, resume_command
 from reve_cli.runtime import Runtime
+from reve_cli.states import FREE
 from reve_cli.supply import Supply
 from reve_cli.takeup import left, recover_files, step_of, task_of, unsettled
-from reve_cli.target import Target, beginning
+from reve_cli.target import Target, beginning, check_name
 from reve_cli.tasks import Task
 from reve_cli.worklist import Planned, Worklist
 
+_FINAL = ("job_failed", "job_cancelled", "expired")
 _AHEAD = 32
 """Items that are noted, and wait for their turn to be sent."""
 _AT_ONCE = {"send": 16, "look": 8, "poll": 1, "save": 16, "account": 1}
 _TRANSIENT = re.compile(r"capacity|try again|retry|temporar|overload|unavailable|busy|time[d -]*out", re.IGNORECASE)
+_REMADE = 10
+"""How many keys in a row may turn out to stand for what had failed before."""
 _AGAIN = 5.0
 """Seconds before a failed job is made again, doubling with each attempt."""
 
@@ -67,8 +70,10 @@ class BatchSupply(Supply):
         self._tasks: dict[int, Task] = {}
         """Those that are at work, like the two before, by their index."""
         self._retried: Counter[int] = Counter()
+        self._remade: Counter[int] = Counter()
         self._standing: dict[str, Standing] = {}
         self._is_over = False
+        self._identity = identity_in(target.folder)
         self._over_cap: ReveError | None = None
         """Why no more are begun, where those that the caps have let in are made all the same."""
         self._saver = run.saver(lambda task: self._namings[task.index], ledger)
@@ -97,9 +102,16 @@ class BatchSupply(Supply):
     def tell(self) -> int:
         """Say what came of it all. Returns the exit code."""
         refusal, journal = self.refusal or self._over_cap, self._ledger.journal
+        if refusal is None and self._progress.unbegun and not self._run.process.stop:
+            refusal = ReveError("timed_out", f"the time limit of {self._run.deadline.seconds:g} s passed")
         again = "run the same command again" + (", without --new" if self._batch.is_new else "")
         finish = (lambda runs: resume_command(runs, self._run.flags)) if journal else None
         self._progress.total(again, finish, refusal)
+        if journal and (others := left_behind(self._batch, self._ledger, self._progress.unfinished)):
+            finished = resume_command(others, self._run.flags)
+            self._run.output.warn(
+                f"lines that are gone have jobs that are paid for and not saved; finish them: {finished}"
+            )
         return self._progress.exit_code(refusal)
 
     # Where tasks come from
@@ -125,7 +137,9 @@ class BatchSupply(Supply):
 
     def again(self, task: Task, error: ReveError) -> float | None:
         """A job that failed for want of capacity is made again, with a new key; so is one that had failed before."""
-        if error.code in ("job_failed", "job_cancelled") and task.ended_before and (task.adopted or task.replayed):
+        ended_before = task.ended_before and (task.adopted or task.replayed)
+        if error.code in ("job_failed", "job_cancelled") and ended_before and self._remade[task.index] < _REMADE:
+            self._remade[task.index] += 1
             self._progress.say(f"line {task.line}: {error.message}; it had ended before: made again")
             return 0.0
         made = self._retried[task.index]
@@ -146,20 +160,16 @@ class BatchSupply(Supply):
         self._planned[task.index], self._namings[task.index], self._tasks[task.index] = one, naming, task
 
     def _forget(self, task: Task) -> Planned:
-        for kept in (self._namings, self._tasks, self._retried):
+        for kept in (self._namings, self._tasks, self._retried, self._remade):
             kept.pop(task.index, None)
         return self._planned.pop(task.index)
 
     def _can_begin(self, task: Task) -> bool:
         """Check where a task's image goes, and note it."""
         naming = self._namings[task.index]
-        likely = naming.path(replace(Values.of(task), job="job", ext="png"))
         try:
-            os.makedirs(os.path.dirname(likely) or ".", exist_ok=True)
-            naming.check([task])
+            check_name(naming, task, self._planned[task.index], make_folder=True)
             task.out, task.replaces = naming.as_row(task)
-        except OSError as error:
-            self._end(task, ReveError("output", f"cannot write {likely}: {error.strerror}"))
         except ReveError as error:
             self._end(task, error)
         return task.error is None
@@ -171,7 +181,9 @@ class BatchSupply(Supply):
                 self._forget(task)
             return []
         try:
-            self._ledger.begin(tasks, None)
+            self._ledger.begin(tasks, self._identity)
+            if self._ledger.journal is None and self._run.keeps_a_journal:
+                raise ReveError("journal", f"the journal is lost: {self._ledger.lost}; no more are begun")
         except ReveError as refused:
             half = len(tasks) // 2
             if refused.code == "over_cap" and half:
@@ -182,26 +194,32 @@ class BatchSupply(Supply):
 
     def _take_up(self, tasks: list[Task]) -> tuple[list[Task], list[Task]]:
         """Those of `tasks` that go on where earlier runs left them, and those that are to be begun."""
-        journal = self._ledger.journal
-        known = journal.latest(self._ledger.origin, [str(task.idempotency_key) for task in tasks]) if journal else {}
         going_on: list[Task] = []
         fresh: list[Task] = []
-        for task in tasks:
-            row, one = known.get(str(task.idempotency_key)), self._planned[task.index]
-            if row is not None and row.state not in ("refused", "abandoned", "failed", "mismatch"):
-                self._go_on(task, row, going_on, fresh)
-            elif one.job is not None:  # paid for by an earlier run, which has left the journal nothing of it
-                task.phase, task.job_id = "accepted", one.job
-                self._progress.paid_before.add(task.index)
-                going_on.append(task)
-                if self._namings[task.index].has_all(task, 1):  # somebody took it to where it was meant to be
-                    self._forget(self._is_there(task))
-            else:
-                if row is not None and (row.state in ("failed", "mismatch") or row.given_up):
+        while tasks:
+            known, renewed = self._known(tasks), []
+            for task in tasks:
+                row, one = known.get(str(task.idempotency_key)), self._planned[task.index]
+                if row is not None and row.state not in FREE:
+                    self._go_on(task, row, going_on, fresh)
+                elif one.job is not None:  # paid for by an earlier run, which has left the journal nothing of it
+                    task.phase, task.job_id = "accepted", one.job
+                    self._progress.paid_before.add(task.index)
+                    going_on.append(task)
+                    if self._namings[task.index].has_all(task, one.images):  # taken to where it was meant to be
+                        self._forget(self._is_there(task))
+                elif row is not None and row.needs_another_key:
                     task.attempt = row.attempt
                     task.renew()
-                fresh.append(task)
+                    renewed.append(task)  # and another run may have begun that as well
+                else:
+                    fresh.append(task)
+            tasks = renewed
         return [task for task in going_on if task.phase != "done"], fresh
+
+    def _known(self, tasks: list[Task]) -> dict[str, Row]:
+        journal = self._ledger.journal
+        return journal.latest(self._ledger.origin, [str(task.idempotency_key) for task in tasks]) if journal else {}
 
     def _go_on(self, task: Task, row: Row, going_on: list[Task], fresh: list[Task]) -> None:
         """Go on where the row of `task` ends; or begin it, if nothing was ever sent."""
@@ -272,8 +290,7 @@ class BatchSupply(Supply):
         one, error = self._forget(task), task.error
         if error is not None and error.code == "expired":
             task.error = error.with_(hint="to pay for another image, change its line, or use --new for all")
-        is_final = error is not None and error.code in ("job_failed", "job_cancelled", "expired")
-        if task.files or (is_final and task.job_id):
+        if task.job_id and (error is None or error.code in _FINAL or self._is_beside(task, error)):
             self._write(task, one)
         if error is None or self.refusal is not None:
             return
@@ -282,6 +299,11 @@ class BatchSupply(Supply):
         elif self._max_failures is not None and self._progress.failures >= self._max_failures:
             many = "an image" if self._max_failures == 1 else f"{self._max_failures} images"
             self._begin_no_more(ReveError(error.code, f"{many} failed: no more are begun"))
+
+    def _is_beside(self, task: Task, error: ReveError) -> bool:
+        """Whether an image is not where it was meant to be, but in the output folder."""
+        paths = [self._manifest.relative(file.path) for file in task.files]
+        return error.code == "saved_elsewhere" and not any(map(os.path.isabs, paths))
 
     def _begin_no_more(self, error: ReveError) -> None:
         if error.code == "over_cap":

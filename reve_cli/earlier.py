@@ -7,14 +7,14 @@ Imports `target`, `worklist`, `manifest`, `ledger`, `journal`'s types only, `sta
 import json
 import os
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reve_cli import manifest
 from reve_cli.ledger import Ledger
-from reve_cli.states import BEGUN
+from reve_cli.states import BEGUN, UNFINISHED
 from reve_cli.target import beginning
 from reve_cli.tasks import new_key
 from reve_cli.worklist import Planned, Worklist
@@ -58,13 +58,16 @@ def choose_run(folder: Path, name: str | None, journal: "Journal | None", origin
     return BatchRun(last, (), lambda run: run not in past.replaced)
 
 
+def identity_in(folder: Path) -> str:
+    """What the runs of batches in `folder` are known by in the journal. Raises `ReveError` (code `output`)."""
+    return json.dumps(["batch", beginning(folder)])
+
+
 def _run_in(journal: "Journal", folder: Path, origin: str) -> str | None:
     """The last run of a batch in `folder` by the journal, if it has images there still, or jobs that are unfinished."""
-    here = json.dumps(beginning(folder))[:-1]
-    directly = "substr(out, 1, length(:here)) = :here AND instr(substr(out, length(:here) + 1), '/') = 0"
-    query = f"""origin = :origin AND scope LIKE '["batch", %' AND {directly} ORDER BY jobs.id DESC LIMIT {_NEWEST}"""
+    query = f"origin = :origin AND identity = :identity ORDER BY jobs.id DESC LIMIT {_NEWEST}"
     last: str | None = None
-    for row in journal.rows(query, {"origin": origin, "here": here}):
+    for row in journal.rows(query, {"origin": origin, "identity": identity_in(folder)}):
         run = json.loads(row.scope or "[]")[1]
         last = last or run
         if run == last and (row.is_unfinished or any(os.path.lexists(file["path"]) for file in row.files or [])):
@@ -78,28 +81,63 @@ def take_stock(worklist: Worklist, folder: Path, run: BatchRun, *, simulated: Ca
         for entry in manifest.entries(folder):
             counts = run.counts(entry.run) and simulated(entry.simulated)
             if entry.paths:
-                is_there = all(map(os.path.lexists, entry.paths))
-                worklist.note_image(entry.item if counts else None, entry.job, entry.paths[0], is_there=is_there)
+                is_there, images = all(map(_is_image, entry.paths)), len(entry.paths)
+                for path in entry.paths[1:]:
+                    worklist.note_image(None, None, path, is_there=is_there)
+                item = entry.item if counts else None
+                worklist.note_image(item, entry.job, entry.paths[0], is_there=is_there, images=images)
             elif counts and entry.has_expired:
                 worklist.note_job(entry.item, entry.job)
             elif counts and entry.has_failed and entry.run == run.name:
                 worklist.note_failed(entry.item, entry.attempt)
+        worklist.note_other_lines()
 
 
-def ask_journal(worklist: Worklist, run: BatchRun, ledger: Ledger) -> bool:
+def _is_image(path: str) -> bool:
+    return os.path.isfile(path) and os.path.getsize(path) > 0
+
+
+def ask_journal(worklist: Worklist, folder: Path, run: BatchRun, ledger: Ledger) -> bool:
     """Note in the worklist what the journal knows as begun. Returns whether some of it was begun with another key."""
-    journal = ledger.journal
-    scope = json.dumps(["batch", run.name])[:-1] + ","
-    mine = "origin = :origin AND substr(scope, 1, length(:scope)) = :scope"
-    values = {"origin": ledger.origin, "scope": scope, "tag": ledger.tag}
-    if journal is None or not journal.rows(f"{mine} LIMIT 1", values):
+    journal, values = ledger.journal, _values(run, ledger)
+    if journal is None or not journal.rows(f"{_MINE} LIMIT 1", values):
         return False
     begun = journal
 
     def known(planned: list[Planned]) -> list[int]:
-        keys = {run.key(one): one.number for one in planned}
-        rows = begun.latest(ledger.origin, list(keys))
-        return [keys[key] for key, row in rows.items() if row.state in BEGUN]
+        found: list[int] = []
+        while planned:
+            keys = {run.key(one): one for one in planned}
+            rows = begun.latest(ledger.origin, list(keys))
+            found += [keys[key].number for key, row in rows.items() if row.state in BEGUN]
+            over = [(keys[key], row) for key, row in rows.items() if row.needs_another_key]
+            planned = [replace(one, attempt=row.attempt + 1) for one, row in over]
+        return found
 
     worklist.note_known(known)
-    return bool(journal.rows(f"{mine} AND key_tag != :tag LIMIT 1", values))
+    here, last = os.path.abspath(folder), 0
+    while rows := journal.rows(
+        f"{_MINE} AND files IS NOT NULL AND jobs.id > {last} ORDER BY jobs.id LIMIT 500", values
+    ):
+        for path in (Path(file["path"]) for row in rows for file in row.files or []):
+            if path.is_relative_to(here):
+                worklist.note_taken(str(folder / path.relative_to(here)))
+        last = rows[-1].id
+    return bool(journal.rows(f"{_MINE} AND key_tag != :tag LIMIT 1", values))
+
+
+def left_behind(run: BatchRun, ledger: Ledger, told: Collection[str]) -> list[str]:
+    """The journal's runs, but for those `told` of, that have paid jobs of this batch which nobody is at work on."""
+    if ledger.journal is None:
+        return []
+    query = f"{_MINE} AND {UNFINISHED} AND state != 'intent' AND current"
+    rows = [row for row in ledger.journal.rows(query, _values(run, ledger)) if row.run not in told]
+    return sorted({row.run for row in rows if ledger.may_fetch(row) and ledger.journal.standing(row) != "live"})
+
+
+_MINE = "origin = :origin AND substr(scope, 1, length(:scope)) = :scope"
+
+
+def _values(run: BatchRun, ledger: Ledger) -> dict[str, str]:
+    scope = json.dumps(["batch", run.name])[:-1] + ","
+    return {"origin": ledger.origin, "scope": scope, "tag": ledger.tag}

@@ -97,7 +97,8 @@ class Engine:
             self._open = list(tasks)
             while self._fill() and not self._over():
                 self._dispatch(self._open)
-                self._receive(min(self._until_due(self._open), self.watcher.tick()))
+                tick = self.watcher.tick()
+                self._receive(min(self._until_due(self._open), tick) if self._open else 0.0)
             if self._open:
                 self._wind_down(self._open)
         except Exception as error:  # a fault of ours must not hide jobs that are paid for

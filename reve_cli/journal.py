@@ -95,6 +95,11 @@ class Row:
         return self.state in ("intent", "sending") or (self.state in ("accepted", "completed") and self.out is not None)
 
     @property
+    def needs_another_key(self) -> bool:
+        """Whether its key stands for something that is over, and brought no image."""
+        return self.state in ("failed", "mismatch") or bool(self.given_up)
+
+    @property
     def request(self) -> dict[str, Any]:
         """The request's body; empty where it was thinned."""
         found: dict[str, Any] = json.loads(self.body or "{}")

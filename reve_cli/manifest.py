@@ -119,7 +119,7 @@ def entries(folder: Path) -> Iterator[Entry]:
                 item=line["item"],
                 job=job_id(line.get("jobId")),
                 attempt=attempt if type(attempt) is int else 1,
-                paths=[os.path.normpath(os.path.join(folder, path)) for path in files if _is_path(path)],
+                paths=[str(folder / path) for path in files if _is_path(path)],
                 has_failed=line.get("status") in ("FAILED", "CANCELLED"),
                 has_expired=line.get("expired") is True,
                 simulated=line.get("simulated") is True,

@@ -48,7 +48,7 @@ class Progress:
         self._failed = self._elsewhere = self._retried = self._pending = 0
         self._spent = 0.0
         self._codes: Counter[int] = Counter()
-        self._unfinished: set[str] = set()
+        self.unfinished: set[str] = set()
         """Runs that have jobs which are unfinished; empty for what the journal does not know."""
         self._ended: deque[float] = deque()
         self._last_failures: deque[str] = deque(maxlen=_FAILURES)
@@ -87,7 +87,7 @@ class Progress:
             self._elsewhere += error.code == "saved_elsewhere"
             self._failed += error.exit_code != 75
             if error.exit_code == 75 and error.code != "saved_elsewhere":
-                self._unfinished.add(task.run or "")
+                self.unfinished.add(task.run or "")
         if task.job_id and not task.replayed and task.index not in self.paid_before:
             self._spent += task.charge or 0.0
             self._pending += task.charge is None
@@ -147,23 +147,27 @@ class Progress:
     def total(self, again: str, finish: Callable[[list[str]], str] | None, refusal: ReveError | None) -> None:
         """Say what came of it all, and last what finishes it. finish: makes the command that does so for named runs."""
         unfinished = self._codes[75] - self._elsewhere
-        unbegun = self.count - self.there - self.saved - self._failed - self._codes[75]
         parts = [f"{self.there + self.saved} of {self.count} saved"]
         parts += [f"{self.there} of them before"] if self.there else []
         parts += [f"{self._elsewhere} saved elsewhere"] if self._elsewhere else []
         parts += [f"{self._failed} failed"] if self._failed else []
         parts += [f"{self._retried} tried again"] if self._retried else []
-        parts += [f"{unbegun} not begun"] if unbegun else []
+        parts += [f"{self.unbegun} not begun"] if self.unbegun else []
         pending = f", {self._pending} pending" if self._pending else ""
         parts += [f"charged: {self._spent:g} credits{pending}", _duration(self._clock.monotonic() - self._started)]
         if refusal is not None and _meaning(refusal) not in self._told:
             self._output.fail(refusal)
         if unfinished:
             said = f"{'; '.join(parts)}; {unfinished} unfinished: {again}"
-            hint = finish(sorted(self._unfinished)) if finish and "" not in self._unfinished else None
+            hint = finish(sorted(self.unfinished)) if finish and "" not in self.unfinished else None
             self._output.fail(ReveError("unfinished", f"{said}, or:" if hint else said, hint=hint))
         else:
             self._output.note("; ".join(parts))
+
+    @property
+    def unbegun(self) -> int:
+        """Images that nothing was tried for."""
+        return self.count - self.there - self.saved - self._failed - self._codes[75]
 
     def exit_code(self, refusal: ReveError | None) -> int:
         """The worst of what the jobs ended with, and of what kept the others from being begun."""

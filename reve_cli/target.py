@@ -56,6 +56,22 @@ class Target:
         return None if "\0" in path else path
 
 
+def check_name(naming: Naming, task: Task, planned: Planned, *, make_folder: bool) -> None:
+    """Refuse, before it is paid for, an image that could not go where it is meant to. Raises `ReveError` (`output`)."""
+    likely = naming.path(replace(Values.of(task), job="job", ext="png"))
+    if planned.is_other_lines:
+        hint = "move that elsewhere, or give this line a name of its own"
+        raise ReveError("output", f"{likely} is the image of another line", hint=hint)
+    folder = os.path.dirname(likely) or "."
+    try:
+        if make_folder:
+            os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise ReveError("output", f"cannot write {likely}: {error.strerror}") from error
+    if make_folder or os.path.isdir(folder):
+        naming.check([task])
+
+
 def beginning(folder: Path) -> str:
     """What the absolute templates begin with that lead into `folder`. Raises `ReveError` (code `output`)."""
     try:

@@ -31,8 +31,10 @@ _SCHEMA = """
         ordinal INTEGER NOT NULL, body TEXT NOT NULL, out TEXT, source TEXT, attempt INTEGER NOT NULL DEFAULT 1,
         job TEXT, todo INTEGER NOT NULL DEFAULT 1,
         path BLOB,                        -- where its image goes, where that does not depend on its job
-        is_taken INTEGER NOT NULL DEFAULT 0,  -- another item's image, or another run's, stands there
+        is_taken INTEGER NOT NULL DEFAULT 0,  -- another item's image stands there, or another run's
+        is_other_lines INTEGER NOT NULL DEFAULT 0,  -- the image of another item of this list
         image BLOB,                       -- where an earlier run has saved it
+        images INTEGER NOT NULL DEFAULT 1,    -- how many that are, with those beside it
         is_known INTEGER NOT NULL DEFAULT 0   -- to the journal, which may have paid for it
     );
     CREATE INDEX by_item ON items (item);
@@ -49,6 +51,7 @@ class Planned:
     """An item of the plan. `number` counts them from 1, `ordinal` those alike.
 
     attempt: the next one, where earlier ones failed. job: that of the last one, where its image was saved, and is gone.
+    images: how many the job has made. is_other_lines: the image of another item stands where its own would go.
     """
 
     number: int
@@ -59,6 +62,8 @@ class Planned:
     out: str | None
     attempt: int
     job: str | None
+    images: int = 1
+    is_other_lines: bool = False
 
 
 class Worklist:
@@ -121,7 +126,7 @@ class Worklist:
 
     # What earlier runs have left
 
-    def note_image(self, item: str | None, job: str | None, path: str, *, is_there: bool) -> None:
+    def note_image(self, item: str | None, job: str | None, path: str, *, is_there: bool, images: int = 1) -> None:
         """An earlier run has saved an image at `path`: an item's, or with None one that counts for nothing here.
 
         The item is done, or its job is asked for its image again. Told in order: the last one has its path.
@@ -131,8 +136,17 @@ class Worklist:
         execute("UPDATE items SET is_taken = 1 WHERE path = ? AND item IS NOT ?", (place, item))
         execute("UPDATE items SET todo = 1, image = NULL WHERE image = ? AND item IS NOT ?", (place, item))
         if item is not None:
-            query = "UPDATE items SET todo = ?, job = ?, image = ?, is_taken = 0 WHERE item = ?"
-            execute(query, (not is_there, job, place, item))
+            query = "UPDATE items SET todo = ?, job = ?, image = ?, images = ?, is_taken = 0 WHERE item = ?"
+            execute(query, (not is_there, job, place, images, item))
+
+    def note_other_lines(self) -> None:
+        """Note, once all images are told, which items would replace that of another one."""
+        there = "SELECT 1 FROM items AS one WHERE one.image = items.path AND NOT one.todo"
+        self._database.execute(f"UPDATE items SET is_other_lines = 1 WHERE todo AND EXISTS ({there})")  # noqa: S608
+
+    def note_taken(self, path: str) -> None:
+        """What stands at `path` was saved for an item; so it is of no other, should it be known to be begun."""
+        self._database.execute("UPDATE items SET is_taken = 1 WHERE path = ? AND NOT is_known", (os.fsencode(path),))
 
     def note_job(self, item: str, job: str | None) -> None:
         """An earlier run has paid for an item's job, and has no image of it: the job is asked once more."""
@@ -189,7 +203,7 @@ class Worklist:
         self._database.executemany(query, [(number,) for number in numbers])
 
     def _each(self, where: str) -> Iterator[Planned]:
-        query = "SELECT number, line, item, ordinal, body, out, attempt, job FROM items"
+        query = "SELECT number, line, item, ordinal, body, out, attempt, job, images, is_other_lines FROM items"
         for number, line, item, ordinal, body, *rest in self._pages(f"{query} WHERE {where} ORDER BY number"):
             yield Planned(number, line, item, ordinal, ImageRequest.from_wire(json.loads(body)), *rest)
 
