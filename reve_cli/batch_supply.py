@@ -239,7 +239,7 @@ class BatchSupply(Supply):
         is_ours = step.action not in ("report", "leave")
         if is_here and (is_ours or is_closed):
             recover_files(taken, row, self._saver)
-        if row.state == "saved" and taken.phase == "completed":
+        if row.state == "saved" and taken.phase == "completed" and self._is_in_folder(taken):
             self._write(taken, self._forget(self._is_there(taken)))
         elif is_ours:
             going_on.append(taken)
@@ -290,7 +290,8 @@ class BatchSupply(Supply):
         one, error = self._forget(task), task.error
         if error is not None and error.code == "expired":
             task.error = error.with_(hint="to pay for another image, change its line, or use --new for all")
-        if task.job_id and (error is None or error.code in _FINAL or self._is_beside(task, error)):
+        is_beside = error is not None and error.code == "saved_elsewhere" and self._is_in_folder(task)
+        if task.job_id and (error is None or error.code in _FINAL or is_beside):
             self._write(task, one)
         if error is None or self.refusal is not None:
             return
@@ -300,10 +301,9 @@ class BatchSupply(Supply):
             many = "an image" if self._max_failures == 1 else f"{self._max_failures} images"
             self._begin_no_more(ReveError(error.code, f"{many} failed: no more are begun"))
 
-    def _is_beside(self, task: Task, error: ReveError) -> bool:
-        """Whether an image is not where it was meant to be, but in the output folder."""
-        paths = [self._manifest.relative(file.path) for file in task.files]
-        return error.code == "saved_elsewhere" and not any(map(os.path.isabs, paths))
+    def _is_in_folder(self, task: Task) -> bool:
+        """Whether all images of `task` are in the output folder, be it under other names than they were to have."""
+        return not any(os.path.isabs(self._manifest.relative(file.path)) for file in task.files)
 
     def _begin_no_more(self, error: ReveError) -> None:
         if error.code == "over_cap":

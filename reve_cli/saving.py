@@ -121,6 +121,10 @@ class Saver:
             noted = SavedFile(*(entry[name] for name in fields))
             inode, temporary = entry.get("inode"), entry.get("temporary")
             if not _holds(noted.path, noted, inode):
+                wanted = self._wanted(task, noted)
+                if _holds(wanted, noted, None):  # somebody has moved it to where it was meant to be
+                    task.files.append(replace(noted, path=wanted))
+                    continue
                 if not temporary or not _holds(temporary, noted, inode):
                     continue
                 with contextlib.suppress(OSError), self._publishing:
