@@ -64,25 +64,26 @@ class Progress:
     def done(self, task: Task) -> None:
         """Note how a job ended, and print its result."""
         before = self._failures.pop(task.index, None)
-        if before is not None and task.error is not None and _is_unbegun(task, task.error):
-            task.error = before  # it was not tried again, so that is how it ended
-        self._count(task)
+        is_unbegun = task.error is not None and _is_unbegun(task, task.error)
+        if is_unbegun and before is not None:  # it was not tried again, so that is how it ended
+            task.error, is_unbegun = before, False
+        self._count(task, is_unbegun=is_unbegun)
         self.note(task)
         if task.error is not None:
-            self._tell(task, task.error)
+            self._tell(task, task.error, is_unbegun=is_unbegun)
         if self._output.json:
             self._output.document(task.document(self._simulated()))
         else:
             for saved in task.files:
                 self._output.line(saved.path)
 
-    def _count(self, task: Task) -> None:
+    def _count(self, task: Task, *, is_unbegun: bool) -> None:
         error = task.error
         self._codes[error.exit_code if error else 0] += 1
         if error is None:
             self.saved += 1
             self._ended.append(self._clock.monotonic())
-        elif not _is_unbegun(task, error):
+        elif not is_unbegun:
             self.failures += 1
             self._elsewhere += error.code == "saved_elsewhere"
             self._failed += error.exit_code != 75
@@ -95,11 +96,11 @@ class Progress:
             self._pending += task.job_id is None and error is not None and error.exit_code == 75
         self.paid_before.discard(task.index)
 
-    def _tell(self, task: Task, error: ReveError) -> None:
+    def _tell(self, task: Task, error: ReveError, *, is_unbegun: bool) -> None:
         """An error of one item is one line. What ends many alike is said once, or at the end."""
         if self._is_over() and error.code in ("unfinished", "unsettled", "unsaved", "interrupted", "timed_out"):
             return
-        if error.exit_code in (3, 4) or _is_unbegun(task, error):
+        if error.exit_code in (3, 4) or is_unbegun:
             if _meaning(error) in self._told:
                 return
             self._told.add(_meaning(error))

@@ -1,5 +1,6 @@
 """`reve batch`: what is refused, what is made again and what is not, and what is told."""
 
+import itertools
 import json
 import os
 import shutil
@@ -786,3 +787,180 @@ def test_without_a_journal_a_batch_is_refused_unless_that_is_meant(batch: Batch,
     assert batch(env={"REVE_JOURNAL": "off"}).code == 0
     assert batch(env={"REVE_JOURNAL": "off"}).code == 0
     assert len(sandbox.jobs()) == 3
+
+
+# What reviewers have broken
+
+
+def test_a_time_limit_that_passes_before_anything_is_begun_is_no_success(
+    reve: Reve, batch: Batch, simulate: Simulate
+) -> None:
+    def late() -> float:  # the first request asks for the price
+        reve.clock.advance(10)
+        return reve.clock.now()
+
+    sandbox = simulate(clock=late)
+    write(FOXES)
+    result = batch("--timeout", "5", "--max-credits", "1000", env={"REVE_CREDITS_PER_IMAGE": "4"})
+    assert (result.code, posts(sandbox)) == (6, 0), result.stderr
+    assert "error: the time limit of 5 s passed" in result.stderr
+    assert "0 of 3 saved; 3 not begun" in result.stderr
+
+
+def test_an_attempt_that_was_saved_is_found_behind_one_that_failed(
+    reve: Reve, batch: Batch, simulate: Simulate
+) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:fail*1"))
+    write("a fox\n")
+    assert [batch("--run", "r").code for _ in range(2)] == [5, 0]
+    lose_manifest("pics")
+    reve.clock.advance(2 * 86400)
+    result = batch("--run", "r", "--max-credits", "1")
+    assert (result.code, len(sandbox.jobs())) == (0, 2)
+    assert "1 of 1 saved; 1 of them before" in result.stderr
+
+
+def test_a_job_of_which_an_image_is_missing_is_not_done(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:images/3,image:500*6"))
+    write("a fox\n")
+    first = batch()
+    assert first.code == 75
+    assert 0 < len(pictures()) < 3
+    assert batch().code == 0
+    assert (len(pictures()), len(sandbox.jobs())) == (3, 1)
+
+
+def test_what_was_given_up_is_made_with_a_new_key(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:gone*1"))
+    write("a fox\n")
+    assert batch().code == 75
+    (job,) = sandbox.jobs()
+    assert reve("resume", "--abandon", job.id).code == 0
+    assert batch().code == 0
+    assert len(sandbox.jobs()) == 2
+
+
+def test_new_that_was_cut_short_is_not_to_be_repeated(batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(job_seconds=60.0)
+    write(FOXES)
+    result = batch("--new", "--timeout", "20")
+    assert result.code == 75
+    assert "3 unfinished: run the same command again, without --new, or:" in result.stderr
+    assert batch().code == 0
+    assert len(sandbox.jobs()) == 3
+
+
+def test_images_in_folders_below_tell_the_run_where_the_manifest_is_gone(reve: Reve, sandbox: Sandbox) -> None:
+    write(FOXES)
+    command = ("batch", "p.txt", "--out", "pics/{seed}/{slug}-{job}.{ext}", "--seed", "1")
+    assert reve(*command).code == 0
+    lose_manifest("pics")
+    assert "3 of 3 saved; 3 of them before" in reve(*command).stderr
+    assert len(sandbox.jobs()) == 3
+
+
+def test_what_another_run_has_made_in_the_folder_is_not_bought_under_a_name(batch: Batch, sandbox: Sandbox) -> None:
+    write(FOXES)
+    batch()
+    assert "3 of 3 saved; 3 of them before" in batch("--run", "nightly").stderr
+    assert len(sandbox.jobs()) == 3
+
+
+def test_a_journal_that_is_lost_meanwhile_ends_the_buying(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+    state = Path(os.environ["HOME"], ".local")
+
+    made = itertools.count(1)
+
+    def seconds() -> float:
+        if next(made) == 20:
+            state.rename(state.with_name("moved"))
+        return 1.0
+
+    sandbox = simulate(job_seconds=seconds)
+    write("".join(f"fox {number}\n" for number in range(120)))
+    result = batch()
+    assert result.code == 7
+    assert "the journal is lost: " in result.stderr
+    assert 20 <= len(sandbox.jobs()) == len(pictures()) < 80
+
+
+def test_an_image_of_another_line_is_not_replaced_even_by_force(reve: Reve, sandbox: Sandbox) -> None:
+    write("a\nb\n")
+    command = ("batch", "p.txt", "--out", "pics/{index}.{ext}")
+    assert reve(*command).code == 0
+    write("new\na\nb\n")
+    for force in ([], ["--force"]):
+        result = reve(*command, *force)
+        assert result.code == 7
+        assert "line 1: pics/1.png is the image of another line" in result.stderr
+        assert pictures() == {"1.png", "2.png"}
+        assert len(sandbox.jobs()) == 2
+
+
+def test_a_second_image_of_a_job_is_no_other_lines(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:images/2*1"))
+    write('{"prompt": "a", "out": "fox.png"}\n', "p.jsonl")
+    assert reve("batch", "p.jsonl", "--out", "pics").code == 0
+    assert pictures() == {"fox.png", "fox-2.png"}
+    write('{"prompt": "a", "out": "fox.png"}\n{"prompt": "b", "out": "fox-2.png"}\n', "p.jsonl")
+    result = reve("batch", "p.jsonl", "--out", "pics")
+    assert result.code == 7
+    assert "line 2: pics/fox-2.png" in result.stderr
+    assert len(sandbox.jobs()) == 1
+
+
+@pytest.mark.parametrize("instead", [lambda path: path.symlink_to("gone"), lambda path: path.write_bytes(b"")])
+def test_what_is_no_image_is_not_taken_for_one(
+    batch: Batch, sandbox: Sandbox, instead: Callable[[Path], object]
+) -> None:
+    write("a fox\n")
+    batch()
+    (name,) = pictures()
+    Path("pics", name).unlink()
+    instead(Path("pics", name))
+    assert batch().code != 0
+    assert len(sandbox.jobs()) == 1
+
+
+def test_the_image_of_a_line_that_was_edited_is_known_where_the_manifest_is_gone(reve: Reve, sandbox: Sandbox) -> None:
+    write("prompt,out\na fox,hero.png\na cat,cat.png\n", "l.csv")
+    assert reve("batch", "l.csv", "--out", "pics").code == 0
+    lose_manifest("pics")
+    write("prompt,out\na wolf,hero.png\na cat,cat.png\n", "l.csv")
+    result = reve("batch", "l.csv", "--out", "pics")
+    assert result.code == 7
+    assert "line 2: pics/hero.png exists" in result.stderr
+    assert len(sandbox.jobs()) == 2
+
+
+def test_jobs_of_lines_that_are_gone_are_told(batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(job_seconds=60.0)
+    write("a fox\na cat\n")
+    assert batch("--timeout", "20").code == 75
+    sandbox._job_seconds = 1.0
+    write("a wolf\na cat\n")
+    result = batch()
+    assert result.code == 0
+    assert "warning: lines that are gone have jobs that are paid for and not saved; finish them: reve resume" in (
+        result.stderr
+    )
+
+
+def test_what_was_to_be_tried_again_ends_with_its_failure(batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:capacity*3,outcome:fail*1"))
+    write("a\nb\nc\nd\n")
+    result = batch("--fail-fast", "--concurrency", "4")
+    assert result.code == 5
+    assert "0 of 4 saved; 4 failed; 3 tried again; charged: 0 credits" in result.stderr
+    assert len(sandbox.jobs()) == 4
+
+
+def test_a_dry_run_tells_what_the_run_would_refuse_and_what_costs_nothing(reve: Reve, sandbox: Sandbox) -> None:
+    write('{"prompt": "a", "out": "a.png"}\n{"prompt": "b", "out": "b.png"}\n', "p.jsonl")
+    assert reve("batch", "p.jsonl", "--out", "pics").code == 0
+    Path("pics/b.png").unlink()
+    write('{"prompt": "A", "out": "a.png"}\n{"prompt": "b", "out": "b.png"}\n', "p.jsonl")
+    result = reve("batch", "p.jsonl", "--out", "pics", "--dry-run")
+    assert (result.code, len(result.documents)) == (7, 1)
+    assert "line 1: pics/a.png exists" in result.stderr
+    assert "1 of 2 to be made; 1 to be fetched again, at no charge" in result.stderr
