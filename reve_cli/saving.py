@@ -158,7 +158,9 @@ class Saver:
                 self._say(f"{saved.path}: {wanted} is another image's, so it keeps this name")
                 return None
             self._claimed.add(os.path.abspath(wanted))
-        return _elsewhere(saved.path, wanted, "something else appeared there meanwhile")
+        taken = os.path.lexists(wanted)
+        reason = "something else appeared there meanwhile" if taken else "it could not be written there before"
+        return _elsewhere(saved.path, wanted, reason)
 
     def _save(
         self, folder: str, task: Task, url: str, number: int, deadline: Deadline, *, apart: bool = False

@@ -964,3 +964,24 @@ def test_a_dry_run_tells_what_the_run_would_refuse_and_what_costs_nothing(reve: 
     assert (result.code, len(result.documents)) == (7, 1)
     assert "line 1: pics/a.png exists" in result.stderr
     assert "1 of 2 to be made; 1 to be fetched again, at no charge" in result.stderr
+
+
+def test_an_image_in_the_rescue_folder_is_not_done_until_it_is_moved_to_its_place(
+    reve: Reve, simulate: Simulate
+) -> None:
+    def seconds() -> float:
+        shutil.rmtree("pics/sub")
+        return 1.0
+
+    sandbox = simulate(job_seconds=seconds)
+    write('{"prompt": "a fox", "out": "sub/fox.png"}\n', "p.jsonl")
+    first, second = (reve("batch", "p.jsonl", "--out", "pics") for _ in range(2))
+    assert (first.code, second.code) == (75, 75)
+    assert "fox.png: it could not be written there before;" in second.stderr
+    move = next(line for line in second.stderr.splitlines() if "mv -i -- " in line)
+    subprocess.run(["bash", "-c", move], check=True)
+    reve.clock.advance(2 * 86400)
+    third = reve("batch", "p.jsonl", "--out", "pics")
+    assert third.code == 0, third.stderr
+    assert "1 of 1 saved; 1 of them before; charged: 0 credits" in third.stderr
+    assert len(sandbox.jobs()) == 1
