@@ -136,7 +136,13 @@ def _look_back(
 ) -> None:
     """Take off the worklist what is there already. `ask`: note what the journal knows."""
     here = is_loopback(urlsplit(run.settings.base_url).hostname or "")  # which may be a sandbox that is served, or not
-    take_stock(worklist, target.folder, chosen, simulated=lambda it_was: here or it_was == run.sandbox)
+    take_stock(
+        worklist,
+        target.folder,
+        chosen,
+        simulated=lambda it_was: here or it_was == run.sandbox,
+        warn=run.output.warn,
+    )
     if worklist.left:
         ask()
     if not wishes.force and not wishes.new:

@@ -104,6 +104,9 @@ class BatchSupply(Supply):
         refusal, journal = self.refusal or self._over_cap, self._ledger.journal
         if refusal is None and self._progress.unbegun and not self._run.process.stop:
             refusal = ReveError("timed_out", f"the time limit of {self._run.deadline.seconds:g} s passed")
+        if not self._manifest.is_there:
+            known = "; the journal knows what was made" if journal else ""
+            self._run.output.warn(f"{self._manifest.path} was moved, replaced or removed meanwhile{known}")
         again = "run the same command again" + (", without --new" if self._batch.is_new else "")
         finish = (lambda runs: resume_command(runs, self._run.flags)) if journal else None
         self._progress.total(again, finish, refusal)
@@ -314,19 +317,7 @@ class BatchSupply(Supply):
 
     def _write(self, task: Task, one: Planned) -> None:
         """Note an item in the manifest. Where that cannot be, nothing more is begun; the journal knows all the same."""
-        document = task.document(self._run.api.http.simulated)
-        line = {
-            "run": self._batch.name,
-            "item": one.item,
-            "line": one.line,
-            "ordinal": one.ordinal,
-            "attempt": task.attempt,
-            "request": one.request.wire(),
-            "out": one.out,
-            **document,
-            "files": [{**file, "path": self._manifest.relative(file["path"])} for file in document["files"]],
-        }
         try:
-            self._manifest.append(line)
+            self._manifest.note(task, self._batch.name, one.item, one.out, simulated=self._run.api.http.simulated)
         except ReveError as error:
             self._begin_no_more(error)

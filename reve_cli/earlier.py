@@ -75,10 +75,12 @@ def _run_in(journal: "Journal", folder: Path, origin: str) -> str | None:
     return None
 
 
-def take_stock(worklist: Worklist, folder: Path, run: BatchRun, *, simulated: Callable[[bool], bool]) -> None:
+def take_stock(
+    worklist: Worklist, folder: Path, run: BatchRun, *, simulated: Callable[[bool], bool], warn: Callable[[str], None]
+) -> None:
     """Note in the worklist what the manifests in `folder` tell. simulated: whether such images count, or others do."""
     with worklist.at_once():
-        for entry in manifest.entries(folder):
+        for entry in manifest.entries(folder, warn):
             counts = run.counts(entry.run) and simulated(entry.simulated)
             if entry.paths:
                 is_there, images = all(map(_is_image, entry.paths)), len(entry.paths)

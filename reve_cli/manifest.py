@@ -5,12 +5,13 @@
 
 Paths of files inside the folder are relative to it: it may be moved as a whole. It is how a later run knows what
 is left, also without the journal, and may be put together from several with `cat`.
-Imports `owners`, `models`, `errors`.
+Imports `owners`, `tasks`, `models`, `errors`.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,16 @@ from typing import Any
 from reve_cli.errors import ReveError
 from reve_cli.models import job_id
 from reve_cli.owners import FileLock
+from reve_cli.tasks import Task
 
 _NAME = "manifest"
+_BEGINNING = b'{"run":"'
+"""Of each line that is written here."""
+_LONGEST = 1 << 18
+"""Bytes that no line has."""
+_MOMENT = 0.1
+"""Seconds that are more than it takes to note a line."""
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -39,30 +48,38 @@ class Entry:
 class Manifest:
     """The manifest in `folder`, or that of one shard there, held by this process alone.
 
-    Raises `ReveError`: `output` where it cannot be written, or another process is at work on it.
+    name: that of a file which is there, in place of those. Raises `ReveError`: `output` where it cannot be written, or
+    another process is at work on it.
     """
 
-    def __init__(self, folder: Path, shard: tuple[int, int] | None) -> None:
+    def __init__(self, folder: Path, shard: tuple[int, int] | None, *, name: str | None = None) -> None:
         self._folder = folder
-        self.path = folder / (f"{_NAME}-{shard[0]}-of-{shard[1]}.jsonl" if shard else f"{_NAME}.jsonl")
+        self.path = folder / (name or (f"{_NAME}-{shard[0]}-of-{shard[1]}.jsonl" if shard else f"{_NAME}.jsonl"))
         try:
-            self._lock = FileLock(folder / f".{self.path.name}.lock")
-            if not self._lock.take() or not self._lock.is_there():
-                self._lock.close()
-                message = f"another reve batch is at work on {self.path}; nothing was submitted"
-                raise ReveError("output", message, hint="wait until it has ended, or use another --out")
-            if self.path.exists() and not self.path.is_file():
-                raise ReveError("output", f"{self.path} is not a file")
-            self._descriptor = os.open(
-                self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666
-            )
+            self._lock = _take_lock(self.path)
+            try:
+                if self.path.exists() and not self.path.is_file():
+                    raise ReveError("output", f"{self.path} is not a file")
+                flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0) | (0 if name else os.O_CREAT)
+                self._descriptor = os.open(self.path, flags, 0o666)
+            except BaseException:
+                self._lock.close(remove=True)
+                raise
         except OSError as error:
             raise ReveError("output", f"{error.filename}: {error.strerror}") from error
-        self._is_torn = not _ends_with_newline(self._descriptor)  # a process was killed as it wrote
+        self._lacks_newline = _mend(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
         self._lock.close(remove=True)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file still has its name: somebody may have moved, replaced or removed it."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
+        except OSError:
+            return False
 
     def begin(self, run: str, now: str | None, instead: Sequence[str]) -> None:
         """Note, if nobody has, that `run` has begun here, in place of others. Raises `ReveError` (code `output`)."""
@@ -72,16 +89,33 @@ class Manifest:
         self.append({"run": run, "item": None, "begunAt": now, "folder": folder, "instead": list(instead)})
         os.fsync(self._descriptor)
 
+    def note(self, task: Task, run: str, item: str, out: str | None, *, simulated: bool) -> None:
+        """Note one item that has ended, with its task. out: its own. Raises `ReveError` (code `output`)."""
+        assert task.request is not None
+        document = task.document(simulated)
+        line = {
+            "run": run,
+            "item": item,
+            "line": task.line,
+            "ordinal": task.ordinal,
+            "attempt": task.attempt,
+            "request": task.request.wire(),
+            "out": out,
+            **document,
+            "files": [{**file, "path": self.relative(file["path"])} for file in document["files"]],
+        }
+        self.append(line)
+
     def append(self, line: Mapping[str, Any]) -> None:
-        """Note one item that has ended. Raises `ReveError` (code `output`)."""
-        data = b"\n" * self._is_torn + json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        """Write a line. Raises `ReveError` (code `output`)."""
+        data = b"\n" * self._lacks_newline + json.dumps(line, separators=(",", ":")).encode() + b"\n"
         try:
             while data:  # a disk that is full takes a part
                 data = data[os.write(self._descriptor, data) :]
         except OSError as error:
-            self._is_torn = True
+            self._lacks_newline = _mend(self._descriptor)
             raise ReveError("output", f"{self.path} cannot be written: {error.strerror}") from error
-        self._is_torn = False
+        self._lacks_newline = False
 
     def relative(self, path: str) -> str:
         """A file's path as a line has it: an absolute one where it leads out of the folder."""
@@ -99,19 +133,43 @@ class Past:
 
 
 def past(folder: Path) -> Past:
-    """What was begun in `folder`. A run that came from elsewhere (`cat`) is gone on with only if none is from here."""
-    begun = [line for line in lines(folder) if not line.get("item")]
+    """What was begun in `folder`. A run that came from elsewhere (`cat`) is gone on with only if none is from here.
+
+    Where nothing tells of a run's begin (`jq 'select(.item)'`), its items do.
+    """
+    begun: list[dict[str, Any]] = []
+    made: dict[str, None] = {}
+    """Runs, in the order of their last items."""
+    for line in lines(folder):
+        if line["item"]:
+            made.pop(line["run"], None)
+            made[line["run"]] = None
+        else:
+            begun.append(line)
     replaced = frozenset(str(run) for line in begun for run in _list(line.get("instead")))
     current = [line for line in begun if line["run"] not in replaced]
     here = [line for line in current if line.get("folder") == os.path.abspath(folder)]
     last = max(here or current, key=lambda line: str(line.get("begunAt")), default=None)
-    return Past(last["run"] if last else None, frozenset(line["run"] for line in begun), replaced)
+    last_made = next((run for run in reversed(made) if run not in replaced), None)
+    return Past(last["run"] if last else last_made, frozenset([*made, *(line["run"] for line in begun)]), replaced)
 
 
-def entries(folder: Path) -> Iterator[Entry]:
-    """What was noted of items, here and in other shards, in order."""
-    for line in lines(folder):
-        if isinstance(line["item"], str) and line["item"].isascii():
+def begun_in(folder: Path) -> dict[str, list[Path]]:
+    """The files in `folder` which tell that a run has begun, by the run."""
+    found: dict[str, list[Path]] = {}
+    for path in _files(folder):
+        for line in _lines(path):
+            if not line["item"] and path not in found.setdefault(line["run"], []):
+                found[line["run"]].append(path)
+    return found
+
+
+def entries(folder: Path, warn: Callable[[str], None]) -> Iterator[Entry]:
+    """What was noted of items, here and in other shards, in order. `warn` is told of files that are damaged."""
+    for path in _files(folder):
+        for line in _lines(path, warn):
+            if not line["item"]:
+                continue
             files = [file["path"] for file in _list(line.get("files")) if isinstance(file, dict) and "path" in file]
             attempt = line.get("attempt")
             yield Entry(
@@ -128,21 +186,44 @@ def entries(folder: Path) -> Iterator[Entry]:
 
 def lines(folder: Path) -> Iterator[dict[str, Any]]:
     """All lines of the manifests in `folder`, its own before those of shards. What is none is passed over."""
+    for path in _files(folder):
+        yield from _lines(path)
+
+
+def _files(folder: Path) -> list[Path]:
     whole = folder / f"{_NAME}.jsonl"
-    for path in sorted(folder.glob(f"{_NAME}*.jsonl"), key=lambda path: (path != whole, path)):
-        if not path.is_file():
-            continue
-        try:
-            with open(path, "rb") as file:
-                for raw in file:
-                    try:
-                        line = json.loads(raw)
-                    except (ValueError, RecursionError):
-                        continue
-                    if isinstance(line, dict) and isinstance(line.get("run"), str) and "item" in line:
-                        yield line
-        except OSError as error:
-            raise ReveError("output", f"{path} cannot be read: {error.strerror}") from error
+    found = sorted(folder.glob(f"{_NAME}*.jsonl"), key=lambda path: (path != whole, path))
+    return [path for path in found if path.is_file()]
+
+
+def _lines(path: Path, warn: Callable[[str], None] = lambda text: None) -> Iterator[dict[str, Any]]:
+    """The lines of one manifest. `warn` is told how many are damaged, but for one that a crash has cut short."""
+    damaged = 0
+    try:
+        with open(path, "rb") as file:
+            for raw in file:
+                line = _understood(raw)
+                if line is not None:
+                    yield line
+                elif raw.strip() and raw.endswith(b"\n"):
+                    damaged += 1
+    except OSError as error:
+        raise ReveError("output", f"{path} cannot be read: {error.strerror}") from error
+    if damaged:
+        what = f"{damaged} lines cannot be read; what they" if damaged > 1 else "1 line cannot be read; what it"
+        warn(f"{path}: {what} told is not known here")
+
+
+def _understood(raw: bytes) -> dict[str, Any] | None:
+    """A line, or None where it is none that is written here."""
+    try:
+        line = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict) or not isinstance(line.get("run"), str) or "item" not in line:
+        return None
+    item = line["item"]
+    return line if item is None or (isinstance(item, str) and item.isascii()) else None
 
 
 def _is_path(value: Any) -> bool:
@@ -156,7 +237,27 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _ends_with_newline(descriptor: int) -> bool:
+def _take_lock(path: Path) -> FileLock:
+    """Hold the manifest at `path`. Who notes a single line has it for a moment, and takes the lock's file away then."""
+    for _ in range(_TRIES):
+        lock = FileLock(path.with_name(f".{path.name}.lock"))
+        if lock.take(seconds=_MOMENT) and lock.is_there():
+            return lock
+        lock.close()
+    message = f"another reve batch is at work on {path}; nothing was submitted"
+    raise ReveError("output", message, hint="wait until it has ended, or use another --out")
+
+
+def _mend(descriptor: int) -> bool:
+    """Take away the half of a line that was left where a process was killed as it wrote, or the disk was full.
+
+    Returns whether the last line lacks its newline. So a line that is damaged later is nothing of that kind.
+    """
     size = os.lseek(descriptor, 0, os.SEEK_END)
-    os.lseek(descriptor, max(0, size - 1), os.SEEK_SET)
-    return os.read(descriptor, 1) in (b"", b"\n")
+    os.lseek(descriptor, max(0, size - _LONGEST), os.SEEK_SET)
+    last = os.read(descriptor, _LONGEST).rpartition(b"\n")[2]
+    if last and _BEGINNING.startswith(last[: len(_BEGINNING)]) and _understood(last) is None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, size - len(last))
+            return False
+    return bool(last)

@@ -42,6 +42,8 @@ class Report:
     ) -> None:
         """is_over: whether the whole run is being ended."""
         self._is_over = is_over
+        self.note: Callable[[Task], None] = lambda task: None
+        """Told each task that ended, before it is printed."""
         self._output, self._tasks, self._shows, self._simulated = output, tasks, shows, simulated
         self._printed, self._clock, self._started = 0, clock, clock.monotonic()
 
@@ -51,6 +53,7 @@ class Report:
 
     def done(self, task: Task) -> None:
         """Say how a job ended, and print all results whose turn it is."""
+        self.note(task)
         for number, saved in enumerate(task.files):
             cost = "charge not told" if task.charge is None else f"{task.charge:g} credits"
             cost += ", paid for before" if task.replayed else ""

@@ -1,6 +1,6 @@
 """What `generate` and `resume` do with the journal: begin a run, take one up, finish what is left.
 
-Imports `runtime`, and late what is slow: `takeup`, `spending`.
+Imports `runtime`, and late what is slow: `takeup`, `spending`, `finished`.
 """
 
 import contextlib
@@ -194,6 +194,7 @@ def _say_what_waits(run: Runtime, tasks: Sequence[Task]) -> None:
 
 
 def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name: bool) -> int:
+    from reve_cli.finished import Finished
     from reve_cli.takeup import is_strange, left, task_of, unsettled
 
     tasks: list[Task] = []
@@ -213,13 +214,15 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name:
         return 0
     to_save = [task for task in tasks if task.out is not None]
     namings = {task.index: Naming.of_row(task.out, task.replaces) for task in to_save if task.out is not None}
+    finished = Finished(lambda: run.api.http.simulated)
     codes = [0]
     _say_what_waits(run, tasks)
     only_sent = [task for task in tasks if task.out is None]
     if only_sent:
         codes.append(run.run(only_sent, "accepted", "ids", ledger))
     if to_save and not run.process.stop:
-        codes.append(run.run(to_save, "saved", "paths", ledger, lambda task: namings[task.index], rows))
+        naming_of, note = (lambda task: namings[task.index]), (lambda task: finished.note(task, namings[task.index]))
+        codes.append(run.run(to_save, "saved", "paths", ledger, naming_of, rows, note=note))
     if only_sent and to_save and run.to_finish:
         hint = " && ".join(run.to_finish)
         run.output.fail(ReveError("unfinished", "not everything is finished; finish it with:", hint=hint))

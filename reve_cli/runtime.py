@@ -312,10 +312,12 @@ class Runtime:
         rows: "Mapping[int, Row] | None" = None,
         *,
         by_run: bool = False,
+        note: Callable[[Task], None] | None = None,
     ) -> int:
         """Take `tasks` to `goal`, saving where `naming_of` says, printing what `shows` says. Returns the exit code.
 
         rows: those of tasks that are taken up, by the task's index. by_run: the tasks are all that their run has.
+        note: told each that ended.
         """
         from reve_cli.jobs import Engine
         from reve_cli.recovery import finish_command, resume_command
@@ -341,6 +343,7 @@ class Runtime:
             simulated=lambda: self.api.http.simulated,
             is_over=lambda: bool(self.process.stop) or self.deadline.passed,
         )
+        report.note = note or report.note
         engine = Engine(
             api=self.api,
             ledger=ledger,

@@ -87,11 +87,11 @@ class Worklist:
                 same = "SELECT count(*) FROM items WHERE source = ? AND body = ?"
                 if item.source is not None and self._value(same, item.source, body):
                     continue
-                alike = _digest(body, item.out)
+                alike = _likeness(body, item.out)
                 ordinal = self._value("SELECT coalesce(max(ordinal), 0) + 1 FROM items WHERE alike = ?", alike)
                 self._database.execute(
                     "INSERT INTO items (line, item, alike, ordinal, body, out, source) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (item.line, _digest(alike, ordinal), alike, ordinal, body, item.out, item.source),
+                    (item.line, item_id(body, item.out, ordinal), alike, ordinal, body, item.out, item.source),
                 )
 
     def keep_shard(self, index: int, count: int) -> None:
@@ -231,6 +231,15 @@ class Worklist:
                 f"the list of images cannot be kept among the temporary files: {error}; TMPDIR names another folder"
             )
             raise ReveError("output", message) from error
+
+
+def item_id(body: str, out: str | None, ordinal: int) -> str:
+    """What an item is known by: its request's exact body, its own `out`, and which of several alike it is."""
+    return _digest(_likeness(body, out), ordinal)
+
+
+def _likeness(body: str, out: str | None) -> str:
+    return _digest(body, out)
 
 
 def _digest(*parts: object) -> str:

@@ -18,7 +18,7 @@ LAYERS = (
     {"batch"},
     {"batch_supply", "configuring", "doctor", "listing", "login", "manual", "overview", "recent", "runs"},
     {"probes", "runtime"},
-    {"earlier"},
+    {"earlier", "finished"},
     {"target"},
     {"manifest", "progress", "worklist"},
     {"items"},
