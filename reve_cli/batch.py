@@ -90,6 +90,9 @@ def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> N
         wrong += 1
         run.output.fail(ReveError("usage", f"{name}, line {line}: {why}"))
 
+    streams = run.output.surroundings()
+    if wishes.file == "-" and streams["stdin"] and streams["stderr"]:
+        run.output.note("reading prompts from the terminal, a line each; Ctrl-D ends them")
     with run.ask(lambda: open_items(wishes.file, run.deadline)) as file:  # a FIFO is waited for
         worklist.fill(read_items(file, wishes.kind, wishes.defaults, wishes.multiples, bad))
     worklist.set_paths(target.path, bad)

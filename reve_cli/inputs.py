@@ -4,6 +4,7 @@ Imports `tasks`, `models`, `clock`, `contract`, `errors`.
 """
 
 import codecs
+import io
 import os
 import random
 import re
@@ -11,16 +12,18 @@ import select
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from reve_cli.clock import Deadline
 from reve_cli.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.errors import ReveError
-from reve_cli.models import ImageRequest, is_header_text, job_id
+from reve_cli.models import ImageRequest, echo, is_header_text, job_id
 from reve_cli.tasks import Task, new_key
 
 _LONGEST = 1 << 20
 """Bytes that are read at most: far more than a prompt, or all ids of a command, could be."""
 _RANDOM_SEEDS = 2**31
+_MANY_SEEDS = 100_000
 
 
 def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline) -> str:
@@ -67,8 +70,28 @@ def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageReq
 def to_seed(text: str) -> int:
     """A seed as it is typed. Raises `ReveError` (code `usage`); the range is checked with the request."""
     if not re.fullmatch(r"[+-]?[0-9]{1,17}", text):
-        raise ReveError("usage", f"--seed {text!r} is not an integer from -{SEED_LIMIT} to {SEED_LIMIT}, nor random")
+        limits = f"from -{SEED_LIMIT} to {SEED_LIMIT}"
+        raise ReveError("usage", f"--seed {echo(text)} is not an integer {limits}, nor random")
     return int(text)
+
+
+def to_seeds(text: str) -> list[int]:
+    """Seeds as they are typed, such as `1-8` or `1,5,9-12`. Raises `ReveError` (code `usage`)."""
+    found: list[int] = []
+    for part in text.split(","):
+        bounds = re.fullmatch(r"\s*(-?[0-9]+)(?:-(-?[0-9]+))?\s*", part)
+        if not bounds:
+            raise ReveError("usage", f"--seeds {echo(text)} is not a list of seeds such as 1-8 or 1,5,9-12")
+        ends = bounds[1], bounds[2] or bounds[1]
+        if any(len(end) > len(str(-SEED_LIMIT)) or abs(int(end)) > SEED_LIMIT for end in ends):
+            raise ReveError("usage", f"--seeds {echo(text)}: seeds are integers from -{SEED_LIMIT} to {SEED_LIMIT}")
+        first, last = map(int, ends)
+        if first > last:
+            raise ReveError("usage", f"--seeds {echo(text)}: {first} is larger than {last}")
+        if len(found) + last - first >= _MANY_SEEDS:
+            raise ReveError("usage", f"--seeds {echo(text)}: these are more than {_MANY_SEEDS:,} seeds")
+        found += range(first, last + 1)
+    return found
 
 
 def new_jobs(requests: Sequence[ImageRequest], key: str | None, scope: str | None = None) -> list[Task]:
@@ -134,3 +157,30 @@ def read_stdin(limit: int, deadline: Deadline) -> bytes:
             break
         raw += part
     return raw
+
+
+class Patient(io.RawIOBase):
+    """A file that is waited for until a deadline, as a pipe may never end."""
+
+    def __init__(self, file: io.FileIO, name: str, deadline: Deadline) -> None:
+        self._file, self._name, self._deadline = file, name, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            if self._deadline.passed or not self._has_more():
+                message = f"{self._name} did not end within the time limit; nothing was submitted"
+                raise ReveError("timed_out", message)
+            return self._file.readinto(buffer)
+        except OSError as error:
+            raise ReveError("usage", f"{self._name} cannot be read: {error.strerror}") from error
+
+    def _has_more(self) -> bool:
+        """Wait for more, or for the end. Returns whether it came in time."""
+        return os.name == "nt" or bool(select.select([self._file], [], [], self._deadline.left)[0])
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,8 +1,8 @@
 """The file of a batch, read into items: a prompt a line, CSV with a header, or JSON Lines, a manifest among them.
 
 One item is held at a time, however long the file is. What is wrong with a line is told with its number, and the rest is
-read all the same, so that a user mends a file once. Imports `inputs`, `settings`, `models`, `clock`, `contract`,
-`templates`, `errors`.
+read all the same, so that a user mends a file once. Imports `inputs`, `output`, `settings`, `models`, `clock`,
+`contract`, `templates`, `errors`.
 """
 
 import csv
@@ -10,30 +10,35 @@ import io
 import json
 import os
 import re
-import select
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from reve_cli.clock import Deadline
-from reve_cli.contract import ASPECT_RATIOS, SEED_LIMIT
+from reve_cli.contract import ASPECT_RATIOS
 from reve_cli.errors import ReveError
-from reve_cli.inputs import to_seed
-from reve_cli.models import ImageRequest
+from reve_cli.inputs import Patient, to_seed, to_seeds
+from reve_cli.models import ImageRequest, cut, echo
+from reve_cli.output import quote
 from reve_cli.settings import Settings
 from reve_cli.templates import parse
 
 FORMATS = ("text", "csv", "jsonl")
+"""As they are named. What has none and looks like text is `PROMPTS`."""
+PROMPTS = "prompts"
+"""Text that nobody said is text: JSON in it is not taken for prompts."""
 FIELDS = ("prompt", "seed", "aspectRatio", "version", "out")
 """What an item may have. The rest of its request is the command's."""
 _NAMES = {name.lower(): name for name in FIELDS} | {"aspect_ratio": "aspectRatio"}
 _LONGEST = 1 << 20
 """Characters of a line at most."""
-_MANY_SEEDS = 100_000
 _LONGEST_NAME = 200
 _ANY_PROMPT = "any"
 _EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_OTHER_DATA = re.compile(r"\.(json|tsv|ya?ml|toml|xml|xlsx?|ods|parquet|gz|bz2|xz|zst|zip|tar|tgz)")
+_LIKE_JSON = re.compile(r'[\[{][\[{\s]*(["\]}]|$)')
+_NOT_OF_TEXT = re.compile("[\0\ud800-\udfff]")
 _ENDS = ("\n", "\r")
 
 Lines = Iterator[tuple[int, dict[str, Any]]]
@@ -65,17 +70,11 @@ class Multiples:
     @classmethod
     def of(cls, seeds: str | None, ratios: str | None) -> "Multiples":
         """As they are typed: `1-8`, `1,5,9-12`; `1:1,16:9`. Raises `ReveError` (code `usage`)."""
-        found: list[int] = []
-        for part in (seeds or "").split(",") if seeds is not None else []:
-            bounds = re.fullmatch(r"\s*(-?[0-9]{1,16})(?:-(-?[0-9]{1,16}))?\s*", part)
-            first, last = (int(bounds[1]), int(bounds[2] or bounds[1])) if bounds else (1, 0)
-            if last < first or last - first >= _MANY_SEEDS or max(-first, last) > SEED_LIMIT:
-                raise ReveError("usage", f"--seeds {seeds!r} is not a list of seeds such as 1-8 or 1,5,9-12")
-            found += range(first, last + 1)
+        found = [] if seeds is None else to_seeds(seeds)
         named = [] if ratios is None else [part.strip() for part in ratios.split(",")]
         for ratio in named:
             if ratio not in ASPECT_RATIOS:
-                raise ReveError("usage", f"--ratios: {ratio!r} is not one of {', '.join(ASPECT_RATIOS)}")
+                raise ReveError("usage", f"--ratios: {echo(ratio)} is not one of {', '.join(ASPECT_RATIOS)}")
         for option, values in (("--seeds", found), ("--ratios", named)):
             if len(set(values)) < len(values):
                 raise ReveError("usage", f"{option} names one twice, which would be paid for twice")
@@ -96,7 +95,7 @@ class Multiples:
 
 
 def read_items(file: TextIO, kind: str, defaults: ImageRequest, multiples: Multiples, bad: Bad) -> Iterator[Item]:
-    """The items of `file`, which is of one of `FORMATS`."""
+    """The items of `file`, which is of one of `FORMATS`, or `PROMPTS`."""
     for line, fields in _LINES[kind](file, bad):
         try:
             multiples.check(fields.get("seed"), fields.get("aspectRatio"))
@@ -108,8 +107,13 @@ def read_items(file: TextIO, kind: str, defaults: ImageRequest, multiples: Multi
 def format_of(path: str, given: str | None) -> str:
     """The format of a file: as it is said, or by its name. Raises `ReveError` (code `usage`)."""
     if given is not None and given not in FORMATS:
-        raise ReveError("usage", f"--format {given!r} is not one of {', '.join(FORMATS)}")
-    return given or _EXTENSIONS.get(os.path.splitext(path)[1].lower(), "text")
+        raise ReveError("usage", f"--format {echo(given)} is not one of {', '.join(FORMATS)}")
+    extension = os.path.splitext(path)[1].lower()
+    if given is None and _OTHER_DATA.fullmatch(extension):
+        converted = f"jq -c '.[]' {quote(path)} | reve batch - --format jsonl" if extension == ".json" else None
+        message = f"{path} is not text by its name: name what it is with --format {'|'.join(FORMATS)}"
+        raise ReveError("usage", message, hint=converted)
+    return given or _EXTENSIONS.get(extension, PROMPTS)
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
@@ -118,14 +122,14 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
         return None
     found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ReveError("usage", f"--shard {text!r} is not I/N, with I from 1 to N, such as 1/4")
+        raise ReveError("usage", f"--shard {echo(text)} is not I/N, with I from 1 to N, such as 1/4")
     return int(found[1]), int(found[2])
 
 
 def run_name(text: str | None, shard: str | None, *, new: bool) -> str | None:
     """The run's name. Raises `ReveError` (code `usage`) where it cannot be one, or shards have none."""
     if text is not None and (not text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME):
-        raise ReveError("usage", f"--run takes a name of 1 to {_LONGEST_NAME} characters")
+        raise ReveError("usage", f"--run takes a name of 1 to {_LONGEST_NAME} printable characters")
     if shard is not None and text is None:
         message = "--shard needs --run NAME, the same for all shards: by it the API knows what was made before"
         raise ReveError("usage", message)
@@ -140,7 +144,7 @@ def rate_of(text: str | None) -> float | None:
         return None
     found = re.fullmatch(r"([0-9]{1,6})(?:/min)?", text)
     if not found or not int(found[1]):
-        raise ReveError("usage", f"--rate {text!r} is not a number of requests a minute, such as 300/min")
+        raise ReveError("usage", f"--rate {echo(text)} is not a number of requests a minute, such as 300/min")
     return float(found[1])
 
 
@@ -200,11 +204,11 @@ def _checked_out(out: str) -> str:
     try:
         parse(out)
     except ValueError as error:
-        raise ReveError("usage", f"out: {error}") from error
+        raise ReveError("usage", cut(f"out: {error}")) from error
     parts = out.replace("\\", "/").split("/")
     climbs = os.path.isabs(out) or os.path.splitdrive(out)[0] or ".." in parts or "" in parts or parts[-1] == "."
     if climbs or not out.isprintable():
-        raise ReveError("usage", f"out {out!r} must be a file's path inside the output folder")
+        raise ReveError("usage", f"out {echo(out)} must be a file's path inside the output folder")
     return out
 
 
@@ -212,6 +216,28 @@ def _text_lines(file: TextIO, bad: Bad) -> Lines:
     for number, line in _numbered(file, bad):
         if line.strip():
             yield number, {"prompt": line}
+
+
+def _prompt_lines(file: TextIO, bad: Bad) -> Lines:
+    """Like text, but nobody said that JSON in it is meant to be drawn."""
+    for number, fields in _text_lines(file, bad):
+        if problem := _json_in(fields["prompt"].strip()):
+            bad(number, problem)
+        else:
+            yield number, fields
+
+
+def _json_in(line: str) -> str:
+    """What is wrong with a prompt that is JSON, or a part of some on several lines."""
+    if not _LIKE_JSON.match(line):
+        return ""
+    try:
+        is_object = isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if is_object:
+        return "it is a JSON object: --format jsonl reads such lines, --format text takes them as prompts"
+    return "it looks like JSON: jq -c makes lines of it for --format jsonl, --format text takes lines as prompts"
 
 
 def _json_lines(file: TextIO, bad: Bad) -> Lines:
@@ -261,12 +287,16 @@ def _csv_lines(file: TextIO, bad: Bad) -> Lines:
             row = next(rows, None)
         except (csv.Error, ReveError) as error:
             lost = rows.line_num > start or isinstance(error, ReveError)
-            bad(start, f"it is not CSV: {error}" + ("; what follows is not read" if lost else ""))
+            why = error.message if isinstance(error, ReveError) else f"it is not CSV: {error}"
+            bad(start, why + ("; what follows is not read" if lost else ""))
             if lost:
                 return  # where the next row begins is not known
         number, start = start, rows.line_num + 1
         if row is None:
             break
+        if problem := _not_text("".join(row), number):
+            bad(number, problem)
+            continue
         if not any(cell.strip() for cell in row):
             continue
         if header is None:
@@ -282,14 +312,19 @@ def _csv_lines(file: TextIO, bad: Bad) -> Lines:
             yield number, {name: cell if name == "prompt" else cell.strip() for name, cell in cells.items()}
 
 
-_LINES: dict[str, Callable[[TextIO, Bad], Lines]] = {"text": _text_lines, "csv": _csv_lines, "jsonl": _json_lines}
+_LINES: dict[str, Callable[[TextIO, Bad], Lines]] = {
+    "text": _text_lines,
+    PROMPTS: _prompt_lines,
+    "csv": _csv_lines,
+    "jsonl": _json_lines,
+}
 
 
 def _unknown(names: Sequence[str]) -> str:
     """What is wrong with the names of fields, if something is."""
     for name in names:
         if name.lower() not in _NAMES:
-            return f"there is no field {name!r}; fields: {', '.join(FIELDS)}"
+            return f"there is no field {echo(name)}; fields: {', '.join(FIELDS)}"
     return "" if len({_NAMES[name.lower()] for name in names}) == len(names) else "a field is named twice"
 
 
@@ -299,18 +334,34 @@ def _numbered(file: TextIO, bad: Bad) -> Iterator[tuple[int, str]]:
         ends = line.endswith(_ENDS)
         if not too_long:
             number += 1
-            if len(line) == _LONGEST and not ends:
-                bad(number, "it is too long")
-                too_long = True
-                continue
-            yield number, line.rstrip("\r\n")
+            too_long = len(line) == _LONGEST and not ends
+            foreign = _not_text(line, number)
+            if problem := foreign or ("it is too long" if too_long else ""):
+                bad(number, problem)
+            else:
+                yield number, line.rstrip("\r\n")
+            if foreign and number == 1:
+                return
         too_long = too_long and not ends
 
 
+def _not_text(line: str, number: int) -> str:
+    """What is wrong with a line that is not UTF-8 text, nor, if it is the first one, is the file."""
+    found = _NOT_OF_TEXT.search(line)
+    if not found:
+        return ""
+    if found[0] == "\0":
+        return "it has a NUL character: is the file UTF-8?"
+    return f"{'the file' if number == 1 else 'it'} is not UTF-8 text"
+
+
 def _limited(file: TextIO) -> Iterator[str]:
+    number = 0
     while line := file.readline(_LONGEST):
-        if len(line) == _LONGEST:
-            raise ReveError("usage", "it is too long")
+        number += 1
+        foreign = _not_text(line, number) if number == 1 else ""
+        if foreign or len(line) == _LONGEST:
+            raise ReveError("usage", foreign or "it is too long")
         yield line
 
 
@@ -322,41 +373,14 @@ def open_items(path: str, deadline: Deadline) -> TextIO:
     binary: Any
     try:
         if path != "-":
-            binary = _Patient(open(path, "rb", buffering=0), path, deadline)  # noqa: SIM115 - closed by its reader
+            binary = Patient(open(path, "rb", buffering=0), path, deadline)  # noqa: SIM115 - closed by its reader
         elif sys.stdin is None:
             raise ReveError("usage", "standard input is closed")
         else:
-            binary = _Patient(open(sys.stdin.fileno(), "rb", 0, closefd=False), "standard input", deadline)  # noqa: SIM115
+            binary = Patient(open(sys.stdin.fileno(), "rb", 0, closefd=False), "standard input", deadline)  # noqa: SIM115
     except io.UnsupportedOperation:  # not a file of the system's
         binary = sys.stdin.buffer
     except (OSError, ValueError) as error:
         raise ReveError("usage", f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
-    # what is not UTF-8 becomes half characters, which no prompt may have: its line is named like any other
+    # what is not UTF-8 becomes half characters, so that its line can be named like any other
     return io.TextIOWrapper(io.BufferedReader(binary), encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-class _Patient(io.RawIOBase):
-    """A file that is waited for until a deadline, as a pipe may never end."""
-
-    def __init__(self, file: io.FileIO, name: str, deadline: Deadline) -> None:
-        self._file, self._name, self._deadline = file, name, deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        try:
-            if self._deadline.passed or not self._has_more():
-                message = f"{self._name} did not end within the time limit; nothing was submitted"
-                raise ReveError("timed_out", message)
-            return self._file.readinto(buffer)
-        except OSError as error:
-            raise ReveError("usage", f"{self._name} cannot be read: {error.strerror}") from error
-
-    def _has_more(self) -> bool:
-        """Wait for more, or for the end. Returns whether it came in time."""
-        return os.name == "nt" or bool(select.select([self._file], [], [], self._deadline.left)[0])
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

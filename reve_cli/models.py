@@ -68,22 +68,22 @@ class ImageRequest:
         if any("\ud800" <= character <= "\udfff" for character in self.prompt + (self.version or "")):
             yield "the prompt and the model version must be valid UTF-8 text"
         if not is_model_name(self.model):
-            yield f"--model {self.model!r} is not a model name"
+            yield f"--model {echo(self.model)} is not a model name"
         if self.seed is not None and abs(self.seed) > SEED_LIMIT:
             yield f"--seed {self.seed} is out of range: integers from -{SEED_LIMIT} to {SEED_LIMIT}, or random"
         if self.aspect_ratio is not None and self.aspect_ratio not in ASPECT_RATIOS:
             near = did_you_mean(self.aspect_ratio, ASPECT_RATIOS)
-            yield f"--aspect-ratio {self.aspect_ratio!r} is not one of {', '.join(ASPECT_RATIOS)}{near}"
+            yield f"--aspect-ratio {echo(self.aspect_ratio)} is not one of {', '.join(ASPECT_RATIOS)}{near}"
         if self.version is not None and not self.version.strip():
             yield "--model-version is empty"
         if self.webhook_url is not None and not is_web_url(self.webhook_url):
-            yield f"--webhook-url {self.webhook_url!r} is not an http or https URL"
+            yield f"--webhook-url {echo(self.webhook_url)} is not an http or https URL"
         if self.webhook_events and self.webhook_url is None:
             yield "--webhook-event needs --webhook-url"
         for event in self.webhook_events:
             if event not in WEBHOOK_EVENTS:
                 near = did_you_mean(event, WEBHOOK_EVENTS)
-                yield f"--webhook-event {event!r} is not one of {', '.join(WEBHOOK_EVENTS)}{near}"
+                yield f"--webhook-event {echo(event)} is not one of {', '.join(WEBHOOK_EVENTS)}{near}"
 
     def wire(self) -> dict[str, Any]:
         """The request's body. The API's schema is strict at both levels: what was not asked for is left out."""
@@ -160,6 +160,11 @@ def is_loopback(host: str) -> bool:
 def cut(text: str, length: int = 300) -> str:
     """`text`, short enough for a line that people read."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def echo(text: str) -> str:
+    """What somebody typed, in quotes, for a message about it."""
+    return repr(cut(text, 60))
 
 
 def moment(text: str | None) -> float | None:

@@ -1,14 +1,16 @@
 """Where a batch saves: its output folder, and what each image is called there.
 
-Imports `naming`, `tasks`, `templates`, `worklist`, `errors`.
+Imports `naming`, `tasks`, `templates`, `worklist`, `models`, `errors`.
 """
 
+import fnmatch
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from reve_cli.errors import ReveError
+from reve_cli.models import echo
 from reve_cli.naming import Naming, Values
 from reve_cli.tasks import Task
 from reve_cli.templates import escape, parse
@@ -17,6 +19,10 @@ from reve_cli.worklist import Planned
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 _LONGEST_NAME = 255
 """Bytes of a name that file systems take."""
+_OWN_NAMES = ("manifest*.jsonl", ".manifest*.lock")
+"""What the batch itself keeps at the top of its folder."""
+_TEMPORARY = ".reve-"
+"""What the names of unfinished images begin with."""
 _ANY_JOB = "\0" * 36
 """As long as any job id, and no file's name."""
 
@@ -35,9 +41,11 @@ class Target:
         if out is None or "{" not in out:
             self.folder = Path(folder if out is None else out)
             self._template = str(Path(escape(str(self.folder)), name))
+            self._all_differ = "{job}" in name
         else:
             self._template = str(Path(out, name) if out.endswith("/") else Path(out))
             self.folder = Path(_fixed_folder(self._template))
+            self._all_differ = False
         self.naming(None)
 
     def naming(self, out: str | None) -> Naming:
@@ -47,12 +55,17 @@ class Target:
 
     def path(self, planned: Planned) -> str | None:
         """Where an item's image goes, where that does not depend on its job. Raises `ReveError` for a bad name."""
-        if planned.out is None and "{job}" in self._template:
+        if planned.out is None and self._all_differ:  # nor begin with a dot: a name_template cannot
             return None
         task = Task(planned.number, "intent", request=planned.request)
         path = self.naming(planned.out).path(replace(Values.of(task), job=_ANY_JOB, ext="png"))
         if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/")):
             raise ReveError("usage", "out: a name of its path is longer than file systems take")
+        first, *more = os.path.relpath(path, self.folder).split(os.sep)
+        is_own = any(fnmatch.fnmatchcase(first.casefold(), pattern) for pattern in _OWN_NAMES)
+        if is_own or any(part.casefold().startswith(_TEMPORARY) for part in (first, *more)):
+            named = path.replace(_ANY_JOB, "{job}")
+            raise ReveError("usage", f"out: {echo(named)} is a name that the batch uses itself")
         return None if "\0" in path else path
 
 

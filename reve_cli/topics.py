@@ -206,6 +206,8 @@ def _templates() -> Sequence[Block]:
         ],
         "Nothing is replaced without --force, and a folder is not made. All that can be checked is checked before "
         "anything is paid for. Should a file appear meanwhile, the image goes beside it, and reve says where.",
+        "batch differs: its --out is a folder, which is made if need be, or a template. It takes no single image such "
+        "as img.png, no - and no /dev/null.",
     ]
 
 

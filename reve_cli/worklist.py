@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,9 +29,12 @@ _CACHE = 256
 _SCHEMA = """
     CREATE TABLE items (
         number INTEGER PRIMARY KEY, line INTEGER NOT NULL, item TEXT NOT NULL, alike TEXT NOT NULL,
-        ordinal INTEGER NOT NULL, body TEXT NOT NULL, out TEXT, source TEXT, attempt INTEGER NOT NULL DEFAULT 1,
+        ordinal INTEGER NOT NULL, body TEXT NOT NULL, out TEXT, source TEXT,
+        told INTEGER NOT NULL,            -- the last line that is about it
+        attempt INTEGER NOT NULL DEFAULT 1,
         job TEXT, todo INTEGER NOT NULL DEFAULT 1,
         path BLOB,                        -- where its image goes, where that does not depend on its job
+        place BLOB,                       -- the same, as the file system tells names apart
         is_taken INTEGER NOT NULL DEFAULT 0,  -- another item's image stands there, or another run's
         is_other_lines INTEGER NOT NULL DEFAULT 0,  -- the image of another item of this list
         image BLOB,                       -- where an earlier run has saved it
@@ -41,6 +45,7 @@ _SCHEMA = """
     CREATE INDEX by_likeness ON items (alike, ordinal);
     CREATE INDEX by_source ON items (source) WHERE source IS NOT NULL;
     CREATE INDEX by_path ON items (path) WHERE path IS NOT NULL;
+    CREATE INDEX by_place ON items (place) WHERE place IS NOT NULL;
     CREATE INDEX by_image ON items (image) WHERE image IS NOT NULL;
     CREATE INDEX by_turn ON items (number) WHERE todo;
 """
@@ -84,14 +89,23 @@ class Worklist:
                 if number >= _MOST:
                     raise ReveError("usage", f"these are more than {_MOST:,} images; nothing was submitted")
                 body = item.request.body().decode()
-                same = "SELECT count(*) FROM items WHERE source = ? AND body = ?"
-                if item.source is not None and self._value(same, item.source, body):
+                same = "UPDATE items SET told = ? WHERE source = ? AND body = ?"
+                if item.source and self._database.execute(same, (item.line, item.source, body)).rowcount:
                     continue
                 alike = _likeness(body, item.out)
                 ordinal = self._value("SELECT coalesce(max(ordinal), 0) + 1 FROM items WHERE alike = ?", alike)
                 self._database.execute(
-                    "INSERT INTO items (line, item, alike, ordinal, body, out, source) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (item.line, item_id(body, item.out, ordinal), alike, ordinal, body, item.out, item.source),
+                    "INSERT INTO items (line, item, alike, ordinal, body, out, source, told) VALUES (?,?,?,?,?,?,?,?)",
+                    (
+                        item.line,
+                        item_id(body, item.out, ordinal),
+                        alike,
+                        ordinal,
+                        body,
+                        item.out,
+                        item.source,
+                        item.line,
+                    ),
                 )
 
     def keep_shard(self, index: int, count: int) -> None:
@@ -100,8 +114,17 @@ class Worklist:
         with self.at_once():
             self._database.execute("DELETE FROM items WHERE shard_of(item) != ?", (index,))
 
-    def set_paths(self, path_of: Callable[[Planned], str | None], bad: Callable[[int, str], None]) -> None:
-        """Note where each image is known to go. `bad` is told of lines whose image cannot have its name, and why."""
+    def set_paths(
+        self,
+        path_of: Callable[[Planned], str | None],
+        bad: Callable[[int, str], None],
+        *,
+        folds: bool = sys.platform in ("darwin", "win32"),
+    ) -> None:
+        """Note where each image is known to go. `bad` is told of lines whose image cannot have its name, and why.
+
+        folds: whether names that differ in case only are one file's.
+        """
         with self.at_once():
             for planned in self._each("1"):
                 try:
@@ -110,19 +133,34 @@ class Worklist:
                     bad(planned.line, error.message.removeprefix("--"))
                     continue
                 if path is not None:
-                    query = "UPDATE items SET path = ? WHERE number = ?"
-                    self._database.execute(query, (os.fsencode(path), planned.number))
-            first = "(SELECT line FROM items AS one WHERE one.path = items.path ORDER BY number LIMIT 1)"
-            earlier = "EXISTS (SELECT 1 FROM items AS one WHERE one.path = items.path AND one.number < items.number)"
-            query = f"SELECT line, {first}, path FROM items WHERE path IS NOT NULL AND {earlier}"  # noqa: S608
+                    place = os.fsencode(path.casefold() if folds else path)
+                    query = "UPDATE items SET path = ?, place = ? WHERE number = ?"
+                    self._database.execute(query, (os.fsencode(path), place, planned.number))
+            self._drop_replaced()
+            first = "(SELECT line FROM items AS one WHERE one.place = items.place ORDER BY number LIMIT 1)"
+            earlier = "EXISTS (SELECT 1 FROM items AS one WHERE one.place = items.place AND one.number < items.number)"
+            query = f"SELECT line, {first}, path FROM items WHERE place IS NOT NULL AND {earlier}"  # noqa: S608
             for line, other, path in self._pages(f"{query} GROUP BY line ORDER BY number"):
                 whose = f"line {other}'s" if other != line else "another one of the same line"
                 bad(line, f"its image would have the name of {whose}: {os.fsdecode(path)}")
-            below = "one.path > CAST(items.path || :first AS BLOB) AND one.path < CAST(items.path || :last AS BLOB)"
+            below = "one.place > CAST(items.place || :first AS BLOB) AND one.place < CAST(items.place || :last AS BLOB)"
             inside = f"(SELECT line FROM items AS one WHERE {below} LIMIT 1)"  # noqa: S608
-            query = f"SELECT line, {inside} AS other, path FROM items WHERE path IS NOT NULL AND other ORDER BY number"  # noqa: S608
+            query = f"SELECT line, {inside} AS other, path FROM items WHERE place IS NOT NULL AND other ORDER BY number"  # noqa: S608
             for line, other, path in self._pages(query, {"first": os.sep, "last": chr(ord(os.sep) + 1)}):
                 bad(line, f"its image would be a file where line {other} needs a folder: {os.fsdecode(path)}")
+
+    def _drop_replaced(self) -> None:
+        """Of lines of a manifest that name one file, only the last counts: its image has replaced the others'."""
+        later = "one.place = items.place AND one.told > items.told AND one.source IS NOT NULL AND one.out IS NOT NULL"
+        replaced = f"source IS NOT NULL AND out IS NOT NULL AND EXISTS (SELECT 1 FROM items AS one WHERE {later})"  # noqa: S608
+        if not self._database.execute(f"DELETE FROM items WHERE place IS NOT NULL AND {replaced}").rowcount:  # noqa: S608
+            return
+        self._database.create_function("item_of", 2, _digest, deterministic=True)
+        counted = "SELECT number AS of, row_number() OVER (PARTITION BY alike ORDER BY number) AS ordinal FROM items"
+        self._database.execute(
+            f"UPDATE items SET ordinal = now.ordinal, item = item_of(alike, now.ordinal) FROM ({counted}) AS now "  # noqa: S608
+            "WHERE number = now.of AND items.ordinal != now.ordinal"
+        )
 
     # What earlier runs have left
 

@@ -14,7 +14,7 @@ import pytest
 
 from reve_cli.sandbox import Fault, Sandbox, parse_faults
 from tests.conftest import Result, Reve
-from tests.terminal import eventually
+from tests.terminal import Terminal, eventually
 
 Simulate = Callable[..., Sandbox]
 
@@ -986,3 +986,71 @@ def test_an_image_in_the_rescue_folder_is_not_done_until_it_is_moved_to_its_plac
     assert third.code == 0, third.stderr
     assert "1 of 1 saved; 1 of them before; charged: 0 credits" in third.stderr
     assert len(sandbox.jobs()) == 1
+
+
+# Names that are the batch's own, and the manifest as a file
+
+
+@pytest.mark.parametrize(
+    "out",
+    ["manifest.jsonl", "./Manifest.JSONL", "manifest-1-of-4.jsonl", "manifest-{job}.jsonl", "manifest.jsonl/fox.png",
+     ".manifest.jsonl.lock", ".reve-x.png", "foxes/.reve-x.png"],
+)  # fmt: skip
+def test_no_image_has_a_name_that_the_batch_uses_itself(reve: Reve, sandbox: Sandbox, out: str) -> None:
+    Path("pics").mkdir()
+    Path("pics/manifest.jsonl").write_text("mine\n")
+    write(json.dumps({"prompt": "fox", "out": out}), "p.jsonl")
+    result = reve("batch", "p.jsonl", "--out", "pics", "--force")
+    assert result.code == 2
+    assert "p.jsonl, line 1: out: 'pics" in result.stderr
+    assert "is a name that the batch uses itself" in result.stderr
+    assert Path("pics/manifest.jsonl").read_text() == "mine\n"
+    assert posts(sandbox) == 0
+
+
+@pytest.mark.parametrize(
+    "template", ["{slug}.jsonl", "pics/{slug}.jsonl", "pics/{slug}-{job}.jsonl", "pics/.reve-{job}"]
+)
+def test_nor_does_a_template_make_such_a_name(reve: Reve, sandbox: Sandbox, template: str) -> None:
+    write("fox\nmanifest\n")
+    result = reve("batch", "p.txt", "--out", template)
+    assert result.code == 2
+    assert "p.txt, line 2: out: " in result.stderr
+    assert posts(sandbox) == 0
+
+
+def test_such_names_are_free_elsewhere(reve: Reve, sandbox: Sandbox) -> None:
+    write('{"prompt": "fox", "out": "a/manifest.jsonl"}\n{"prompt": "wolf", "out": "manifest.{ext}"}\n', "p.jsonl")
+    assert reve("batch", "p.jsonl", "--out", "pics").code == 0
+    assert Path("pics/a/manifest.jsonl").exists()
+    assert Path("pics/manifest.png").exists()
+    assert len(made()) == 2
+
+
+def test_a_manifest_is_a_file_also_after_an_image_was_replaced(reve: Reve, sandbox: Sandbox) -> None:
+    for prompt in ("a fox", "a red fox"):
+        write(json.dumps({"prompt": prompt, "out": "fox.png"}), "p.jsonl")
+        assert reve("batch", "p.jsonl", "--out", "pics", "--force").code == 0
+    result = reve("batch", "pics/manifest.jsonl", "--out", "pics")
+    assert (result.code, sandbox.charged) == (0, 8)
+    assert reve("batch", "pics/manifest.jsonl", "--out", "again").code == 0
+    assert [line["prompt"] for line in made("again")] == ["a red fox"]
+
+
+def test_json_on_standard_input_is_not_bought_as_prompts(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("batch", "-", stdin=b'{"prompt": "a fox"}\n')
+    assert result.code == 2
+    assert "standard input, line 1: it is a JSON object: --format jsonl reads such lines" in result.stderr
+    assert posts(sandbox) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("options", [[], ["--quiet"]], ids=["", "quiet"])
+def test_a_terminal_is_told_that_prompts_are_read_from_it(reve: Reve, options: list[str]) -> None:
+    with Terminal(reve.command("batch", "-", "--sandbox", "--dry-run", *options), env=reve.environ) as terminal:
+        if not options:
+            terminal.expect("reading prompts from the terminal, a line each; Ctrl-D ends them")
+        terminal.type(b"a fox\n")
+        terminal.type(b"\x04")
+        assert terminal.wait() == 0
+    assert (b"reading prompts" in terminal.seen) == (not options)

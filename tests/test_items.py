@@ -1,5 +1,6 @@
 """The file of a batch: what each format is read as, and that every bad line is named."""
 
+import gzip
 import io
 import json
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from reve_cli.contract import PROMPT_LIMIT, SEED_LIMIT
 from reve_cli.errors import ReveError
-from reve_cli.items import FORMATS, Item, Multiples, format_of, rate_of, read_items, run_name, shard_of
+from reve_cli.items import FORMATS, PROMPTS, Item, Multiples, format_of, rate_of, read_items, run_name, shard_of
 from reve_cli.models import ImageRequest
 
 DEFAULTS = ImageRequest(prompt="any", aspect_ratio="3:2", seed=5)
@@ -265,8 +266,9 @@ def test_seeds_as_they_are_typed(seeds: str, found: Sequence[int]) -> None:
     [
         ("", None, "--seeds '' is not"),
         ("1-", None, "--seeds '1-' is not"),
-        ("2-1", None, "--seeds '2-1' is not"),
-        ("1-100001", None, "--seeds '1-100001' is not"),
+        ("2-1", None, "--seeds '2-1': 2 is larger than 1"),
+        ("1-100001", None, "--seeds '1-100001': these are more than 100,000 seeds"),
+        ("1-100000,100001", None, "--seeds '1-100000,100001': these are more than 100,000 seeds"),
         (str(SEED_LIMIT + 1), None, "--seeds"),
         ("1-3,2", None, "--seeds names one twice"),
         (None, "", "--ratios: '' is not one of"),
@@ -293,7 +295,7 @@ def test_a_line_that_chooses_what_is_multiplied_is_named() -> None:
 
 def test_the_format_is_what_is_said_or_what_the_name_says() -> None:
     assert [format_of(name, None) for name in ("a.txt", "a.CSV", "a.jsonl", "a.ndjson", "-")] == [
-        "text", "csv", "jsonl", "jsonl", "text",
+        PROMPTS, "csv", "jsonl", "jsonl", PROMPTS,
     ]  # fmt: skip
     assert format_of("a.csv", "text") == "text"
     with pytest.raises(ReveError, match="--format 'xml'"):
@@ -337,3 +339,95 @@ def test_no_bytes_are_a_fault_of_ours(kind: str, content: bytes) -> None:
 def test_every_prompt_comes_through_json_lines_as_it_is(prompts: list[str]) -> None:
     found = read("\n".join(json.dumps({"prompt": prompt}) for prompt in prompts), "jsonl")
     assert [item.request.prompt for item in found.items] == [prompt for prompt in prompts if prompt.strip()]
+
+
+# What is no list of prompts
+
+
+@pytest.mark.parametrize(
+    "name", ["list.json", "a.TSV", "a.yaml", "a.yml", "a.xlsx", "a.xls", "a.ods", "a.csv.gz", "a.zip", "a.parquet"]
+)
+def test_a_file_that_is_other_data_by_its_name_is_not_taken_for_prompts(name: str) -> None:
+    with pytest.raises(ReveError, match=r"--format text\|csv\|jsonl") as caught:
+        format_of(name, None)
+    assert (caught.value.hint is None) == (name != "list.json")
+    assert format_of(name, "jsonl") == "jsonl"
+
+
+def test_a_json_file_is_told_with_the_command_that_converts_it() -> None:
+    with pytest.raises(ReveError) as caught:
+        format_of("my list.json", None)
+    assert caught.value.hint == "jq -c '.[]' 'my list.json' | reve batch - --format jsonl"
+
+
+@pytest.mark.parametrize("line", ['{"prompt": "fox"}', ' {"a": [1, {}]}\t', "{}"])
+def test_a_json_object_is_a_prompt_only_where_somebody_says_so(line: str) -> None:
+    assert read(line, "text").prompts == [line]
+    found = read(f"{line}\nfox\n", PROMPTS)
+    why = "it is a JSON object: --format jsonl reads such lines, --format text takes them as prompts"
+    assert found.bad == [(1, why)]
+    assert [item.request.prompt for item in found.items] == ["fox"]
+
+
+@pytest.mark.parametrize("line", ["[", "{", '[{"prompt": "fox"}]', '[{"prompt": "fox"},', '{"prompt": "fox"},', "[]"])
+def test_nor_is_a_part_of_json_on_several_lines(line: str) -> None:
+    assert read(line, "text").prompts == [line]
+    found = read(line, PROMPTS)
+    assert found.items == []
+    assert found.bad[0][1].startswith("it looks like JSON: ")
+
+
+@pytest.mark.parametrize("line", ["{a fox}", "[fox] in the snow", "{red|blue} fox", '"a fox"', "fox {", "7"])
+def test_other_brackets_are_just_text(line: str) -> None:
+    assert read(line, PROMPTS).prompts == [line]
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, PROMPTS])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "gzip"])
+def test_a_file_of_another_encoding_is_told_once(kind: str, encoding: str) -> None:
+    text = "prompt\n" + "a fox\n" * 100
+    raw = gzip.compress(text.encode()) if encoding == "gzip" else text.encode(encoding)
+    found = read(raw, kind)
+    assert (found.items, found.bad_lines) == ([], [1])
+    why = "it has a NUL character: is the file UTF-8?" if encoding == "utf-16-be" else "the file is not UTF-8 text"
+    assert found.bad[0][1].startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "lines"),
+    [
+        ("text", b"fox\nf\0x\nwolf\n", [2]),
+        ("csv", b"prompt\nfox\nf\0x\nwolf\n", [3]),
+        ("jsonl", b'{"prompt": "fox"}\n{"prompt": "f\0x"}\n', [2]),
+    ],
+)
+def test_a_nul_character_in_a_file_is_no_part_of_a_prompt(kind: str, content: bytes, lines: list[int]) -> None:
+    found = read(content, kind)
+    assert found.bad == [(line, "it has a NUL character: is the file UTF-8?") for line in lines]
+
+
+# What is said again
+
+
+@pytest.mark.parametrize(
+    ("seeds", "why"),
+    [
+        ("3-1", "'3-1': 3 is larger than 1"),
+        ("1-100001", "'1-100001': these are more than 100,000 seeds"),
+        (str(SEED_LIMIT + 1), f"seeds are integers from -{SEED_LIMIT} to {SEED_LIMIT}"),
+        (f"1-{'9' * 5000}", f"seeds are integers from -{SEED_LIMIT} to {SEED_LIMIT}"),
+    ],
+)
+def test_seeds_that_cannot_be_are_told_with_what_is_wrong(seeds: str, why: str) -> None:
+    with pytest.raises(ReveError) as caught:
+        Multiples.of(seeds, None)
+    assert caught.value.message.endswith(why)
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize("field", ["seed", "aspectRatio", "out", "x" * 50_000])
+def test_what_is_said_again_of_a_line_is_cut(field: str) -> None:
+    value = "{" * 50_001 if field == "out" else "9" * 50_000
+    found = read(json.dumps({"prompt": "fox", field: value}), "jsonl")
+    assert found.bad_lines == [1]
+    assert len(found.bad[0][1]) <= 300

@@ -188,3 +188,40 @@ def test_many_lines_take_no_more_memory_than_few(extra: list[str]) -> None:
     peak(10)  # writes bytecode
     few = peak(1_000)
     assert peak(30_000) < few * 1.1
+
+
+def test_names_that_differ_in_case_only_are_one_where_the_file_system_takes_them_for_one(worklist: Worklist) -> None:
+    worklist.fill([item("A", 1), item("a", 2), item("B", 3), item("b/c", 4)])
+    told: dict[bool, list[tuple[int, str]]] = {}
+    for folds in (False, True):
+        bad = told.setdefault(folds, [])
+        name = str(Path("x", "{}"))
+        worklist.set_paths(lambda one: name.format(one.request.prompt), lambda *why: bad.append(why), folds=folds)  # noqa: B023
+    assert told[False] == []
+    assert [line for line, _ in told[True]] == [2, 3]
+
+
+def test_of_lines_of_a_manifest_with_one_out_the_last_counts(worklist: Worklist) -> None:
+    worklist.fill([
+        item("fox", 1, "a.png", "r a"),
+        item("wolf", 2, "b.png", "r b"),
+        item("red fox", 3, "a.png", "r c"),
+        item("fox", 4, "a.png", "r a"),
+        item("wolf", 5, "b.png", "s b"),
+    ])  # fmt: skip
+    worklist.set_paths(lambda one: one.out, lambda line, why: pytest.fail(why))
+    left = worklist.take(9)
+    assert [one.request.prompt for one in left] == ["fox", "wolf"]
+    assert {one.item for one in left} == names([item("fox", 1, "a.png"), item("wolf", 2, "b.png")])
+
+
+def test_lines_of_other_files_never_make_way(worklist: Worklist) -> None:
+    worklist.fill([item("fox", 1, "a.png"), item("wolf", 2, "a.png", "r b"), item("owl", 3, "a.png", "r c")])
+    bad: list[int] = []
+    worklist.set_paths(lambda one: one.out, lambda line, why: bad.append(line))
+    assert bad == [3]
+    default = Worklist()
+    default.fill([item("fox", 1, source="r a"), item("wolf", 2, source="r b")])
+    default.set_paths(lambda one: "same.png", lambda line, why: bad.append(line))
+    assert bad == [3, 2]
+    default.close()
