@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,21 @@ def test_neither_prompts_nor_the_server_steer_the_terminal(reve: Reve, live: San
         assert "FAILED" in terminal.screen.text
 
 
+@pytest.mark.parametrize("status", ["429", "503/15"])
+def test_why_nothing_moves_is_told_with_where_it_stands_and_not_for_each_request(
+    reve: Reve, simulate: Callable[..., Sandbox], status: str
+) -> None:
+    sandbox = simulate(faults=parse_faults(f"submit:{status}*40"))
+    write(20)
+    result = reve(*COMMAND)
+    assert result.code == 0
+    assert len(sandbox.requests) > 60
+    *lines, total = result.stderr.splitlines()
+    assert any(f"the API says {status[:3]}: waiting · " in line for line in lines)
+    assert all(re.match(r"\d+ of 20 saved · ", line) for line in lines)
+    assert total.startswith("20 of 20 saved; ")
+
+
 def test_quiet_leaves_only_the_results(reve: Reve, live: Sandbox) -> None:
     write(2)
     with Terminal(reve.command(*COMMAND, "--quiet"), env=reve.environ) as terminal:
@@ -166,6 +182,27 @@ def test_there_is_no_time_limit_but_one_that_is_given(reve: Reve, sandbox: Sandb
     sandbox._job_seconds = 5000.0
     write(1)
     assert reve(*COMMAND, env={"REVE_TIMEOUT": "60"}).code == 0
+
+
+def test_a_batch_goes_on_after_days(reve: Reve, sandbox: Sandbox) -> None:
+    sandbox._job_seconds = 100_000.0
+    leaps = iter([2 * 86400.0])
+
+    class Requests(list[Any]):
+        def append(self, request: Any) -> None:
+            if request.method == "GET" and request.path.startswith("/v2/jobs"):
+                reve.clock.advance(next(leaps, 0.0))
+            super().append(request)
+
+    sandbox.requests = Requests()
+    write(1)
+    result = reve(*COMMAND)
+    assert result.code == 0, result.stderr
+
+
+def test_a_pipe_is_waited_for_without_a_time_limit(reve: Reve, live: Sandbox) -> None:
+    assert reve.child("batch", "-", "--out", "pics", stdin=b"fox\n").code == 0
+    assert pictures() == 1
 
 
 def test_a_reader_that_leaves_costs_no_image(reve: Reve, live: Sandbox) -> None:
