@@ -176,6 +176,7 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
         there,
         simulated=lambda: run.api.http.simulated,
         is_over=lambda: bool(run.process.stop) or run.deadline.passed,
+        trouble=lambda: run.api.http.obstacles.tell(),
     )
     supply = BatchSupply(
         run,

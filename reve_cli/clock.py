@@ -15,6 +15,9 @@ T = TypeVar("T")
 _SLICE = 0.25
 """Longest uninterrupted wait of the main thread, in seconds: Windows delivers Ctrl-C only between waits."""
 
+_LONGEST_WAIT = 30 * 86400.0
+"""Seconds of one wait that every call of every system takes."""
+
 
 class Stop:
     """Whether to wind down: no new POST, no further poll. `signum` is set by the signal handler alone."""
@@ -67,7 +70,7 @@ class Clock:
 
 
 class Deadline:
-    """The one time limit of a whole command."""
+    """The one time limit of a whole command, infinite for none."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self.seconds = seconds
@@ -76,7 +79,8 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        return self._end - self._clock.monotonic()
+        """Seconds to wait at most: always a number that can be waited for."""
+        return min(self._end - self._clock.monotonic(), _LONGEST_WAIT)
 
     @property
     def passed(self) -> bool:

@@ -23,7 +23,7 @@ from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.errors import ErrorCode, ReveError
 from reve_cli.models import cut, is_loopback
 from reve_cli.network import explain, new_client, patience, proxy_for
-from reve_cli.pace import Pace
+from reve_cli.pace import LONGEST, LONGEST_URGENT, Obstacles, Pace
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -156,7 +156,8 @@ class Http:
         self.trouble: str | None = None
         """What the last try came to, where it brought no answer that could be used; or what this one waits for."""
         self.pace: Pace | None = None
-        """At what rate to ask, for a command that asks so much that it matters."""
+        """At what rate to ask, for a command that asks so much that it matters, and that shows `obstacles` itself."""
+        self.obstacles = Obstacles(clock)
         self.key, self._say, self._debug = key, say, debug
         url = urlsplit(base_url)
         self.loopback = is_loopback(url.hostname or "")
@@ -204,9 +205,12 @@ class Http:
             except ReveError as refused:
                 raise self._settle(refused, perhaps) from refused
             number += 1
+            started = self.clock.monotonic()
             outcome = self._try(method, path, params, body, headers or {}, deadline, leaving)
             result = read(outcome) if isinstance(outcome, Answer) else None
             verdict, code = judge(method, outcome, result is not None)
+            if verdict in (Verdict.OK, Verdict.REFUSED):
+                self.obstacles.passed(method, started)
             if result is not None and verdict is Verdict.OK:
                 self.trouble = None
                 return result
@@ -216,13 +220,18 @@ class Http:
                 conflicts, conflict = conflicts + 1, error
             perhaps |= verdict in (Verdict.PERHAPS, Verdict.CONFLICT)
             delay = self._delay(number, verdict, outcome)
+            if self.pace or tries == FOREVER:  # no single answer is to end what is to go on
+                delay = min(delay, LONGEST if method == "POST" else LONGEST_URGENT)
             if self.pace and code == "rate_limited":
                 number -= 1  # it is not this request's fault
+            why = _why(code, outcome)
+            if verdict is not Verdict.REFUSED:
+                self.obstacles.met(method, delay, why)
             hopeless = delay >= deadline.left or (isinstance(outcome, Failure) and outcome.lasting)
             over = number >= tries or conflicts >= _CONFLICT_TRIES or (hopeless and tries != FOREVER)
             if verdict is Verdict.REFUSED or over:
                 raise self._settle(conflict or error, perhaps)  # no later answer undoes it
-            if delay > _LOUD_WAIT:
+            if delay > _LOUD_WAIT and not self.pace and self.obstacles.is_news(why):
                 self._say(f"{error.message}; trying again in {delay:.0f} s")
             self.clock.sleep(min(delay, max(0.0, deadline.left)), self.stop)
 
@@ -360,6 +369,13 @@ class Http:
         if isinstance(data, list):
             return [self._cleaned(item) for item in data]
         return self._clean(data) if isinstance(data, str) else data
+
+
+def _why(code: ErrorCode, outcome: Answer | Failure) -> str:
+    """What one try came to, in a few words that are the same for all that came to the same."""
+    if isinstance(outcome, Failure):
+        return "no answer from the API" if outcome.sent else "the API cannot be reached"
+    return f"{'something else than the API' if code == 'gateway' else 'the API'} says {outcome.status}"
 
 
 def _words(value: Any) -> str:

@@ -3,12 +3,14 @@
 The documented limit is second-hand, may be another for each account, and is shared with whatever else uses the key. So
 requests are spread evenly from the start, at the rate that is heard of; a 429 says what the limit really is: what got
 through in the last minute; and without one the rate creeps upward, ever more slowly where a limit has been met before.
+And what keeps requests from getting through, for those who wait for it.
 Imports `clock`.
 """
 
 import random
 import threading
 from collections import deque
+from dataclasses import dataclass
 
 from reve_cli.clock import Clock, Deadline, Stop
 
@@ -17,6 +19,10 @@ START = 490.0
 _LEAST = 6.0
 _WINDOW = 60.0
 """Seconds over which limits are counted."""
+LONGEST = 3600.0
+"""Seconds that are waited at a time at most, whatever a refusal asks for: it may be a mistake, and"""
+LONGEST_URGENT = _WINDOW
+"""seconds that urgent requests are: the images of jobs that are paid for expire while nobody asks."""
 _TELLING = 20.0
 """Seconds that a refusal must be about to tell the limit, and"""
 _ENOUGH = 10
@@ -41,6 +47,13 @@ _UNKNOWN = 0.0005
 _LONGEST_PAUSE = 32.0
 """Seconds of the longest pause that is made where no refusal asks for one."""
 
+_LASTING = 5.0
+"""Seconds for which no request of a kind must get through before that is an obstacle, and"""
+_OVER = 90.0
+"""seconds after the time of the next try when it is none any more, as nobody tries."""
+_SILENCE = 10.0
+"""Seconds between two announcements of the same."""
+
 
 class Pace:
     """Lets requests through one by one, at a rate that follows the API's limit. Any thread may call any method.
@@ -52,7 +65,9 @@ class Pace:
         self._clock, self._most = clock, most or float("inf")
         self._rate = min(START, self._most)
         self._lock = threading.Lock()
-        self._next = self._next_urgent = self._closed_until = 0.0
+        self._next = self._next_urgent = 0.0
+        self._closed_until = self._urgent_closed_until = 0.0
+        """When requests may go on after a refusal; urgent ones are never held back longer than others."""
         self._begun: float | None = None
         self._calm = 0
         """Requests that got through since the last refusal."""
@@ -71,18 +86,23 @@ class Pace:
     def wait(self, stop: Stop, deadline: Deadline, *, urgent: bool = False) -> None:
         """Wait for the turn of one request, no longer than until `stop` or `deadline`.
 
-        urgent: before all that are waiting and are not urgent, which those that come later make up for.
+        urgent: before all that are waiting and are not urgent, which those that come later make up for. It is a
+        question that may lead to what is paid for, so no refusal holds it back for more than `LONGEST_URGENT`.
         """
         while True:
             with self._lock:
                 now, apart = self._clock.monotonic(), 60 / self._rate
-                turn = max(now, self._next_urgent if urgent else self._next, self._closed_until)
+                turn = max(now, self._next_urgent if urgent else self._next, self._opens(urgent))
                 if urgent:
                     self._next_urgent = turn + apart
-                self._next = max(turn, self._next) + apart
+                if turn >= self._closed_until:  # what goes while others may not takes nothing from them
+                    self._next = max(turn, self._next) + apart
             self._clock.sleep(min(turn - now, max(0.0, deadline.left)), stop)
-            if stop or deadline.passed or self._clock.monotonic() >= self._closed_until:
+            if stop or deadline.passed or self._clock.monotonic() >= self._opens(urgent):
                 return
+
+    def _opens(self, urgent: bool) -> float:
+        return self._urgent_closed_until if urgent else self._closed_until
 
     def passed(self) -> None:
         """A request was let through by the API."""
@@ -90,15 +110,16 @@ class Pace:
             now = self._forget_old()
             self._begun = now if self._begun is None else self._begun
             self._passed.append(now)
-            self._calm += 1
             self._pause = 1.0
-            self._rate = min(self._rate * (1 + self._growth(now)), self._most)
+            if now >= self._closed_until:  # the few that go on meanwhile tell nothing of the limit
+                self._calm += 1
+                self._rate = min(self._rate * (1 + self._growth(now)), self._most)
 
     def refused(self, seconds: float) -> None:
         """A request was refused for its rate, and none is wanted for `seconds`, 0 where that is not said."""
         with self._lock:
             now = self._forget_old()
-            if now >= self._closed_until:  # not one that was on its way when the first was refused
+            if now >= self._urgent_closed_until:  # not one that was on its way when the first was refused
                 seen = min(_WINDOW, now - (self._begun or now) + seconds)
                 limit = len(self._passed) * _WINDOW / max(seen, 1.0)
                 if seen < _TELLING or len(self._passed) < _ENOUGH:
@@ -107,7 +128,9 @@ class Pace:
                 self._rate = max(_LEAST, min(self._rate, self._limit) * _MARGIN)
                 seconds = max(seconds, self._pause)
                 self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-            self._closed_until = max(self._closed_until, now + seconds * random.uniform(1, 1.05))  # noqa: S311 - spreads
+            self._urgent_closed_until = max(self._urgent_closed_until, now + min(seconds, LONGEST_URGENT))
+            pause = min(seconds, LONGEST) * random.uniform(1, 1.05)  # noqa: S311 - spreads
+            self._closed_until = max(self._closed_until, now + pause)
             self._next = max(self._next, self._closed_until)
             self._calm = 0
 
@@ -124,3 +147,56 @@ class Pace:
         if self._calm > _CALM:
             return _FREE
         return _PROBE if self._rate > self._limit * _HOLD else _RETURN
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """Since when requests do not get through, when the next one is tried, in monotonic seconds, and why."""
+
+    since: float
+    until: float
+    why: str
+
+
+class Obstacles:
+    """What keeps requests from getting through. Any thread may call any method."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waits: dict[str, _Wait] = {}
+        """By the requests' method: questions may be answered where orders are not."""
+        self._announced: dict[str, float] = {}
+
+    def met(self, method: str, seconds: float, why: str) -> None:
+        """A request did not get through, and the next try is in `seconds`."""
+        with self._lock:
+            now = self._clock.monotonic()
+            before = self._waits.get(method)
+            self._waits[method] = _Wait(before.since if before else now, now + seconds, why)
+
+    def passed(self, method: str, started: float) -> None:
+        """A request that was begun at `started` got through, which counts if that was after the first did not."""
+        with self._lock:
+            if method in self._waits and self._waits[method].since <= started:
+                del self._waits[method]
+
+    def is_news(self, why: str) -> bool:
+        """Whether `why` is to be announced: it was not a moment ago."""
+        with self._lock:
+            now = self._clock.monotonic()
+            is_news = now - self._announced.get(why, -_SILENCE) >= _SILENCE
+            if is_news:
+                self._announced[why] = now
+            return is_news
+
+    def tell(self) -> str:
+        """What has let nothing through for some seconds, in a few words; empty where nothing has."""
+        now = self._clock.monotonic()
+        with self._lock:
+            waits = [wait for wait in self._waits.values() if wait.since + _LASTING <= now < wait.until + _OVER]
+        if not waits:
+            return ""
+        longest = max(waits, key=lambda wait: wait.until)
+        minutes = (longest.until - now) / 60
+        return f"{longest.why}: waiting" + (f" {minutes:.0f} min" if minutes > 1 else "")

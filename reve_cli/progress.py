@@ -34,9 +34,11 @@ class Progress:
         *,
         simulated: Callable[[], bool],
         is_over: Callable[[], bool],
+        trouble: Callable[[], str],
     ) -> None:
-        """is_over: whether the whole run is being ended."""
+        """is_over: whether the whole run is being ended. trouble: why nothing moves, empty where it does."""
         self._output, self._clock, self._simulated, self._is_over = output, clock, simulated, is_over
+        self._trouble = trouble
         self.note: Callable[[Task], None] = lambda task: None
         """Told each task that ended, before it is printed."""
         self.running: Callable[[], Counter[str]] = Counter
@@ -141,6 +143,8 @@ class Progress:
         words = {"accepted": "running", "saving": "saving", "completed": "to save", "sending": "submitting"}
         parts += [f"{phases[phase]} {word}" for phase, word in words.items() if phases[phase]]
         parts += [f"{self.failures} failed"] if self.failures else []
+        trouble = self._trouble()
+        parts += [trouble] if trouble else []
         parts += [f"{rate:.0f}/min", f"{self._spent:g} credits"]
         parts += [f"{_duration(left * 60 / rate)} left"] if rate and left else []
         return [*parts, _duration(elapsed)]

@@ -5,6 +5,7 @@ sends anything never pays for it.
 """
 
 import contextlib
+import math
 import os
 import queue
 import threading
@@ -20,7 +21,7 @@ from reve_cli.errors import ReveError
 from reve_cli.naming import Naming
 from reve_cli.output import Output, quote, stdout_is_terminal
 from reve_cli.process import Process
-from reve_cli.settings import LONGEST, Settings, seconds
+from reve_cli.settings import Settings, seconds
 from reve_cli.tasks import Task
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Runtime:
     def take_your_time(self) -> None:
         """For what may take hours: there is no time limit but one that was given to this command."""
         if self._timeout is None:
-            self.deadline = Deadline(self.process.clock, LONGEST)
+            self.deadline = Deadline(self.process.clock, math.inf)
 
     def __enter__(self) -> "Runtime":
         return self

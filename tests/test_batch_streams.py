@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +95,23 @@ def test_neither_prompts_nor_the_server_steer_the_terminal(reve: Reve, live: San
         assert "FAILED" in terminal.screen.text
 
 
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_why_nothing_moves_is_told_with_where_it_stands_and_not_for_each_request(
+    reve: Reve, simulate: Callable[..., Sandbox], status: str
+) -> None:
+    sandbox = simulate(clock=time.time, job_seconds=0.2, faults=parse_faults(f"submit:{status}/60*6"))
+    write(6)
+    command = [sys.executable, "-m", "tests.killable", "--fast", "40", "--", *COMMAND]
+    environ = {**reve.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    assert len(sandbox.requests) > 12
+    *lines, total = done.stderr.splitlines()
+    assert any(f"submitting · the API says {status}: waiting · " in line for line in lines)
+    assert all(re.match(r"\d+ of 6 saved · ", line) for line in lines)
+    assert total.startswith("6 of 6 saved; ")
+
+
 def test_quiet_leaves_only_the_results(reve: Reve, live: Sandbox) -> None:
     write(2)
     with Terminal(reve.command(*COMMAND, "--quiet"), env=reve.environ) as terminal:
@@ -166,6 +185,27 @@ def test_there_is_no_time_limit_but_one_that_is_given(reve: Reve, sandbox: Sandb
     sandbox._job_seconds = 5000.0
     write(1)
     assert reve(*COMMAND, env={"REVE_TIMEOUT": "60"}).code == 0
+
+
+def test_a_batch_goes_on_after_days(reve: Reve, sandbox: Sandbox) -> None:
+    sandbox._job_seconds = 100_000.0
+    leaps = iter([2 * 86400.0])
+
+    class Requests(list[Any]):
+        def append(self, request: Any) -> None:
+            if request.method == "GET" and request.path.startswith("/v2/jobs"):
+                reve.clock.advance(next(leaps, 0.0))
+            super().append(request)
+
+    sandbox.requests = Requests()
+    write(1)
+    result = reve(*COMMAND)
+    assert result.code == 0, result.stderr
+
+
+def test_a_pipe_is_waited_for_without_a_time_limit(reve: Reve, live: Sandbox) -> None:
+    assert reve.child("batch", "-", "--out", "pics", stdin=b"fox\n").code == 0
+    assert pictures() == 1
 
 
 def test_a_reader_that_leaves_costs_no_image(reve: Reve, live: Sandbox) -> None:

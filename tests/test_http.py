@@ -1,12 +1,17 @@
 """Sending: what an answer means, how long to wait, and when to stop."""
 
 import email.utils
+import math
+import select
+import socket
+import threading
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reve_cli.clock import Clock, Deadline
 from reve_cli.http import Answer, Failure, Verdict, judge
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
@@ -76,6 +81,30 @@ def test_the_server_is_waited_for_as_long_as_it_asks_and_that_is_said(
     first, second = (r for r in sandbox.requests if r.method == "POST")
     assert first.body == second.body
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+
+
+def test_what_all_requests_meet_is_said_once_and_again_after_some_seconds(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("submit:503/3"))
+    result = reve("generate", "fox", "--count", "4", "--no-wait")
+    assert result.code == 6
+    assert len(sandbox.requests) == 12
+    assert 1 <= result.stderr.count("503: ") - 4 <= 3  # in 24 seconds, and an error for each
+
+
+def test_a_question_that_must_be_answered_is_asked_again_within_a_minute(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("job:429/60000*1"))
+    started = reve.clock.now()
+    assert reve("generate", "fox", "--out", "fox.png", "--timeout", "86400").code == 0
+    assert reve.clock.now() - started < 200
+
+
+def test_no_time_limit_is_one_that_everything_can_wait_for() -> None:
+    deadline = Deadline(Clock(), math.inf)
+    assert not deadline.passed
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname()).close()
+        assert select.select([server], [], [], deadline.left)[0]
+    assert threading.Lock().acquire(timeout=deadline.left)
 
 
 def test_a_wait_that_would_pass_the_deadline_is_not_begun(reve: Reve, simulate: Simulate) -> None:
@@ -161,9 +190,6 @@ class Server:
     """Answers every request with the same bytes."""
 
     def __init__(self, answer: bytes) -> None:
-        import socket
-        import threading
-
         self.answer = answer
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"

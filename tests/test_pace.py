@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
 from reve_cli.clock import Clock, Deadline, Limits, Stop
 from reve_cli.http import Http
-from reve_cli.pace import START, Pace
+from reve_cli.pace import START, Obstacles, Pace
 from tests.conftest import KEY, Reve
 from tests.servers import Asked, Reply, answered, json_reply
 
@@ -299,6 +300,106 @@ def test_what_is_urgent_goes_before_all_that_waits_and_they_make_up_for_it() -> 
     world.run([*(partial(ask, f"{number}", urgent=False) for number in range(10)), late])
     assert order == ["0", "urgent", *map(str, range(1, 10)), "last"]
     assert world.time - BEGUN == pytest.approx(11 * 60 / START)
+
+
+@pytest.mark.parametrize("seconds", [5, 60, 60_000, 999_999_999])
+def test_no_refusal_holds_back_questions_for_more_than_a_window_nor_anything_for_more_than_an_hour(
+    seconds: float,
+) -> None:
+    world, stop, went = World(), Stop(), dict[bool, float]()
+    pace = Pace(world)
+    pace.refused(seconds)
+
+    def ask(urgent: bool) -> None:
+        pace.wait(stop, Deadline(world, math.inf), urgent=urgent)
+        went[urgent] = world.time - BEGUN
+
+    world.run([partial(ask, False), partial(ask, True)])
+    assert went[True] == min(seconds, MINUTE)
+    assert went[True] <= went[False]
+    assert min(seconds, 3600) <= went[False] <= min(seconds, 3600) * 1.05
+
+
+def test_questions_that_go_on_meanwhile_neither_raise_the_rate_nor_are_made_up_for() -> None:
+    world, stop, deadline = World(), Stop(), Deadline(Clock(), math.inf)
+    pace = Pace(world)
+    pace.refused(60_000)
+    rate, went = pace.per_second, list[float]()
+
+    def poll() -> None:
+        while world.time < BEGUN + 3500:
+            pace.wait(stop, deadline, urgent=True)
+            pace.passed()
+            world.sleep(1, stop)
+
+    def order() -> None:
+        world.sleep(3550, stop)
+        pace.wait(stop, deadline)
+        went.append(world.time - BEGUN)
+
+    world.run([poll, order])
+    assert pace.per_second == rate
+    assert went[0] <= 3600 * 1.05
+
+
+def test_questions_that_are_refused_as_well_are_asked_ever_more_seldom() -> None:
+    world, stop, asked = World(), Stop(), list[float]()
+    pace = Pace(world)
+    pace.refused(60_000)
+
+    def poll() -> None:
+        while world.time < BEGUN + 3500:
+            pace.wait(stop, Deadline(world, math.inf), urgent=True)
+            asked.append(world.time)
+            pace.refused(0)
+
+    world.run([poll])
+    apart = [second - first for first, second in pairwise(asked)]
+    assert sorted(apart) == apart
+    assert apart[-1] == 32
+
+
+@pytest.mark.parametrize(("method", "longest"), [("GET", 60), ("POST", 3600)])
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_absurd_retry_after_stops_no_batch(reve: Reve, method: str, longest: float, status: int) -> None:
+    replies = iter([json_reply({"error": "slow down"}, status, Retry_After="60000")])
+    times: list[float] = []
+
+    def reply(_: Asked) -> Reply:
+        times.append(reve.clock.monotonic())
+        return next(replies, json_reply({}))
+
+    with answered(reve.environ, reply):
+        url, stop = reve.environ["APIFRAME_BASE_URL"], Stop()
+        http = Http(url, KEY, clock=reve.clock, stop=stop, limits=Limits(), say=lambda _: None, debug=None)
+        http.pace = Pace(reve.clock)
+        http.send(method, "/v2/jobs", lambda answer: answer.data, Deadline(reve.clock, math.inf), tries=3)
+        http.close()
+    assert longest <= times[1] - times[0] <= longest * 1.06
+
+
+def test_what_lets_nothing_through_is_told_until_something_gets_through(reve: Reve) -> None:
+    obstacles, clock = Obstacles(reve.clock), reve.clock
+    obstacles.met("POST", 3600, "the API says 429")
+    assert obstacles.tell() == ""
+    clock.advance(6)
+    assert obstacles.tell() == "the API says 429: waiting 60 min"
+    obstacles.passed("GET", clock.monotonic())
+    obstacles.passed("POST", clock.monotonic() - 7)
+    assert obstacles.tell()
+    clock.advance(3590)
+    assert obstacles.tell() == "the API says 429: waiting"
+    obstacles.passed("POST", clock.monotonic())
+    assert obstacles.tell() == ""
+
+
+def test_what_nobody_tries_any_more_is_no_obstacle(reve: Reve) -> None:
+    obstacles = Obstacles(reve.clock)
+    obstacles.met("POST", 30, "the API says 503")
+    reve.clock.advance(60)
+    assert obstacles.tell()
+    reve.clock.advance(60)
+    assert obstacles.tell() == ""
 
 
 @pytest.mark.parametrize(
