@@ -16,7 +16,7 @@ from reve_cli.errors import ReveError
 from reve_cli.jobs import Engine
 from reve_cli.journal import Row, Standing
 from reve_cli.ledger import Ledger
-from reve_cli.manifest import Manifest
+from reve_cli.manifest import FINAL, Manifest
 from reve_cli.naming import Naming
 from reve_cli.polling import PagePoller
 from reve_cli.progress import Progress
@@ -29,7 +29,6 @@ from reve_cli.target import Target, beginning, check_name
 from reve_cli.tasks import Task
 from reve_cli.worklist import Planned, Worklist
 
-_FINAL = ("job_failed", "job_cancelled", "expired")
 _AHEAD = 32
 """Items that are noted, and wait for their turn to be sent."""
 _AT_ONCE = {"send": 16, "look": 8, "poll": 1, "save": 16, "account": 1}
@@ -109,12 +108,12 @@ class BatchSupply(Supply):
             self._run.output.warn(f"{self._manifest.path} was moved, replaced or removed meanwhile{known}")
         again = "run the same command again" + (", without --new" if self._batch.is_new else "")
         finish = (lambda runs: resume_command(runs, self._run.flags)) if journal else None
-        self._progress.total(again, finish, refusal)
-        if journal and (others := left_behind(self._batch, self._ledger, self._progress.unfinished)):
-            finished = resume_command(others, self._run.flags)
+        if others := left_behind(self._batch, self._ledger, self._progress.unfinished):
+            theirs = resume_command(others, self._run.flags)
             self._run.output.warn(
-                f"lines that are gone have jobs that are paid for and not saved; finish them: {finished}"
+                f"lines that are gone have jobs that are paid for and not saved; to save them: {theirs}"
             )
+        self._progress.total(again, finish, refusal)
         return self._progress.exit_code(refusal)
 
     # Where tasks come from
@@ -294,7 +293,7 @@ class BatchSupply(Supply):
         if error is not None and error.code == "expired":
             task.error = error.with_(hint="to pay for another image, change its line, or use --new for all")
         is_beside = error is not None and error.code == "saved_elsewhere" and self._is_in_folder(task)
-        if task.job_id and (error is None or error.code in _FINAL or is_beside):
+        if task.job_id and (error is None or error.code in FINAL or is_beside):
             self._write(task, one)
         if error is None or self.refusal is not None:
             return

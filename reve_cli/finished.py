@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reve_cli.errors import ReveError
-from reve_cli.manifest import Manifest, begun_in
+from reve_cli.manifest import FINAL, Manifest, begun_in
 from reve_cli.naming import Naming, Values
 from reve_cli.tasks import Task, new_key
 from reve_cli.worklist import item_id
 
 _MOST_ALIKE = 10_000
-_FINAL = ("job_failed", "job_cancelled", "expired")
 
 
 class Finished:
@@ -33,7 +32,7 @@ class Finished:
 
     def note(self, task: Task, naming: Naming) -> None:
         """Note `task`, if it is a batch's item and has its image where it was meant to go, or will never have one."""
-        is_final = bool(task.files) if task.error is None else task.error.code in _FINAL and task.job_id is not None
+        is_final = bool(task.files) if task.error is None else task.error.code in FINAL and task.job_id is not None
         of_batch = _of_batch(task.scope)
         if not is_final or of_batch is None or task.request is None:
             return

@@ -22,6 +22,8 @@ from reve_cli.owners import FileLock
 from reve_cli.tasks import Task
 
 _NAME = "manifest"
+FINAL = ("job_failed", "job_cancelled", "expired")
+"""Codes of errors with which an item is noted, though it has no image: there is none to be had from its job."""
 _BEGINNING = b'{"run":"'
 """Of each line that is written here."""
 _LONGEST = 1 << 18

@@ -942,7 +942,7 @@ def test_jobs_of_lines_that_are_gone_are_told(batch: Batch, simulate: Simulate) 
     write("a wolf\na cat\n")
     result = batch()
     assert result.code == 0
-    assert "warning: lines that are gone have jobs that are paid for and not saved; finish them: reve resume" in (
+    assert "warning: lines that are gone have jobs that are paid for and not saved; to save them: reve resume" in (
         result.stderr
     )
 
