@@ -6,6 +6,8 @@ Imports `batch_supply`, `runs`, `runtime`, `earlier`, `target`, `items`, `workli
 `errors`; slow to load, like `jobs`.
 """
 
+import contextlib
+import ctypes
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +32,8 @@ from reve_cli.worklist import Worklist
 _TRIES = 10
 """Of one request: an outage of a minute or two is outlasted."""
 _PAGE = 100
+_M_ARENA_MAX = -8
+"""In glibc's `malloc.h`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Wishes:
 def make(run: Runtime, wishes: Wishes) -> int:
     """Make all images of a file that are still missing. Returns the exit code."""
     run.take_your_time()
+    _share_heaps()
     settings, now = run.defaults, run.process.clock.now()
     target = Target(wishes.out, settings.output_folder, settings.name_template, force=wishes.force, now=now)
     worklist = Worklist()
@@ -71,6 +76,12 @@ def make(run: Runtime, wishes: Wishes) -> int:
             book.close()
     finally:
         worklist.close()
+
+
+def _share_heaps() -> None:
+    """Keep glibc from giving each thread a heap of its own, all of which grow with time, and which none of ours needs."""
+    with contextlib.suppress(Exception):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _make_folder(folder: Path) -> None:
