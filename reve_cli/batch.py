@@ -79,7 +79,7 @@ def make(run: Runtime, wishes: Wishes) -> int:
 
 
 def _share_heaps() -> None:
-    """Keep glibc from giving each thread a heap of its own, all of which grow with time, and which none of ours needs."""
+    """Keep glibc from giving each thread a heap of its own: they grow with time, and no thread of ours needs one."""
     with contextlib.suppress(Exception):  # another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
