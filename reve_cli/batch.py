@@ -9,7 +9,6 @@ Imports `batch_supply`, `runs`, `runtime`, `earlier`, `target`, `items`, `workli
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -119,7 +118,7 @@ def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> N
 def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> int:
     """Print what would be sent, as far as the manifest tells it. Sends nothing, needs no key, writes nothing."""
     chosen = choose_run(target.folder, wishes.run, None, "", new=wishes.new)
-    _look_back(run, wishes, worklist, target, chosen)
+    _look_back(run, wishes, worklist, target, chosen, None)
     there, again, codes = worklist.size - worklist.left, 0, [0]
     while planned := worklist.take(_PAGE):
         for one in planned:
@@ -146,9 +145,9 @@ def _look_back(
     worklist: Worklist,
     target: Target,
     chosen: BatchRun,
-    ask: Callable[[], None] = lambda: None,
+    ledger: Ledger | None,
 ) -> None:
-    """Take off the worklist what is there already. `ask`: note what the journal knows."""
+    """Take off the worklist what is there already, as the manifest tells, and the `ledger`'s journal."""
     here = is_loopback(urlsplit(run.settings.base_url).hostname or "")  # which may be a sandbox that is served, or not
     take_stock(
         worklist,
@@ -157,8 +156,8 @@ def _look_back(
         simulated=lambda it_was: here or it_was == run.sandbox,
         warn=run.output.warn,
     )
-    if worklist.left:
-        ask()
+    if ledger is not None and worklist.left and ask_journal(worklist, target.folder, chosen, ledger):
+        learn_account(run, ledger)
     if not wishes.force and not wishes.new:
         worklist.skip_existing(os.path.isfile)
 
@@ -169,9 +168,7 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
         message = f"a batch needs the journal: {ledger.lost}; nothing was submitted"
         raise ReveError("journal", message, hint="REVE_JOURNAL=off makes it without")
     chosen = choose_run(target.folder, wishes.run, ledger.journal, ledger.origin, new=wishes.new)
-    _look_back(
-        run, wishes, worklist, target, chosen, lambda: _ask_journal(run, worklist, target.folder, chosen, ledger)
-    )
+    _look_back(run, wishes, worklist, target, chosen, ledger)
     there = worklist.size - worklist.left
     if worklist.left:
         set_caps(run, ledger, wishes.defaults.model, wishes.max_credits)
@@ -206,8 +203,3 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
     code = supply.tell()
     ledger.end(told=code == 0 and not run.process.stop)
     return code
-
-
-def _ask_journal(run: Runtime, worklist: Worklist, folder: Path, chosen: BatchRun, ledger: Ledger) -> None:
-    if ask_journal(worklist, folder, chosen, ledger):
-        learn_account(run, ledger)

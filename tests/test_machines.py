@@ -14,6 +14,7 @@ from reve_cli.sandbox import Sandbox
 from reve_cli.sandbox.faults import parse_faults
 from tests.conftest import Result, Reve
 from tests.namespaces import within
+from tests.test_batch import posts
 
 IDS = {"another machine": "/etc/machine-id", "after a restart": "/proc/sys/kernel/random/boot_id"}
 BEGIN = {"batch": ["batch", "prompts.txt", "--out", "pics"], "resume": ["generate", "a fox", "--out", "fox.png"]}
@@ -47,13 +48,13 @@ def test_what_was_sent_elsewhere_is_not_sent_again(
     sandbox = simulate(faults=parse_faults("submit:drop-after*99"))
     assert reve(*BEGIN[command]).code == 75
     sandbox.faults.clear()
-    asked = len([request for request in sandbox.requests if request.method == "POST"])
+    asked = posts(sandbox)
     result = elsewhere(*GO_ON[command])
     assert result.code == 75
     assert "may have been accepted, but" in result.stderr
     assert "reve resume" in result.stderr
     assert "--abandon" in result.stderr
-    assert len([request for request in sandbox.requests if request.method == "POST"]) == asked
+    assert posts(sandbox) == asked
 
 
 @pytest.mark.parametrize("command", BEGIN)

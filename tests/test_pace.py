@@ -359,10 +359,9 @@ def test_questions_that_are_refused_as_well_are_asked_ever_more_seldom() -> None
     assert apart[-1] == 32
 
 
-@pytest.mark.parametrize(("method", "longest"), [("GET", 60), ("POST", 3600)])
-@pytest.mark.parametrize("status", [429, 503])
-def test_an_absurd_retry_after_stops_no_batch(reve: Reve, method: str, longest: float, status: int) -> None:
-    replies = iter([json_reply({"error": "slow down"}, status, Retry_After="60000")])
+def waited(reve: Reve, refusal: Reply, method: str, seconds: float) -> float:
+    """For how long a request that was refused waits before it is sent again, where `seconds` are left."""
+    replies = iter([refusal])
     times: list[float] = []
 
     def reply(_: Asked) -> Reply:
@@ -373,9 +372,16 @@ def test_an_absurd_retry_after_stops_no_batch(reve: Reve, method: str, longest: 
         url, stop = reve.environ["APIFRAME_BASE_URL"], Stop()
         http = Http(url, KEY, clock=reve.clock, stop=stop, limits=Limits(), say=lambda _: None, debug=None)
         http.pace = Pace(reve.clock)
-        http.send(method, "/v2/jobs", lambda answer: answer.data, Deadline(reve.clock, math.inf), tries=3)
+        http.send(method, "/v2/jobs", lambda answer: answer.data, Deadline(reve.clock, seconds), tries=3)
         http.close()
-    assert longest <= times[1] - times[0] <= longest * 1.06
+    return times[1] - times[0]
+
+
+@pytest.mark.parametrize(("method", "longest"), [("GET", 60), ("POST", 3600)])
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_absurd_retry_after_stops_no_batch(reve: Reve, method: str, longest: float, status: int) -> None:
+    refusal = json_reply({"error": "slow down"}, status, Retry_After="60000")
+    assert longest <= waited(reve, refusal, method, math.inf) <= longest * 1.06
 
 
 def test_what_lets_nothing_through_is_told_until_something_gets_through(reve: Reve) -> None:
@@ -413,17 +419,5 @@ def test_what_nobody_tries_any_more_is_no_obstacle(reve: Reve) -> None:
     ids=["0", "7", "a date", "none"],
 )
 def test_what_a_refusal_asks_for_is_kept_by_the_next_request(reve: Reve, headers: dict[str, str], least: float) -> None:
-    replies = iter([json_reply({"error": "slow down"}, 429, **headers)])
-    times: list[float] = []
-
-    def reply(_: Asked) -> Reply:
-        times.append(reve.clock.monotonic())
-        return next(replies, json_reply({}))
-
-    with answered(reve.environ, reply):
-        url, stop = reve.environ["APIFRAME_BASE_URL"], Stop()
-        http = Http(url, KEY, clock=reve.clock, stop=stop, limits=Limits(), say=lambda _: None, debug=None)
-        http.pace = Pace(reve.clock)
-        http.send("GET", "/v2/jobs", lambda answer: answer.data, Deadline(reve.clock, 600), tries=3)
-        http.close()
-    assert max(least, 0.5) <= times[1] - times[0] <= max(least, 1) * 1.3 + 1
+    refusal = json_reply({"error": "slow down"}, 429, **headers)
+    assert max(least, 0.5) <= waited(reve, refusal, "GET", 600) <= max(least, 1) * 1.3 + 1
