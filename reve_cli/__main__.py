@@ -2,7 +2,7 @@
 
 import sys
 
-from reve_cli.signals import Signals
+from reve_cli.core.signals import Signals
 
 
 def main() -> None:
@@ -10,7 +10,7 @@ def main() -> None:
     signals = Signals()
     signals.install()
     from reve_cli.app import run
-    from reve_cli.process import Process
+    from reve_cli.core.process import Process
 
     sys.exit(run(sys.argv[1:], Process(signals)))
 

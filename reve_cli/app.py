@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from reve_cli import __version__, completion
+from reve_cli import __version__
+from reve_cli.cli import completion
+from reve_cli.cli.usage import usage_error
 from reve_cli.commands import (
     account,
     auth,
@@ -24,13 +26,12 @@ from reve_cli.commands import (
     status,
     wait,
 )
-from reve_cli.errors import ReveError, worst
-from reve_cli.manual import describe_with_this
-from reve_cli.output import Output, forget_stdout
-from reve_cli.process import Process
-from reve_cli.signals import die, die_by_broken_pipe
-from reve_cli.topics import TOPICS
-from reve_cli.usage import usage_error
+from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.process import Process
+from reve_cli.core.signals import die, die_by_broken_pipe
+from reve_cli.help.manual import describe_with_this
+from reve_cli.help.topics import TOPICS
+from reve_cli.terminal.output import Output, forget_stdout
 
 _MAKE, _LOOK, _SET_UP = "Make images", "Look", "Set up and learn"
 
@@ -120,13 +121,13 @@ def run(arguments: Sequence[str], process: Process) -> int:
     output.rest()
     if error is not None:
         if process.output is None:
-            from reve_cli.config import resolve
+            from reve_cli.settings.config import resolve
 
             output.color = resolve(process.environ)[0]["color"].value
         output.fail(error)
         if output.json:
-            from reve_cli.config import truthy
-            from reve_cli.tasks import Task
+            from reve_cli.core.tasks import Task
+            from reve_cli.settings.config import truthy
 
             simulated = "--sandbox" in _options(arguments) or truthy(process.environ.get("REVE_SANDBOX"))
             output.document(Task(0, "done", error=error).document(simulated))

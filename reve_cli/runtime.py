@@ -15,23 +15,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from reve_cli import config
-from reve_cli.clock import Deadline, Limits
-from reve_cli.errors import ReveError
-from reve_cli.naming import Naming
-from reve_cli.output import Output, quote, stdout_is_terminal
-from reve_cli.process import Process
-from reve_cli.settings import Settings, seconds
-from reve_cli.tasks import Task
+from reve_cli.core.clock import Deadline, Limits
+from reve_cli.core.errors import ReveError
+from reve_cli.core.process import Process
+from reve_cli.core.tasks import Task
+from reve_cli.engine.naming import Naming
+from reve_cli.settings import config
+from reve_cli.settings.settings import Settings, seconds
+from reve_cli.terminal.output import Output, quote, stdout_is_terminal
 
 if TYPE_CHECKING:
-    from reve_cli.api import Api
-    from reve_cli.credentials import Key
-    from reve_cli.endings import Goal
-    from reve_cli.journal import Journal, Row
-    from reve_cli.ledger import Ledger
-    from reve_cli.report import Shows
-    from reve_cli.saving import Saver
+    from reve_cli.api.endpoints import Api
+    from reve_cli.core.endings import Goal
+    from reve_cli.engine.report import Shows
+    from reve_cli.engine.saving import Saver
+    from reve_cli.journal.journal import Journal, Row
+    from reve_cli.journal.ledger import Ledger
+    from reve_cli.settings.credentials import Key
 
 T = TypeVar("T")
 
@@ -149,14 +149,14 @@ class Runtime:
 
     def find_key(self, warn: Callable[[str], None]) -> "Key":
         """The same, with what is wrong about its file told to `warn`."""
-        from reve_cli.credentials import find_key
+        from reve_cli.settings.credentials import find_key
 
         return find_key(self.api_key_file, self.process.environ, self.settings, warn, self.ask)
 
     def api_of(self, base_url: str, key: str, limits: Limits | None = None) -> "Api":
         """The API at `base_url`, asked with `key`, and with another patience than the run's where `limits` say so."""
-        from reve_cli.api import Api
-        from reve_cli.http import Http
+        from reve_cli.api.endpoints import Api
+        from reve_cli.api.http import Http
 
         process = self.process
         http = Http(
@@ -221,7 +221,7 @@ class Runtime:
         return folder / config.SANDBOX if folder and self.sandbox else folder
 
     def _start_sandbox(self) -> tuple[str, str]:
-        from reve_cli.simulation import simulate
+        from reve_cli.sandbox.simulation import simulate
 
         simulation = simulate(self.process)
         self._resources.callback(simulation.stop)
@@ -230,7 +230,7 @@ class Runtime:
 
     def ledger(self, *, begin: bool) -> "Ledger":
         """What is written of this run's tasks into the journal. `begin`: also where there is no journal yet."""
-        from reve_cli.ledger import Ledger
+        from reve_cli.journal.ledger import Ledger
 
         journal, lost = self.journal(begin=begin)
         if begin and journal is None and self.keeps_a_journal:
@@ -258,8 +258,8 @@ class Runtime:
             return None, "REVE_JOURNAL turns the journal off"
         if self.state is None:
             return None, "there is no home folder to keep the journal in; set REVE_STATE_DIR"
-        from reve_cli.database import JournalError
-        from reve_cli.journal import open_journal
+        from reve_cli.journal.database import JournalError
+        from reve_cli.journal.journal import open_journal
 
         try:
             journal = open_journal(self.state, self.process.clock, self.output.warn, begin=begin)
@@ -320,9 +320,9 @@ class Runtime:
         rows: those of tasks that are taken up, by the task's index. by_run: the tasks are all that their run has.
         note: told each that ended.
         """
-        from reve_cli.jobs import Engine
-        from reve_cli.recovery import finish_command, resume_command
-        from reve_cli.report import Report
+        from reve_cli.engine.engine import Engine
+        from reve_cli.engine.recovery import finish_command, resume_command
+        from reve_cli.engine.report import Report
 
         def recover(task: Task) -> str:
             if ledger.can_resume(task):
@@ -332,7 +332,7 @@ class Runtime:
         saver = self.saver(naming_of, ledger) if naming_of else None
         for task in tasks:
             if saver and rows and task.index in rows:
-                from reve_cli.takeup import recover_files
+                from reve_cli.engine.takeup import recover_files
 
                 recover_files(task, rows[task.index], saver)
         model = next((task.request.model for task in tasks if task.request), self.settings.model)
@@ -373,9 +373,9 @@ class Runtime:
 
     def saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
         """What saves images where `naming_of` a task says."""
-        from reve_cli.download import Images
-        from reve_cli.origins import Origins
-        from reve_cli.saving import Saver
+        from reve_cli.api.download import Images
+        from reve_cli.api.origins import Origins
+        from reve_cli.engine.saving import Saver
 
         process = self.process
         images = Images(

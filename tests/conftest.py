@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from reve_cli import app
-from reve_cli.clock import Clock, Limits, Stop
-from reve_cli.process import Process
+from reve_cli.core.clock import Clock, Limits, Stop
+from reve_cli.core.process import Process
+from reve_cli.core.signals import Signals
 from reve_cli.sandbox import Sandbox
-from reve_cli.signals import Signals
 
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"

@@ -36,11 +36,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reve_cli.clock import Clock
-from reve_cli.journal import open_journal
+from reve_cli.core.clock import Clock
+from reve_cli.journal.journal import open_journal
+from reve_cli.journal.states import UNFINISHED
 from reve_cli.sandbox import Sandbox
 from reve_cli.sandbox.picture import png
-from reve_cli.states import UNFINISHED
 
 ROOT = Path(__file__).parent.parent
 LATER = "11"

@@ -63,13 +63,13 @@ def main() -> None:
     split = sys.argv.index("--")
     options, arguments = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
 
-    from reve_cli.signals import Signals
+    from reve_cli.core.signals import Signals
 
     signals = Signals()
     signals.install()
     from reve_cli.app import run
-    from reve_cli.clock import Clock, Limits, Stop
-    from reve_cli.process import Process
+    from reve_cli.core.clock import Clock, Limits, Stop
+    from reve_cli.core.process import Process
 
     begun = time.monotonic()
 

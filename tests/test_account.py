@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reve_cli.clock import Clock
+from reve_cli.core.clock import Clock
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.outcomes import UGLY
 from tests.conftest import KEY, Result, Reve

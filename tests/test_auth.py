@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reve_cli.config import config_file, read_config
 from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.settings.config import config_file, read_config
 from tests.conftest import KEY, Result, Reve
 from tests.keychains import MadeUpKeychain, forget_keyring
 from tests.mounts import mounted

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from reve_cli import config
-from reve_cli import settings as known
-from reve_cli.contract import ASPECT_RATIOS
+from reve_cli.core.contract import ASPECT_RATIOS
 from reve_cli.sandbox import Sandbox
-from reve_cli.settings import SETTINGS
+from reve_cli.settings import config
+from reve_cli.settings import settings as known
+from reve_cli.settings.settings import SETTINGS
 from tests.conftest import Reve, loaded
 
 
@@ -270,7 +270,7 @@ def test_help_and_version_read_no_settings(arguments: list[str]) -> None:
         "tomllib",
         "tomlkit",
         "platformdirs",
-        "reve_cli.config",
-        "reve_cli.settings",
-        "reve_cli.models",
+        "reve_cli.settings.config",
+        "reve_cli.settings.settings",
+        "reve_cli.core.models",
     }

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reve_cli import config
-from reve_cli.contract import ASPECT_RATIOS
-from reve_cli.output import safe
-from reve_cli.settings import SETTINGS
+from reve_cli.core.contract import ASPECT_RATIOS
+from reve_cli.settings import config
+from reve_cli.settings.settings import SETTINGS
+from reve_cli.terminal.output import safe
 from tests.conftest import KEY, Reve, loaded
 from tests.test_config import write
 
@@ -286,4 +286,4 @@ def test_names_complete_with_what_they_are_for(reve: Reve) -> None:
 def test_completion_reads_no_settings() -> None:
     write("= =")
     modules = loaded(["config", "set", "color"], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": ""})[1]
-    assert not modules & {"tomllib", "platformdirs", "reve_cli.config", "reve_cli.runtime"}
+    assert not modules & {"tomllib", "platformdirs", "reve_cli.settings.config", "reve_cli.runtime"}

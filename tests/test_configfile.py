@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reve_cli import configfile
-from reve_cli.config import config_file, read_config
-from reve_cli.errors import ReveError
+from reve_cli.core.errors import ReveError
 from reve_cli.sandbox import Sandbox
+from reve_cli.settings import configfile
+from reve_cli.settings.config import config_file, read_config
 from tests.conftest import KEY, Reve
 from tests.mounts import mounted
 

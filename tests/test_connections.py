@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from reve_cli.network import tls_context
+from reve_cli.api.network import tls_context
 from reve_cli.sandbox import Sandbox
 from tests.conftest import KEY, Result, Reve
 from tests.namespaces import require_root, within
@@ -125,7 +125,7 @@ def test_where_the_system_has_no_certificates_those_that_came_along_are_trusted(
     nothing = tmp_path / "nothing"
     nothing.touch()
     mounts = etc_ssl(tmp_path / "ssl", nothing, *content)
-    code = "from reve_cli.network import tls_context; print(len(tls_context().get_ca_certs()))"
+    code = "from reve_cli.api.network import tls_context; print(len(tls_context().get_ca_certs()))"
     assert int(run(within(mounts, [reve.command()[0], "-c", code]), reve.environ).out) > 100
     result = run(within(mounts, reve.command("status", JOB)), reve.environ)
     assert (result.code, api.asked) == (6, []), result.stderr

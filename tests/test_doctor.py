@@ -19,12 +19,12 @@ import pytest
 import trustme
 import typer
 
+from reve_cli.api.network import tls_context
 from reve_cli.app import app
-from reve_cli.config import config_file
-from reve_cli.network import tls_context
-from reve_cli.process import Process
+from reve_cli.core.process import Process
+from reve_cli.core.signals import Signals
 from reve_cli.sandbox import Sandbox, parse_faults
-from reve_cli.signals import Signals
+from reve_cli.settings.config import config_file
 from tests.conftest import KEY, MadeUpClock, Result, Reve
 from tests.servers import Asked, Origin, Proxy, Reply, Tap, answered, json_reply, sandbox_behind
 from tests.terminal import Terminal

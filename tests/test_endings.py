@@ -2,11 +2,11 @@
 
 import pytest
 
-from reve_cli import endings
-from reve_cli.endings import Goal
-from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.models import ImageRequest, Job
-from reve_cli.tasks import Phase, Task
+from reve_cli.core import endings
+from reve_cli.core.endings import Goal
+from reve_cli.core.errors import ErrorCode, ReveError
+from reve_cli.core.models import ImageRequest, Job
+from reve_cli.core.tasks import Phase, Task
 
 JOB = "3f2a9c1e-0000-4000-8000-000000000001"
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from reve_cli.clock import Deadline, Stop
-from reve_cli.download import Images, Unusable
-from reve_cli.models import ImageRequest, Job
-from reve_cli.origins import Origins
+from reve_cli.api.download import Images, Unusable
+from reve_cli.api.origins import Origins
+from reve_cli.core.clock import Deadline, Stop
+from reve_cli.core.models import ImageRequest, Job
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 from tests.test_saving import on_image_request

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from reve_cli.app import app
-from reve_cli.manual import walk
+from reve_cli.help.manual import walk
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 
@@ -90,7 +90,7 @@ def test_every_document_has_the_same_keys_in_the_same_order(reve: Reve, sandbox:
 
 
 def test_the_readme_names_every_field_and_every_error_code(reve: Reve) -> None:
-    from reve_cli.errors import EXIT_CODES
+    from reve_cli.core.errors import EXIT_CODES
 
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     document = reve("status", "x", "--json").document

@@ -11,18 +11,18 @@ from typer.core import TyperArgument, TyperOption
 from typer.main import get_command
 
 import reve_cli
-from reve_cli import topics
 from reve_cli.app import app
-from reve_cli.errors import EXIT_CODES, ReveError
-from reve_cli.manual import COMMON, explained, parameters, summary, walk
+from reve_cli.core.errors import EXIT_CODES, ReveError
+from reve_cli.core.suggest import did_you_mean
+from reve_cli.core.tasks import Task
+from reve_cli.core.templates import FIELDS
+from reve_cli.help import topics
+from reve_cli.help.manual import COMMON, explained, parameters, summary, walk
+from reve_cli.help.topics import TOPICS
+from reve_cli.journal.states import CLOSED, OPEN
 from reve_cli.sandbox import ALL_FAULTS, Sandbox
 from reve_cli.sandbox.catalog import FAULTS, OUTCOMES
-from reve_cli.settings import SETTINGS
-from reve_cli.states import CLOSED, OPEN
-from reve_cli.suggest import did_you_mean
-from reve_cli.tasks import Task
-from reve_cli.templates import FIELDS
-from reve_cli.topics import TOPICS
+from reve_cli.settings.settings import SETTINGS
 from tests.conftest import Reve
 from tests.terminal import Terminal
 

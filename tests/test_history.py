@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from reve_cli import app, config, history, options
-from reve_cli.journal import NAME, Journal, open_journal
-from reve_cli.process import Process
+from reve_cli import app
+from reve_cli.actions import history
+from reve_cli.cli import options
+from reve_cli.core.process import Process
+from reve_cli.core.signals import Signals
+from reve_cli.journal.journal import NAME, Journal, open_journal
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.outcomes import UGLY
-from reve_cli.signals import Signals
+from reve_cli.settings import config
 from tests.conftest import Result, Reve, loaded
 from tests.terminal import Terminal
 
@@ -643,7 +646,7 @@ def test_it_needs_no_key_and_no_network_and_loads_neither(reve: Reve, sandbox: S
     for arguments in (["history"], ["history", "show", job], ["history", "--json"]):
         lines, modules = loaded(arguments)  # without a key
         assert any(job in line for line in lines)
-        assert not {"httpx", "rich", "reve_cli.http", "reve_cli.api", "reve_cli.sandbox"} & modules
+        assert not {"httpx", "rich", "reve_cli.api", "reve_cli.sandbox"} & modules
     assert len(sandbox.requests) == seen
 
 
@@ -776,4 +779,4 @@ def test_completion(ask: Callable[..., list[str]], words: list[str], expected: l
 def test_completion_loads_nothing_slow() -> None:
     candidates, modules = loaded(["history", "--state"], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": "un"})
     assert candidates == ["unfinished"]
-    assert not {"httpx", "rich", "sqlite3", "reve_cli.history", "reve_cli.journal"} & modules
+    assert not {"httpx", "rich", "sqlite3", "reve_cli.actions.history", "reve_cli.journal.journal"} & modules

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reve_cli.clock import Clock, Deadline
-from reve_cli.http import Answer, Failure, Verdict, judge
+from reve_cli.api.http import Answer, Failure, Verdict, judge
+from reve_cli.core.clock import Clock, Deadline
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reve_cli.contract import PROMPT_LIMIT, SEED_LIMIT
-from reve_cli.errors import ReveError
-from reve_cli.items import FORMATS, PROMPTS, Item, Multiples, format_of, rate_of, read_items, run_name, shard_of
-from reve_cli.models import ImageRequest
+from reve_cli.batch.items import FORMATS, PROMPTS, Item, Multiples, format_of, rate_of, read_items, run_name, shard_of
+from reve_cli.core.contract import PROMPT_LIMIT, SEED_LIMIT
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest
 
 DEFAULTS = ImageRequest(prompt="any", aspect_ratio="3:2", seed=5)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.config import config_file, read_config
 from reve_cli.sandbox import Sandbox
+from reve_cli.settings.config import config_file, read_config
 from tests.conftest import KEY, Result, Reve
 from tests.keychains import MadeUpKeychain
 from tests.test_secrets import SPAWNING, betrays
@@ -90,7 +90,7 @@ def test_a_real_keychain_starts_no_process_and_prints_nothing(reve: Reve) -> Non
         import os, sys
         started = []
         sys.addaudithook(lambda event, _: started.append(event) if event.startswith({SPAWNING}) else None)
-        from reve_cli.keychain import open_keychain
+        from reve_cli.settings.keychain import open_keychain
         keychain = open_keychain(os.environ)
         keychain.put("here", "x")
         print([keychain.get("here"), keychain.drop("here"), keychain.drop("here"), started])
@@ -231,7 +231,7 @@ def test_no_backend_of_another_system_is_imported(reve: Reve) -> None:
     pytest.importorskip("keyring")
     code = """if True:
         import contextlib, os, sys
-        from reve_cli.keychain import open_keychain
+        from reve_cli.settings.keychain import open_keychain
         with contextlib.suppress(Exception):
             open_keychain(os.environ)
         print(*sorted(name for name in sys.modules if name.startswith("keyring.backends.")))

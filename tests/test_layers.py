@@ -99,7 +99,9 @@ def test_imports_point_downward(path: Path) -> None:
 def test_the_sandbox_knows_the_contract_and_the_models_only() -> None:
     for path in (PACKAGE / "sandbox").glob("*.py"):
         ours = {name for name in imports(ast.parse(path.read_text())) if name.startswith("reve_cli")}
-        assert all(name.startswith(("reve_cli.contract", "reve_cli.models", "reve_cli.sandbox")) for name in ours)
+        assert all(
+            name.startswith(("reve_cli.core.contract", "reve_cli.core.models", "reve_cli.sandbox")) for name in ours
+        )
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

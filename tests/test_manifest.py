@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from reve_cli.errors import ReveError
-from reve_cli.manifest import Manifest, Past, past
-from reve_cli.owners import FileLock
+from reve_cli.batch.manifest import Manifest, Past, past
+from reve_cli.core.errors import ReveError
+from reve_cli.journal.locks import FileLock
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 from tests.terminal import eventually

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reve_cli.contract import ASPECT_RATIOS, SEED_LIMIT, WEBHOOK_EVENTS
-from reve_cli.errors import EXIT_CODES, WORST_FIRST, ReveError, worst
-from reve_cli.models import ImageRequest, Job, job_id, utf16_units
-from reve_cli.tasks import Task
+from reve_cli.core.contract import ASPECT_RATIOS, SEED_LIMIT, WEBHOOK_EVENTS
+from reve_cli.core.errors import EXIT_CODES, WORST_FIRST, ReveError, worst
+from reve_cli.core.models import ImageRequest, Job, job_id, utf16_units
+from reve_cli.core.tasks import Task
 
 JOB = "3f2a9c1e-0000-4000-8000-000000000001"
 REQUEST_SCHEMA: dict[str, Any] = {

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reve_cli.errors import ReveError
-from reve_cli.models import ImageRequest, Job
-from reve_cli.naming import Naming, Values, identity, slug
-from reve_cli.tasks import Task
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest, Job
+from reve_cli.core.tasks import Task
+from reve_cli.engine.naming import Naming, Values, identity, slug
 
 JOB = "3f2a9c1e-0000-4000-8000-000000000001"
 FULL = Values(index=2, seed="7", slug="a-fox", job=JOB, ext="png")

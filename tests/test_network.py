@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import trustme
 
-from reve_cli.clock import Deadline, Limits, Stop
-from reve_cli.download import Images, Unusable
-from reve_cli.network import tls_context
-from reve_cli.origins import Origins, is_public
+from reve_cli.api.download import Images, Unusable
+from reve_cli.api.network import tls_context
+from reve_cli.api.origins import Origins, is_public
+from reve_cli.core.clock import Deadline, Limits, Stop
 from reve_cli.sandbox import Fault, Sandbox
 from reve_cli.sandbox.picture import png
 from tests.conftest import KEY, MadeUpClock, Result, Reve

@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import pytest
 
-from reve_cli.clock import Clock, Deadline, Limits, Stop
-from reve_cli.http import Http
-from reve_cli.pace import START, Obstacles, Pace
+from reve_cli.api.http import Http
+from reve_cli.api.pace import START, Obstacles, Pace
+from reve_cli.core.clock import Clock, Deadline, Limits, Stop
 from tests.conftest import KEY, Reve
 from tests.servers import Asked, Reply, answered, json_reply
 

@@ -11,12 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from reve_cli.api import Api
-from reve_cli.clock import Deadline, Limits, Stop
-from reve_cli.errors import ReveError
-from reve_cli.http import Http
-from reve_cli.models import Job, iso, moment
-from reve_cli.polling import Found, PagePoller
+from reve_cli.api.endpoints import Api
+from reve_cli.api.http import Http
+from reve_cli.core.clock import Deadline, Limits, Stop
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import Job, iso, moment
+from reve_cli.engine.polling import Found, PagePoller
 from reve_cli.sandbox import Fault, Sandbox, parse_faults
 from tests.conftest import KEY, Reve
 from tests.servers import Asked, Reply, answered, json_reply

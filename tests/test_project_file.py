@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli import config
-from reve_cli.output import safe
 from reve_cli.sandbox import Sandbox
-from reve_cli.settings import SETTINGS
+from reve_cli.settings import config
+from reve_cli.settings.settings import SETTINGS
+from reve_cli.terminal.output import safe
 from tests.conftest import KEY, Result, Reve
 from tests.servers import Origin, Reply
 from tests.test_config import write

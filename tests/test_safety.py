@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.clock import Limits
+from reve_cli.core.clock import Limits
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.api import USER
 from tests.conftest import KEY, Result, Reve

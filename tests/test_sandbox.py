@@ -28,8 +28,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reve_cli.contract import ASPECT_RATIOS
-from reve_cli.models import Job, utf16_units
+from reve_cli.core.contract import ASPECT_RATIOS
+from reve_cli.core.models import Job, utf16_units
 from reve_cli.sandbox import ALL_FAULTS, Fault, Sandbox, parse_faults, picture, reset
 from reve_cli.sandbox.outcomes import UGLY
 

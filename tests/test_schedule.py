@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reve_cli.schedule import next_delay
+from reve_cli.engine.schedule import next_delay
 
 ELAPSED = st.floats(min_value=0, allow_nan=False)
 PROGRESS = st.none() | st.floats() | st.integers(-200, 300)

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from reve_cli.items import Item
-from reve_cli.models import ImageRequest
+from reve_cli.batch.items import Item
+from reve_cli.batch.worklist import Worklist
+from reve_cli.core.models import ImageRequest
+from reve_cli.help.topics import ENGINES
 from reve_cli.sandbox import Sandbox
-from reve_cli.topics import ENGINES
-from reve_cli.worklist import Worklist
 from tests.conftest import Reve
 from tests.terminal import PATIENCE, with_reve_on_path
 from tests.test_readme import README

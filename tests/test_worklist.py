@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.items import Item
-from reve_cli.models import ImageRequest
-from reve_cli.worklist import Planned, Worklist
+from reve_cli.batch.items import Item
+from reve_cli.batch.worklist import Planned, Worklist
+from reve_cli.core.models import ImageRequest
 
 JOB = "01234567-89ab-cdef-0123-456789abcdef"
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from reve_cli.contract import ASPECT_RATIOS, PROMPT_LIMIT, SEED_LIMIT
-from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.models import is_model_name
-from reve_cli.output import Output, in_words, safe
+from reve_cli.core.contract import ASPECT_RATIOS, PROMPT_LIMIT, SEED_LIMIT
+from reve_cli.core.errors import ErrorCode, ReveError
+from reve_cli.core.models import is_model_name
+from reve_cli.terminal.output import Output, in_words, safe
 
 if TYPE_CHECKING:
-    from reve_cli.accounts import Offer
+    from reve_cli.api.accounts import Offer
     from reve_cli.runtime import Runtime
 
 _REFUSALS: tuple[ErrorCode, ...] = (

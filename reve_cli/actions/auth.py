@@ -7,17 +7,17 @@ Imports `runtime`, `inputs`, `credentials`, `configfile`, `config`, `output`, `a
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from reve_cli import config, configfile
-from reve_cli.accounts import Account
-from reve_cli.credentials import Key, checked, place_in_file, variable_with_key
-from reve_cli.errors import ReveError
-from reve_cli.inputs import read_stdin
-from reve_cli.output import safe, stdin_is_terminal
+from reve_cli.actions.inputs import read_stdin
+from reve_cli.api.accounts import Account
+from reve_cli.core.errors import ReveError
 from reve_cli.runtime import Runtime
-from reve_cli.settings import API_KEY
+from reve_cli.settings import config, configfile
+from reve_cli.settings.credentials import Key, checked, place_in_file, variable_with_key
+from reve_cli.settings.settings import API_KEY
+from reve_cli.terminal.output import safe, stdin_is_terminal
 
 if TYPE_CHECKING:
-    from reve_cli.api import Api
+    from reve_cli.api.endpoints import Api
 
 _KEYCHAIN = "keychain"
 _SWITCH_OFF = "reve config unset keychain"
@@ -142,7 +142,7 @@ def _keep(run: Runtime, key: str) -> str:
 
 
 def _keep_in_keychain(run: Runtime, key: str) -> str:
-    from reve_cli.keychain import open_keychain
+    from reve_cli.settings.keychain import open_keychain
 
     keychain, origin = open_keychain(run.process.environ), run.settings.base_url
     before = keychain.get(origin)
@@ -160,7 +160,7 @@ def _keep_in_keychain(run: Runtime, key: str) -> str:
 
 def _drop(run: Runtime) -> str | None:
     """Forget the key of this origin in the keychain. Returns where it was, None where there was none."""
-    from reve_cli.keychain import open_keychain
+    from reve_cli.settings.keychain import open_keychain
 
     keychain = open_keychain(run.process.environ)
     return keychain.place if keychain.drop(run.settings.base_url) else None

@@ -7,12 +7,12 @@ is never shown, and never taken from a command line. Imports `runtime`, `config`
 
 from typing import Any
 
-from reve_cli import config
-from reve_cli.contract import KEY_PREFIX
-from reve_cli.errors import ReveError
+from reve_cli.core.contract import KEY_PREFIX
+from reve_cli.core.errors import ReveError
+from reve_cli.core.suggest import did_you_mean
 from reve_cli.runtime import Runtime
-from reve_cli.settings import API_KEY, SETTINGS
-from reve_cli.suggest import did_you_mean
+from reve_cli.settings import config
+from reve_cli.settings.settings import API_KEY, SETTINGS
 
 _INSTEAD = {"get": "reve auth status", "set": "reve auth login", "unset": "reve auth logout"}
 """What to do with the API key."""
@@ -43,7 +43,7 @@ def show_one(run: Runtime, name: str) -> int:
 
 def change(run: Runtime, name: str, text: str) -> int:
     """Set a setting in the user's file. Returns the exit code."""
-    from reve_cli.configfile import put
+    from reve_cli.settings.configfile import put
 
     _must_be_known(API_KEY if text.strip().startswith(KEY_PREFIX) else name, "set")
     try:
@@ -60,7 +60,7 @@ def change(run: Runtime, name: str, text: str) -> int:
 
 def remove(run: Runtime, name: str) -> int:
     """Remove a setting from the user's file, or what stands there and is none. Returns the exit code."""
-    from reve_cli.configfile import put
+    from reve_cli.settings.configfile import put
 
     is_there = name in config.read_config()
     if not is_there or name == API_KEY:

@@ -7,19 +7,19 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reve_cli.contract import GENERATE_PATH
-from reve_cli.errors import ReveError, worst
-from reve_cli.naming import Naming, Values
+from reve_cli.core.contract import GENERATE_PATH
+from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.tasks import Task
+from reve_cli.engine.naming import Naming, Values
+from reve_cli.journal.states import CLOSED
 from reve_cli.runtime import Runtime
-from reve_cli.settings import amount
-from reve_cli.states import CLOSED
-from reve_cli.tasks import Task
+from reve_cli.settings.settings import amount
 
 if TYPE_CHECKING:
-    from reve_cli.journal import Row
-    from reve_cli.ledger import Ledger
-    from reve_cli.report import Shows
-    from reve_cli.takeup import Plan, Step
+    from reve_cli.engine.report import Shows
+    from reve_cli.engine.takeup import Plan, Step
+    from reve_cli.journal.journal import Row
+    from reve_cli.journal.ledger import Ledger
 
 _DAY = 24 * 3600
 
@@ -28,7 +28,7 @@ def generate(
     run: Runtime, tasks: list[Task], naming: Naming | None, *, new: bool = False, max_credits: str | None = None
 ) -> int:
     """Make the images of `tasks`, or finish the run of the same command that was cut short. Returns the exit code."""
-    from reve_cli.ledger import identity_of
+    from reve_cli.journal.ledger import identity_of
 
     if new and any(task.key_is_given or task.scope for task in tasks):
         raise ReveError("usage", "--new makes new images, which --once and --idempotency-key rule out")
@@ -61,8 +61,8 @@ def generate(
 
 def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None) -> None:
     """Note the spending caps, if there are any, and what an image costs. Raises `ReveError` where nobody knows that."""
-    from reve_cli.journal import damaged_since
-    from reve_cli.spending import Caps
+    from reve_cli.journal.journal import damaged_since
+    from reve_cli.journal.spending import Caps
 
     day = run.settings.max_credits_per_day
     if max_credits is None and day is None:
@@ -90,7 +90,7 @@ def _adopt(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
     """The rows of the run to take up, by number."""
     if ledger.journal is None:
         return {}
-    from reve_cli.takeup import adopt
+    from reve_cli.engine.takeup import adopt
 
     rows = adopt(ledger, ledger.journal, identity, run.process.clock, run.flags, lambda: learn_account(run, ledger))
     return {row.number: row for row in rows}
@@ -101,8 +101,8 @@ def _take_up(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Nami
 
     Raises `ReveError` where what is still to be sent is over a cap, or would have nowhere to go.
     """
-    from reve_cli.recovery import resume_command
-    from reve_cli.takeup import task_of
+    from reve_cli.engine.recovery import resume_command
+    from reve_cli.engine.takeup import task_of
 
     journal, tasks = ledger.journal, [task_of(row, row.number, run.process.clock, owned=True) for row in rows]
     assert journal is not None
@@ -139,7 +139,7 @@ def resume(run: Runtime, names: Sequence[str], *, dry_run: bool, abandon: bool) 
             raise ReveError("journal" if ledger.lost else "not_found", ledger.lost or "there is no journal yet")
         run.output.note("nothing is unfinished")
         return 0
-    from reve_cli.takeup import Plan
+    from reve_cli.engine.takeup import Plan
 
     plan = Plan(ledger, ledger.journal, run.process.clock, names, lambda: learn_account(run, ledger))
     handed_over = plan.handed_over()
@@ -160,7 +160,7 @@ def resume(run: Runtime, names: Sequence[str], *, dry_run: bool, abandon: bool) 
 
 def _close(run: Runtime, plan: "Plan") -> int:
     """Give up what the plan is about. Returns the exit code: what could not be given up is an error."""
-    from reve_cli.takeup import left
+    from reve_cli.engine.takeup import left
 
     kept = plan.close()
     for step in kept:
@@ -194,8 +194,8 @@ def _say_what_waits(run: Runtime, tasks: Sequence[Task]) -> None:
 
 
 def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name: bool) -> int:
-    from reve_cli.finished import Finished
-    from reve_cli.takeup import is_strange, left, task_of, unsettled
+    from reve_cli.batch.resumed import Finished
+    from reve_cli.engine.takeup import is_strange, left, task_of, unsettled
 
     tasks: list[Task] = []
     rows: dict[int, Row] = {}

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reve_cli.database import JournalError
-from reve_cli.errors import ReveError
-from reve_cli.journal import NAMED, Journal, Row
-from reve_cli.models import iso, job_id, whole
-from reve_cli.output import Output, in_words, safe
-from reve_cli.states import CLOSED, FREE, OPEN, UNFINISHED
-from reve_cli.suggest import did_you_mean
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import iso, job_id, whole
+from reve_cli.core.suggest import did_you_mean
+from reve_cli.journal.database import JournalError
+from reve_cli.journal.journal import NAMED, Journal, Row
+from reve_cli.journal.states import CLOSED, FREE, OPEN, UNFINISHED
+from reve_cli.terminal.output import Output, in_words, safe
 
 _STATES = ("unfinished", *OPEN, *CLOSED)
 """What rows can be chosen by."""

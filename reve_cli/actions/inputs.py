@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from reve_cli.clock import Deadline
-from reve_cli.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
-from reve_cli.errors import ReveError
-from reve_cli.models import ImageRequest, echo, is_header_text, job_id
-from reve_cli.tasks import Task, new_key
+from reve_cli.core.clock import Deadline
+from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest, echo, is_header_text, job_id
+from reve_cli.core.tasks import Task, new_key
 
 _LONGEST = 1 << 20
 """Bytes that are read at most: far more than a prompt, or all ids of a command, could be."""

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reve_cli.contract import JOB_STATUSES
-from reve_cli.errors import ReveError, worst
-from reve_cli.models import Job, cut, is_model_name, job_id, moment
-from reve_cli.output import stdout_is_terminal
-from reve_cli.tasks import Task
+from reve_cli.core.contract import JOB_STATUSES
+from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.models import Job, cut, is_model_name, job_id, moment
+from reve_cli.core.tasks import Task
+from reve_cli.terminal.output import stdout_is_terminal
 
 if TYPE_CHECKING:
-    from reve_cli.api import Page
+    from reve_cli.api.endpoints import Page
     from reve_cli.runtime import Runtime
 
 _HEADERS = ("JOB", "STATUS", "MODEL", "CREDITS", "CREATED", "COMPLETED", "EXPIRED")
@@ -98,7 +98,7 @@ class Query:
 
 
 def _typed(when: str, option: str, now: float, *, ends: bool = False) -> float:
-    from reve_cli import history
+    from reve_cli.actions import history
 
     return history.moment(when, option, now, ends=ends)
 

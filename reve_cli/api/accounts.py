@@ -6,7 +6,7 @@ Fields may be absent or null on the wire; such are None here.
 from dataclasses import dataclass
 from typing import Any
 
-from reve_cli.models import number, typed
+from reve_cli.core.models import number, typed
 
 
 @dataclass(frozen=True)

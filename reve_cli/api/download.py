@@ -14,12 +14,12 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from reve_cli.clock import Clock, Deadline, Limits, Stop
-from reve_cli.formats import Format, image_format
-from reve_cli.http import Say
-from reve_cli.models import is_loopback
-from reve_cli.network import explain, new_client, patience, proxy_for
-from reve_cli.origins import Origins, is_public
+from reve_cli.api.formats import Format, image_format
+from reve_cli.api.http import Say
+from reve_cli.api.network import explain, new_client, patience, proxy_for
+from reve_cli.api.origins import Origins, is_public
+from reve_cli.core.clock import Clock, Deadline, Limits, Stop
+from reve_cli.core.models import is_loopback
 
 SIZE_CAP = 100 * 10**6
 """Largest image, in bytes."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reve_cli.accounts import Account, Offer
-from reve_cli.clock import Deadline
-from reve_cli.contract import GENERATE_PATH
-from reve_cli.errors import ReveError
-from reve_cli.http import Answer, Http, http_date
-from reve_cli.models import ImageRequest, Job, job_id
+from reve_cli.api.accounts import Account, Offer
+from reve_cli.api.http import Answer, Http, http_date
+from reve_cli.core.clock import Deadline
+from reve_cli.core.contract import GENERATE_PATH
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest, Job, job_id
 
 PAGE = 100
 """Most jobs in one page."""

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reve_cli.clock import Clock, Deadline, Limits, Stop
-from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.models import cut, is_loopback
-from reve_cli.network import explain, new_client, patience, proxy_for
-from reve_cli.pace import LONGEST, LONGEST_URGENT, Obstacles, Pace
+from reve_cli.api.network import explain, new_client, patience, proxy_for
+from reve_cli.api.pace import LONGEST, LONGEST_URGENT, Obstacles, Pace
+from reve_cli.core.clock import Clock, Deadline, Limits, Stop
+from reve_cli.core.errors import ErrorCode, ReveError
+from reve_cli.core.models import cut, is_loopback
 
 T = TypeVar("T")
 Say = Callable[[str], None]

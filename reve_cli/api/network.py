@@ -19,9 +19,9 @@ import httpx
 import truststore
 
 from reve_cli import __version__
-from reve_cli.clock import Deadline, Limits
-from reve_cli.errors import ReveError
-from reve_cli.models import is_loopback
+from reve_cli.core.clock import Deadline, Limits
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import is_loopback
 
 _PROXY_VARIABLES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
 _PROXY_PASSWORD = "the proxy wants to know who you are: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"  # noqa: S105

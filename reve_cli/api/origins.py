@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from reve_cli.models import is_loopback, is_web_url
+from reve_cli.core.models import is_loopback, is_web_url
 
 _NOT_PUBLIC_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")

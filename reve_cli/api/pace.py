@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from reve_cli.clock import Clock, Deadline, Stop
+from reve_cli.core.clock import Clock, Deadline, Stop
 
 START = 490.0
 """Requests a minute before anything is known: just under the 500 that are heard of."""

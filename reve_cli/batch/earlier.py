@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reve_cli import manifest
-from reve_cli.ledger import Ledger
-from reve_cli.states import BEGUN, UNFINISHED
-from reve_cli.target import beginning
-from reve_cli.tasks import new_key
-from reve_cli.worklist import Planned, Worklist
+from reve_cli.batch import manifest
+from reve_cli.batch.target import beginning
+from reve_cli.batch.worklist import Planned, Worklist
+from reve_cli.core.tasks import new_key
+from reve_cli.journal.ledger import Ledger
+from reve_cli.journal.states import BEGUN, UNFINISHED
 
 if TYPE_CHECKING:
-    from reve_cli.journal import Journal
+    from reve_cli.journal.journal import Journal
 
 _NEWEST = 1000
 """Rows of the journal that are looked at for a run whose manifest is gone."""

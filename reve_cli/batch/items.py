@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
-from reve_cli.clock import Deadline
-from reve_cli.contract import ASPECT_RATIOS
-from reve_cli.errors import ReveError
-from reve_cli.inputs import Patient, to_seed, to_seeds
-from reve_cli.models import ImageRequest, cut, echo
-from reve_cli.output import quote
-from reve_cli.settings import Settings
-from reve_cli.templates import parse
+from reve_cli.actions.inputs import Patient, to_seed, to_seeds
+from reve_cli.core.clock import Deadline
+from reve_cli.core.contract import ASPECT_RATIOS
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest, cut, echo
+from reve_cli.core.templates import parse
+from reve_cli.settings.settings import Settings
+from reve_cli.terminal.output import quote
 
 FORMATS = ("text", "csv", "jsonl")
 """As they are named. What has none and looks like text is `PROMPTS`."""

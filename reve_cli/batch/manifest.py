@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reve_cli.errors import ReveError
-from reve_cli.models import job_id
-from reve_cli.owners import FileLock
-from reve_cli.tasks import Task
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import job_id
+from reve_cli.core.tasks import Task
+from reve_cli.journal.locks import FileLock
 
 _NAME = "manifest"
 FINAL = ("job_failed", "job_cancelled", "expired")

@@ -6,10 +6,10 @@ Imports `output`, `tasks`, `clock`, `errors`.
 from collections import Counter, deque
 from collections.abc import Callable
 
-from reve_cli.clock import Clock
-from reve_cli.errors import ReveError, worst
-from reve_cli.output import Output
-from reve_cli.tasks import Task
+from reve_cli.core.clock import Clock
+from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.tasks import Task
+from reve_cli.terminal.output import Output
 
 _FRAME = 0.25
 """Seconds between two pictures of the live view."""

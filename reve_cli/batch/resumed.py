@@ -9,11 +9,11 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reve_cli.errors import ReveError
-from reve_cli.manifest import FINAL, Manifest, begun_in
-from reve_cli.naming import Naming, Values
-from reve_cli.tasks import Task, new_key
-from reve_cli.worklist import item_id
+from reve_cli.batch.manifest import FINAL, Manifest, begun_in
+from reve_cli.batch.worklist import item_id
+from reve_cli.core.errors import ReveError
+from reve_cli.core.tasks import Task, new_key
+from reve_cli.engine.naming import Naming, Values
 
 _MOST_ALIKE = 10_000
 

@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reve_cli.batch_supply import BatchSupply
-from reve_cli.earlier import BatchRun, ask_journal, choose_run, take_stock
-from reve_cli.errors import ReveError, worst
-from reve_cli.items import Multiples, open_items, read_items
-from reve_cli.ledger import Ledger
-from reve_cli.manifest import Manifest
-from reve_cli.models import ImageRequest, is_loopback, iso
-from reve_cli.pace import Pace
-from reve_cli.progress import Progress
-from reve_cli.runs import learn_account, set_caps, show_requests
+from reve_cli.actions.generate import learn_account, set_caps, show_requests
+from reve_cli.api.pace import Pace
+from reve_cli.batch.earlier import BatchRun, ask_journal, choose_run, take_stock
+from reve_cli.batch.items import Multiples, open_items, read_items
+from reve_cli.batch.manifest import Manifest
+from reve_cli.batch.progress import Progress
+from reve_cli.batch.supply import BatchSupply
+from reve_cli.batch.target import Target, check_name
+from reve_cli.batch.worklist import Worklist
+from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.models import ImageRequest, is_loopback, iso
+from reve_cli.core.tasks import Task
+from reve_cli.journal.ledger import Ledger
 from reve_cli.runtime import Runtime
-from reve_cli.target import Target, check_name
-from reve_cli.tasks import Task
-from reve_cli.worklist import Worklist
 
 _TRIES = 10
 """Of one request: an outage of a minute or two is outlasted."""

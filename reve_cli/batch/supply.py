@@ -11,23 +11,23 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from reve_cli.earlier import BatchRun, identity_in, left_behind
-from reve_cli.errors import ReveError
-from reve_cli.jobs import Engine
-from reve_cli.journal import Row, Standing
-from reve_cli.ledger import Ledger
-from reve_cli.manifest import FINAL, Manifest
-from reve_cli.naming import Naming
-from reve_cli.polling import PagePoller
-from reve_cli.progress import Progress
-from reve_cli.recovery import finish_command, resume_command
+from reve_cli.batch.earlier import BatchRun, identity_in, left_behind
+from reve_cli.batch.manifest import FINAL, Manifest
+from reve_cli.batch.progress import Progress
+from reve_cli.batch.target import Target, beginning, check_name
+from reve_cli.batch.worklist import Planned, Worklist
+from reve_cli.core.errors import ReveError
+from reve_cli.core.tasks import Task
+from reve_cli.engine.engine import Engine
+from reve_cli.engine.naming import Naming
+from reve_cli.engine.polling import PagePoller
+from reve_cli.engine.recovery import finish_command, resume_command
+from reve_cli.engine.supply import Supply
+from reve_cli.engine.takeup import left, recover_files, step_of, task_of, unsettled
+from reve_cli.journal.journal import Row, Standing
+from reve_cli.journal.ledger import Ledger
+from reve_cli.journal.states import FREE
 from reve_cli.runtime import Runtime
-from reve_cli.states import FREE
-from reve_cli.supply import Supply
-from reve_cli.takeup import left, recover_files, step_of, task_of, unsettled
-from reve_cli.target import Target, beginning, check_name
-from reve_cli.tasks import Task
-from reve_cli.worklist import Planned, Worklist
 
 _AHEAD = 32
 """Items that are noted, and wait for their turn to be sent."""

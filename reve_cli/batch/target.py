@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reve_cli.errors import ReveError
-from reve_cli.models import echo
-from reve_cli.naming import Naming, Values
-from reve_cli.tasks import Task
-from reve_cli.templates import escape, parse
-from reve_cli.worklist import Planned
+from reve_cli.batch.worklist import Planned
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import echo
+from reve_cli.core.tasks import Task
+from reve_cli.core.templates import escape, parse
+from reve_cli.engine.naming import Naming, Values
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 _LONGEST_NAME = 255

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reve_cli.errors import ReveError
-from reve_cli.items import Item
-from reve_cli.models import ImageRequest
+from reve_cli.batch.items import Item
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest
 
 _MOST = 1_000_000
 """Items of a batch: a week's work at 100 a minute, and a slip of the hand beyond."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import typer
 
-from reve_cli import options
-from reve_cli.errors import ReveError
+from reve_cli.cli import options
+from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime

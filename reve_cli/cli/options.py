@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
-from reve_cli.states import CLOSED, OPEN
+from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
+from reve_cli.journal.states import CLOSED, OPEN
 
 if TYPE_CHECKING:
-    from reve_cli.recent import Wanted
+    from reve_cli.cli.recent import Wanted
 
 _COMMON = "Every command"
 _IMAGE, _OUTPUT, _JOB, _MONEY, _WHICH = "Image", "Output", "Job", "Money", "Which"
@@ -34,7 +34,7 @@ def _recent(wanted: "Wanted") -> Callable[[typer.Context, str], list[tuple[str, 
     """Completes a job of the journal that a command can do something with."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-        from reve_cli.recent import jobs
+        from reve_cli.cli.recent import jobs
 
         typed = ctx.params.get("jobs") or ()
         found = jobs(ctx.obj.environ, wanted, incomplete, sandbox=bool(ctx.params.get("sandbox")))
@@ -45,7 +45,7 @@ def _recent(wanted: "Wanted") -> Callable[[typer.Context, str], list[tuple[str, 
 
 def _words_of_help(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Completes a topic, or the words of a command."""
-    from reve_cli.manual import next_words
+    from reve_cli.help.manual import next_words
 
     return next_words(ctx.find_root().command, ctx.params.get("words") or (), incomplete)
 
@@ -317,13 +317,13 @@ WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from std
 
 
 def _setting_names(incomplete: str) -> list[tuple[str, str]]:
-    from reve_cli.settings import SETTINGS
+    from reve_cli.settings.settings import SETTINGS
 
     return [(name, setting.about) for name, setting in SETTINGS.items() if name.startswith(incomplete)]
 
 
 def _setting_words(ctx: typer.Context, incomplete: str) -> list[str]:
-    from reve_cli.settings import SETTINGS
+    from reve_cli.settings.settings import SETTINGS
 
     setting = SETTINGS.get(ctx.params.get("name") or "")
     return [word for word in setting.words if word.startswith(incomplete)] if setting else []

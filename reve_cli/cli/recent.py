@@ -7,10 +7,10 @@ It looks, and does nothing else: no journal is made, waited for, mended or compl
 from collections.abc import Mapping
 from typing import Literal
 
-from reve_cli.config import SANDBOX, state_folder, truthy
-from reve_cli.database import peek
-from reve_cli.journal import NAME
-from reve_cli.states import UNFINISHED
+from reve_cli.journal.database import peek
+from reve_cli.journal.journal import NAME
+from reve_cli.journal.states import UNFINISHED
+from reve_cli.settings.config import SANDBOX, state_folder, truthy
 
 Wanted = Literal["jobs", "unfinished", "all"]
 _WHERE: Mapping[Wanted, str] = {"jobs": "job IS NOT NULL", "unfinished": UNFINISHED, "all": "TRUE"}

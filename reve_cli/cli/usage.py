@@ -10,9 +10,9 @@ from typer._click import Command
 from typer._click.exceptions import NoSuchOption
 from typer.core import TyperArgument, TyperGroup
 
-from reve_cli.errors import ReveError, holds_key
-from reve_cli.manual import find
-from reve_cli.suggest import did_you_mean
+from reve_cli.core.errors import ReveError, holds_key
+from reve_cli.core.suggest import did_you_mean
+from reve_cli.help.manual import find
 
 
 def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence[str]) -> ReveError:

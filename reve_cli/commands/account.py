@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import wiring
+from reve_cli.cli import command
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def account(run: "Runtime") -> int:
     """Show whose key it is, the plan, and the credits that are left.
 
@@ -16,6 +16,6 @@ def account(run: "Runtime") -> int:
         reve account
         reve account --json | jq .credits
     """
-    from reve_cli import overview
+    from reve_cli.actions import account as action
 
-    return overview.account(run)
+    return action.account(run)

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import batch_options, options, wiring
+from reve_cli.cli import batch_options, command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def batch(
     run: "Runtime",
     file: batch_options.File,
@@ -40,8 +40,8 @@ def batch(
         reve batch prompts.txt --out foxes/ --seeds 1-2 --ratios 1:1,16:9
         printf 'prompt,seed,out\\na fox,7,fox.png\\n' | reve batch - --format csv
     """
-    from reve_cli import items
-    from reve_cli.batch import Wishes, make
+    from reve_cli.batch import items
+    from reve_cli.batch.run import Wishes, make
 
     multiples = items.Multiples.of(seeds, ratios)
     return make(

@@ -4,21 +4,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reve_cli import options, wiring
+from reve_cli.cli import command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 app = typer.Typer(
     help="The settings: what they are, where they come from, and changes to your own.",
-    callback=wiring.show_help,
+    callback=command.show_help,
     invoke_without_command=True,
     epilog="Examples:\n    reve config list",
 )
 
 
 @app.command("list")
-@wiring.mending_command
+@command.mending_command
 def list_(run: "Runtime") -> int:
     """List all settings with their values, and what each comes from.
 
@@ -26,26 +26,26 @@ def list_(run: "Runtime") -> int:
         reve config list
         reve config list --json | jq -r 'select(.source != "default").name'
     """
-    from reve_cli.configuring import show_all
+    from reve_cli.actions.config import show_all
 
     return show_all(run)
 
 
 @app.command()
-@wiring.mending_command
+@command.mending_command
 def get(run: "Runtime", name: options.SettingName) -> int:
     """Print the value of a setting; nothing where it has none.
 
     Examples:
         reve config get timeout
     """
-    from reve_cli.configuring import show_one
+    from reve_cli.actions.config import show_one
 
     return show_one(run, name)
 
 
 @app.command("set")
-@wiring.mending_command
+@command.mending_command
 def set_(run: "Runtime", name: options.SettingName, value: options.SettingValue) -> int:
     """Set a setting in your config file, whose comments stay as they are.
 
@@ -53,32 +53,32 @@ def set_(run: "Runtime", name: options.SettingName, value: options.SettingValue)
         reve config set aspect_ratio 16:9
         reve config set name_template '{slug}-{seed}-{job}.{ext}'
     """
-    from reve_cli.configuring import change
+    from reve_cli.actions.config import change
 
     return change(run, name, value)
 
 
 @app.command()
-@wiring.mending_command
+@command.mending_command
 def unset(run: "Runtime", name: options.SettingName) -> int:
     """Remove a setting from your config file, or a line there that is none.
 
     Examples:
         reve config unset aspect_ratio
     """
-    from reve_cli.configuring import remove
+    from reve_cli.actions.config import remove
 
     return remove(run, name)
 
 
 @app.command()
-@wiring.mending_command
+@command.mending_command
 def path(run: "Runtime") -> int:
     """Print where your config file is, or would be; with --json, the project's too.
 
     Examples:
         reve config path
     """
-    from reve_cli.configuring import show_path
+    from reve_cli.actions.config import show_path
 
     return show_path(run)

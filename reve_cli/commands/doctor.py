@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import wiring
+from reve_cli.cli import command
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.lenient_command
+@command.lenient_command
 def doctor(run: "Runtime") -> int:
     """Check settings, key, network and journal, and say what to do about what is wrong.
 
@@ -16,6 +16,6 @@ def doctor(run: "Runtime") -> int:
         reve doctor --sandbox
         reve doctor --sandbox --json | jq -r .finding
     """
-    from reve_cli.doctor import examine
+    from reve_cli.doctor.doctor import examine
 
     return examine(run)

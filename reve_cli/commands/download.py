@@ -2,20 +2,20 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options, wiring
+from reve_cli.cli import command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
     """Save the images of jobs that have ended.
 
     Examples:
         reve download "$job" --out 'again-{job}.{ext}'
     """
-    from reve_cli.inputs import earlier_jobs
+    from reve_cli.actions.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
     with run.keeping(tasks if "-" in jobs else [], "download"):

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options, wiring
-from reve_cli.errors import ReveError
+from reve_cli.cli import command, options
+from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def generate(
     run: "Runtime",
     prompt: options.Prompt = None,
@@ -39,8 +39,8 @@ def generate(
         reve generate "a fox" --json | jq -r '.files[].path'
         reve generate "a fox" --count 4 --max-credits 20
     """
-    from reve_cli import inputs
-    from reve_cli.models import ImageRequest
+    from reve_cli.actions import inputs
+    from reve_cli.core.models import ImageRequest
 
     run.limit_as_project_says()
     request = ImageRequest(
@@ -55,10 +55,10 @@ def generate(
     naming = None if no_wait else run.naming(out, tasks, force=force)
     if no_wait and (out is not None or force):
         raise ReveError("usage", "--no-wait saves nothing: use reve wait JOB --out PATH later")
-    from reve_cli import runs
+    from reve_cli.actions import generate as action
 
     if dry_run:
         if naming:
             naming.check(tasks)
-        return runs.show_requests(run, tasks, naming)
-    return runs.generate(run, tasks, naming, new=new, max_credits=max_credits)
+        return action.show_requests(run, tasks, naming)
+    return action.generate(run, tasks, naming, new=new, max_credits=max_credits)

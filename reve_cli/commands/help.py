@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from reve_cli import options
-from reve_cli.process import Process
+from reve_cli.cli import options
+from reve_cli.core.process import Process
 
 Manual = Annotated[bool, typer.Option("--man", help="Print the manual page, for man -l.")]
 
@@ -18,8 +18,8 @@ def help_(ctx: typer.Context, words: options.HelpWords = None, man: Manual = Fal
         reve help history show
         reve help --man > reve.1
     """
-    from reve_cli.manual import told
-    from reve_cli.output import Output
+    from reve_cli.help.manual import told
+    from reve_cli.terminal.output import Output
 
     process: Process = ctx.obj
     output = process.output = Output(process.environ)

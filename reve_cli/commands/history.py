@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reve_cli import options, wiring
-from reve_cli.errors import ReveError
+from reve_cli.cli import command, options
+from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
-    from reve_cli.journal import Journal
+    from reve_cli.journal.journal import Journal
     from reve_cli.runtime import Runtime
 
 app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
-@wiring.local_command
+@command.local_command
 def history(
     run: "Runtime",
     state: options.States = None,
@@ -30,7 +30,7 @@ def history(
         reve history --since 24h
         reve history --state saved --search fox --json | jq -r '.files[].path'
     """
-    from reve_cli.history import Query, listing
+    from reve_cli.actions.history import Query, listing
 
     now = run.process.clock.now()
     query = Query.of(state or [], since, until, search, limit, now, json=run.output.json)
@@ -38,14 +38,14 @@ def history(
 
 
 @app.command()
-@wiring.local_command
+@command.local_command
 def show(run: "Runtime", name: options.Name) -> int:
     """Show all that is known of a job, with every attempt at it.
 
     Examples:
         reve history show "$job"
     """
-    from reve_cli.history import details
+    from reve_cli.actions.history import details
 
     return details(run.output, _journal(run), name, run.process.clock.now())
 

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options, wiring
-from reve_cli.errors import ReveError
+from reve_cli.cli import command, options
+from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def jobs(
     run: "Runtime",
     status: options.Statuses = None,
@@ -31,7 +31,7 @@ def jobs(
         reve jobs --json | jq -s 'map(.creditCost) | add'
         reve jobs --since 7d --download
     """
-    from reve_cli.listing import Query, save, show
+    from reve_cli.actions.jobs import Query, save, show
 
     if not download and (out is not None or force):
         raise ReveError("usage", "--out and --force say where --download saves: they need it")

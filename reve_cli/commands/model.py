@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options, wiring
+from reve_cli.cli import command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def model(run: "Runtime", name: options.ModelName = None) -> int:
     """Show what a model costs, whether it is still offered, and what it takes.
 
@@ -16,6 +16,6 @@ def model(run: "Runtime", name: options.ModelName = None) -> int:
         reve model
         reve model reve-create --json | jq .offered
     """
-    from reve_cli import overview
+    from reve_cli.actions import account as action
 
-    return overview.model(run, run.settings.model if name is None else name)
+    return action.model(run, run.settings.model if name is None else name)

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options, wiring
-from reve_cli.errors import ReveError
+from reve_cli.cli import command, options
+from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def resume(
     run: "Runtime",
     jobs: options.Names = None,
@@ -22,12 +22,12 @@ def resume(
         reve resume --dry-run
         reve resume
     """
-    from reve_cli import runs
-    from reve_cli.inputs import read_words
+    from reve_cli.actions import generate as action
+    from reve_cli.actions.inputs import read_words
 
     if abandon and (not jobs or dry_run):
         raise ReveError("usage", "--abandon takes the jobs, keys or runs to give up, and no --dry-run")
     names = read_words(jobs or [], run.deadline)
     if jobs and not names:
         raise ReveError("usage", "no jobs, keys or runs on standard input")
-    return runs.resume(run, names, dry_run=dry_run, abandon=abandon)
+    return action.resume(run, names, dry_run=dry_run, abandon=abandon)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from reve_cli import wiring
-from reve_cli.process import Process
+from reve_cli.cli import command
+from reve_cli.core.process import Process
 
 app = typer.Typer(
     help="Simulate the API on this machine: no key, no account, no charge.",
-    callback=wiring.show_help,
+    callback=command.show_help,
     invoke_without_command=True,
     epilog="""
 Every command does so with --sandbox.
@@ -35,8 +35,8 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
         (. ./sandbox.env; reve generate "a fox" --out tried.png)
         kill $!
     """
-    from reve_cli.output import Output
-    from reve_cli.simulation import simulate
+    from reve_cli.sandbox.simulation import simulate
+    from reve_cli.terminal.output import Output
 
     process: Process = ctx.obj
     output = process.output = Output(process.environ)
@@ -55,9 +55,9 @@ def reset(ctx: typer.Context) -> None:
     Examples:
         reve sandbox reset
     """
-    from reve_cli.config import SANDBOX, state_folder
-    from reve_cli.journal import open_journal
+    from reve_cli.journal.journal import open_journal
     from reve_cli.sandbox import reset as forget
+    from reve_cli.settings.config import SANDBOX, state_folder
 
     process: Process = ctx.obj
     folder = state_folder(process.environ)

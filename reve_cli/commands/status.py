@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options, wiring
-from reve_cli.errors import worst
+from reve_cli.cli import command, options
+from reve_cli.core.errors import worst
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus = False) -> int:
     """Show where jobs stand now.
 
@@ -17,7 +17,7 @@ def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus
         reve status "$job"
         reve status "$job" --json | jq -r .status
     """
-    from reve_cli.inputs import earlier_jobs
+    from reve_cli.actions.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
     code = run.follow(tasks, "seen", "rows")

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli import options, wiring
+from reve_cli.cli import command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@wiring.api_command
+@command.api_command
 def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
     """Wait until every job has ended; with --out, save its images.
 
@@ -16,7 +16,7 @@ def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: o
         reve wait "$job"
         reve generate "a fox" --count 3 --no-wait | reve wait - --out fox.png
     """
-    from reve_cli.inputs import earlier_jobs
+    from reve_cli.actions.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
     if out is None:

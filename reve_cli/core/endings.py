@@ -7,9 +7,9 @@ is 75, never a refusal. Imports `tasks`, `models`, `errors`.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from reve_cli.errors import WORST_FIRST, ErrorCode, ReveError
-from reve_cli.models import Job, cut
-from reve_cli.tasks import Task
+from reve_cli.core.errors import WORST_FIRST, ErrorCode, ReveError
+from reve_cli.core.models import Job, cut
+from reve_cli.core.tasks import Task
 
 Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
 """How far a command takes its jobs."""

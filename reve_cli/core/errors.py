@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
-from reve_cli.contract import KEY_PREFIX
+from reve_cli.core.contract import KEY_PREFIX
 
 ErrorCode = Literal[
     "internal", "write_failed",

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, KEY_PREFIX, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
-from reve_cli.errors import ReveError
-from reve_cli.suggest import did_you_mean
+from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, KEY_PREFIX, PROMPT_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
+from reve_cli.core.errors import ReveError
+from reve_cli.core.suggest import did_you_mean
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size and time of change (ns): what tells one file from another under the same name."""

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reve_cli.signals import Signals
+from reve_cli.core.signals import Signals
 
 if TYPE_CHECKING:
-    from reve_cli.clock import Clock, Limits, Stop
-    from reve_cli.output import Output
+    from reve_cli.core.clock import Clock, Limits, Stop
+    from reve_cli.terminal.output import Output
 
 
 class Process:
@@ -28,18 +28,18 @@ class Process:
 
     @cached_property
     def clock(self) -> "Clock":
-        from reve_cli.clock import Clock
+        from reve_cli.core.clock import Clock
 
         return self._clock or Clock()
 
     @cached_property
     def limits(self) -> "Limits":
-        from reve_cli.clock import Limits
+        from reve_cli.core.clock import Limits
 
         return self._limits or Limits()
 
     @cached_property
     def stop(self) -> "Stop":
-        from reve_cli.clock import Stop
+        from reve_cli.core.clock import Stop
 
         return Stop()

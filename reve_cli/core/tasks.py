@@ -10,8 +10,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from reve_cli.errors import ReveError
-from reve_cli.models import ENDED, Identity, ImageRequest, Job
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ENDED, Identity, ImageRequest, Job
 
 
 @dataclass(frozen=True)

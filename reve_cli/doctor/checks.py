@@ -17,18 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reve_cli import __version__, config
-from reve_cli.clock import Clock
-from reve_cli.contract import KEY_PREFIX
-from reve_cli.credentials import SHOWN, Key
-from reve_cli.database import JournalError
-from reve_cli.errors import EXIT_CODES, ErrorCode, ReveError
-from reve_cli.journal import Journal, damaged, open_journal
-from reve_cli.output import quote
-from reve_cli.recovery import resume_command
-from reve_cli.saving import RESCUE, SPOOL
-from reve_cli.settings import SETTINGS
-from reve_cli.states import UNFINISHED
+from reve_cli import __version__
+from reve_cli.core.clock import Clock
+from reve_cli.core.contract import KEY_PREFIX
+from reve_cli.core.errors import EXIT_CODES, ErrorCode, ReveError
+from reve_cli.engine.recovery import resume_command
+from reve_cli.engine.saving import RESCUE, SPOOL
+from reve_cli.journal.database import JournalError
+from reve_cli.journal.journal import Journal, damaged, open_journal
+from reve_cli.journal.states import UNFINISHED
+from reve_cli.settings import config
+from reve_cli.settings.credentials import SHOWN, Key
+from reve_cli.settings.settings import SETTINGS
+from reve_cli.terminal.output import quote
 
 Status = Literal["ok", "hint", "problem"]
 _LIBRARIES = ("typer", "httpx", "rich", "platformdirs", "truststore", "tomlkit", "certifi")

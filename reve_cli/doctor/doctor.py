@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from reve_cli import checks, config, probes
-from reve_cli.checks import Finding, problem, shareable
-from reve_cli.clock import Deadline
-from reve_cli.endings import fault
-from reve_cli.errors import ErrorCode, ReveError, worst
-from reve_cli.origins import Origins
-from reve_cli.output import safe
+from reve_cli.api.origins import Origins
+from reve_cli.core.clock import Deadline
+from reve_cli.core.endings import fault
+from reve_cli.core.errors import ErrorCode, ReveError, worst
+from reve_cli.doctor import checks, probes
+from reve_cli.doctor.checks import Finding, problem, shareable
+from reve_cli.settings import config
+from reve_cli.terminal.output import safe
 
 if TYPE_CHECKING:
-    from reve_cli.api import Api
-    from reve_cli.clock import Limits
-    from reve_cli.credentials import Key
+    from reve_cli.api.endpoints import Api
+    from reve_cli.core.clock import Limits
     from reve_cli.runtime import Runtime
+    from reve_cli.settings.credentials import Key
 
 _COLORS = {"ok": "green", "hint": "yellow", "problem": "red"}
 _COPIED = ("reve ", "chmod ", "pip ", "unset ", "add to ")

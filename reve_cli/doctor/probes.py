@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reve_cli.accounts import Account
-from reve_cli.api import Api
-from reve_cli.checks import Finding, problem
-from reve_cli.clock import Clock, Deadline, Limits
-from reve_cli.download import Images, Unusable
-from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.http import BODY_CAP, Answer, Http, Say, http_date, judge
-from reve_cli.models import Job, cut, is_web_url
-from reve_cli.network import SYSTEM, new_client, patience, proxy_for, tls_context, trust_store
-from reve_cli.origins import Origins
+from reve_cli.api.accounts import Account
+from reve_cli.api.download import Images, Unusable
+from reve_cli.api.endpoints import Api
+from reve_cli.api.http import BODY_CAP, Answer, Http, Say, http_date, judge
+from reve_cli.api.network import SYSTEM, new_client, patience, proxy_for, tls_context, trust_store
+from reve_cli.api.origins import Origins
+from reve_cli.core.clock import Clock, Deadline, Limits
+from reve_cli.core.errors import ErrorCode, ReveError
+from reve_cli.core.models import Job, cut, is_web_url
+from reve_cli.doctor.checks import Finding, problem
 
 PATIENCE = 6.0
 """Seconds for a probe: what takes longer is not fit to work with."""

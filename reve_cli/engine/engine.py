@@ -19,21 +19,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from reve_cli import endings
-from reve_cli.api import Accepted, Api
-from reve_cli.clock import Deadline
-from reve_cli.endings import Goal
-from reve_cli.errors import ReveError
-from reve_cli.fetching import Fetcher
-from reve_cli.http import FOREVER
-from reve_cli.ledger import Ledger
-from reve_cli.models import ENDED, Job, moment
-from reve_cli.polling import Found, Poller
-from reve_cli.saving import Saver
-from reve_cli.schedule import next_delay
-from reve_cli.signals import Signals
-from reve_cli.supply import Supply, Watcher
-from reve_cli.tasks import Task
+from reve_cli.api.endpoints import Accepted, Api
+from reve_cli.api.http import FOREVER
+from reve_cli.core import endings
+from reve_cli.core.clock import Deadline
+from reve_cli.core.endings import Goal
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ENDED, Job, moment
+from reve_cli.core.signals import Signals
+from reve_cli.core.tasks import Task
+from reve_cli.engine.fetching import Fetcher
+from reve_cli.engine.polling import Found, Poller
+from reve_cli.engine.saving import Saver
+from reve_cli.engine.schedule import next_delay
+from reve_cli.engine.supply import Supply, Watcher
+from reve_cli.journal.ledger import Ledger
 
 Then = Callable[[], None]
 """What the main thread does with the outcome of some work."""

@@ -5,14 +5,14 @@ Imports `api`, `saving`, `download`, `endings`, `tasks`, `models`, `clock`, `err
 
 from dataclasses import dataclass
 
-from reve_cli import endings
-from reve_cli.api import Api
-from reve_cli.clock import Deadline
-from reve_cli.download import Unusable
-from reve_cli.errors import ReveError
-from reve_cli.models import Job, moment
-from reve_cli.saving import Saver
-from reve_cli.tasks import Task
+from reve_cli.api.download import Unusable
+from reve_cli.api.endpoints import Api
+from reve_cli.core import endings
+from reve_cli.core.clock import Deadline
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import Job, moment
+from reve_cli.core.tasks import Task
+from reve_cli.engine.saving import Saver
 
 _EXPIRY = 24 * 3600
 

@@ -21,12 +21,12 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from reve_cli.errors import ReveError
-from reve_cli.formats import EXTENSIONS
-from reve_cli.models import Identity
-from reve_cli.output import quote
-from reve_cli.tasks import Task
-from reve_cli.templates import DEFAULT_NAME, escape, parse
+from reve_cli.api.formats import EXTENSIONS
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import Identity
+from reve_cli.core.tasks import Task
+from reve_cli.core.templates import DEFAULT_NAME, escape, parse
+from reve_cli.terminal.output import quote
 
 _LATE = ("job", "ext")
 _SLUG_LENGTH = 40

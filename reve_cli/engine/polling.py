@@ -6,11 +6,11 @@ Imports `api`, `http`, `models`, `clock`, `errors`.
 import contextlib
 from collections.abc import Mapping
 
-from reve_cli.api import PAGE, Api, Page
-from reve_cli.clock import Deadline
-from reve_cli.errors import ReveError
-from reve_cli.http import FOREVER
-from reve_cli.models import ENDED, Job, moment
+from reve_cli.api.endpoints import PAGE, Api, Page
+from reve_cli.api.http import FOREVER
+from reve_cli.core.clock import Deadline
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ENDED, Job, moment
 
 Found = dict[str, Job | ReveError]
 """What was learned of jobs, by id; a job that nothing was learned of is not in it."""

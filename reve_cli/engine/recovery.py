@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from reve_cli.naming import Naming, Values, numbered
-from reve_cli.output import quote
-from reve_cli.tasks import Task
+from reve_cli.core.tasks import Task
+from reve_cli.engine.naming import Naming, Values, numbered
+from reve_cli.terminal.output import quote
 
 
 def resume_command(names: Sequence[str], flags: Sequence[str], *, abandon: bool = False) -> str:

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from reve_cli.clock import Clock
-from reve_cli.errors import ReveError, worst
-from reve_cli.output import Output, is_one_screen, safe
-from reve_cli.tasks import Phase, Task
+from reve_cli.core.clock import Clock
+from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.tasks import Phase, Task
+from reve_cli.terminal.output import Output, is_one_screen, safe
 
 Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
 

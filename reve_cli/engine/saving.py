@@ -19,14 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from reve_cli.clock import Deadline
-from reve_cli.download import Images, Unusable
-from reve_cli.errors import ReveError
-from reve_cli.formats import Format
-from reve_cli.models import Identity
-from reve_cli.naming import Naming, Values, identity, numbered
-from reve_cli.output import quote
-from reve_cli.tasks import SavedFile, Task
+from reve_cli.api.download import Images, Unusable
+from reve_cli.api.formats import Format
+from reve_cli.core.clock import Deadline
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import Identity
+from reve_cli.core.tasks import SavedFile, Task
+from reve_cli.engine.naming import Naming, Values, identity, numbered
+from reve_cli.terminal.output import quote
 
 Say = Callable[[str], None]
 Note = Callable[[Task, SavedFile, str, Identity], None]

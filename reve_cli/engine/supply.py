@@ -6,8 +6,8 @@ Imports `tasks`, `errors`.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from reve_cli.errors import ReveError
-from reve_cli.tasks import Task
+from reve_cli.core.errors import ReveError
+from reve_cli.core.tasks import Task
 
 
 class Watcher(Protocol):

@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from reve_cli.clock import Clock
-from reve_cli.errors import ReveError
-from reve_cli.journal import NAMED, Journal, Row, Run, Standing
-from reve_cli.ledger import KEY_LIFETIME, Ledger
-from reve_cli.models import ImageRequest, Job, cut, iso, job_id, whole
-from reve_cli.output import quote
-from reve_cli.recovery import resume_command
-from reve_cli.states import OPEN, UNFINISHED
-from reve_cli.tasks import Task
+from reve_cli.core.clock import Clock
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest, Job, cut, iso, job_id, whole
+from reve_cli.core.tasks import Task
+from reve_cli.engine.recovery import resume_command
+from reve_cli.journal.journal import NAMED, Journal, Row, Run, Standing
+from reve_cli.journal.ledger import KEY_LIFETIME, Ledger
+from reve_cli.journal.states import OPEN, UNFINISHED
+from reve_cli.terminal.output import quote
 
 if TYPE_CHECKING:
-    from reve_cli.saving import Saver
+    from reve_cli.engine.saving import Saver
 
 _HOUR = 3600.0
 _KEPT = 24 * _HOUR

@@ -16,11 +16,11 @@ from typer._click import Command, Context, Parameter
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from reve_cli import __version__
-from reve_cli.errors import ReveError
-from reve_cli.output import stdout_is_terminal
-from reve_cli.pages import WIDTH, Block, Section, plain, roff
-from reve_cli.suggest import did_you_mean
-from reve_cli.topics import TOPICS
+from reve_cli.core.errors import ReveError
+from reve_cli.core.suggest import did_you_mean
+from reve_cli.help.pages import WIDTH, Block, Section, plain, roff
+from reve_cli.help.topics import TOPICS
+from reve_cli.terminal.output import stdout_is_terminal
 
 COMMON = "Every command"
 _HELP = ("--help, -h", "Show this.")

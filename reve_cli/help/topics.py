@@ -7,7 +7,7 @@ asked for: --help and completion know the names only.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from reve_cli.pages import Block
+from reve_cli.help.pages import Block
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ MEANINGS = {
 
 
 def _exit_codes() -> Sequence[Block]:
-    from reve_cli.errors import EXIT_CODES, WORST_FIRST
+    from reve_cli.core.errors import EXIT_CODES, WORST_FIRST
 
     rows = []
     for code, meaning in MEANINGS.items():
@@ -76,7 +76,7 @@ VARIABLES = {
 
 
 def _environment() -> Sequence[Block]:
-    from reve_cli.settings import SETTINGS, Settings
+    from reve_cli.settings.settings import SETTINGS, Settings
 
     defaults = Settings()
     rows = []
@@ -156,8 +156,8 @@ STATES = {
 
 
 def _json() -> Sequence[Block]:
-    from reve_cli.errors import ReveError
-    from reve_cli.tasks import Task
+    from reve_cli.core.errors import ReveError
+    from reve_cli.core.tasks import Task
 
     job, error = Task(0, "done").document(False), ReveError("internal", "").document()
     return [
@@ -185,7 +185,7 @@ PLACES = {
 
 
 def _templates() -> Sequence[Block]:
-    from reve_cli.templates import DEFAULT_NAME, FIELDS
+    from reve_cli.core.templates import DEFAULT_NAME, FIELDS
 
     return [
         "--out says where images go. A text with braces is a template:",

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reve_cli.errors import ReveError
-from reve_cli.owners import FileLock
+from reve_cli.core.errors import ReveError
+from reve_cli.journal.locks import FileLock
 
 _BUSY_SECONDS = 30.0
 _SLICE = 0.25

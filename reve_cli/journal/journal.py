@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from reve_cli.clock import Clock
-from reve_cli.database import Database, JournalError, open_database
-from reve_cli.owners import Owner, boot, machine
-from reve_cli.schema import MIGRATIONS
-from reve_cli.states import FREE, UNFINISHED
+from reve_cli.core.clock import Clock
+from reve_cli.journal.database import Database, JournalError, open_database
+from reve_cli.journal.locks import Owner, boot, machine
+from reve_cli.journal.schema import MIGRATIONS
+from reve_cli.journal.states import FREE, UNFINISHED
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from reve_cli.clock import Clock
-from reve_cli.endings import FINISH
-from reve_cli.errors import ErrorCode, ReveError
-from reve_cli.models import Identity, moment
-from reve_cli.spending import Caps
-from reve_cli.states import OPEN
-from reve_cli.tasks import SavedFile, Task
+from reve_cli.core.clock import Clock
+from reve_cli.core.endings import FINISH
+from reve_cli.core.errors import ErrorCode, ReveError
+from reve_cli.core.models import Identity, moment
+from reve_cli.core.tasks import SavedFile, Task
+from reve_cli.journal.spending import Caps
+from reve_cli.journal.states import OPEN
 
 if TYPE_CHECKING:
-    from reve_cli.journal import Journal, Row
+    from reve_cli.journal.journal import Journal, Row
 
 KEY_LIFETIME = 23 * 3600.0
 """Seconds after its first try for which a request may be sent again: the API keeps its key for 24 hours."""
@@ -296,7 +296,7 @@ class Ledger:
 
     def _write(self, work: "Callable[[Journal], Any]") -> Any:
         """Do `work` with the journal. Where that cannot be, say so once and go on without: the answer is None."""
-        from reve_cli.database import JournalError
+        from reve_cli.journal.database import JournalError
 
         if self.journal is None:
             return None

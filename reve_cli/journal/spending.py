@@ -6,7 +6,7 @@ or not it fails later. Imports `errors`.
 
 from dataclasses import dataclass
 
-from reve_cli.errors import ReveError
+from reve_cli.core.errors import ReveError
 
 
 @dataclass(frozen=True)

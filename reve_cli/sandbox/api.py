@@ -13,8 +13,8 @@ from hmac import compare_digest
 from typing import Any
 from urllib.parse import unquote
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, IDEMPOTENCY_KEY_LIMIT
-from reve_cli.models import job_id
+from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, IDEMPOTENCY_KEY_LIMIT
+from reve_cli.core.models import job_id
 from reve_cli.sandbox import contract, picture
 from reve_cli.sandbox.messages import Answer, Request, error_answer, invalid, json_answer
 from reve_cli.sandbox.store import PRICE, JobRecord, KeyConflictError, Plan, Store

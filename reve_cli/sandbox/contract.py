@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
-from reve_cli.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, PROMPT_LIMIT, WEBHOOK_EVENTS
-from reve_cli.models import is_web_url, job_id, utf16_units
+from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, PROMPT_LIMIT, WEBHOOK_EVENTS
+from reve_cli.core.models import is_web_url, job_id, utf16_units
 
 Check = Callable[[Any, str], Iterator[tuple[str, str]]]
 Details = dict[str, list[str]]

@@ -6,9 +6,9 @@ Imports `process`, `config`, `errors`, and `sandbox` late: it is slow to load.
 import errno
 from typing import TYPE_CHECKING
 
-from reve_cli import config
-from reve_cli.errors import ReveError
-from reve_cli.process import Process
+from reve_cli.core.errors import ReveError
+from reve_cli.core.process import Process
+from reve_cli.settings import config
 
 if TYPE_CHECKING:
     from reve_cli.sandbox import Sandbox

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reve_cli.errors import ReveError
-from reve_cli.models import cut
-from reve_cli.settings import API_KEY, SETTINGS, Settings
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import cut
+from reve_cli.settings.settings import API_KEY, SETTINGS, Settings
 
 PROJECT_FILE = ".reve.toml"
 SANDBOX = "sandbox"

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reve_cli.config import config_file, contents
-from reve_cli.errors import ReveError
-from reve_cli.owners import FileLock
+from reve_cli.core.errors import ReveError
+from reve_cli.journal.locks import FileLock
+from reve_cli.settings.config import config_file, contents
 
 _BARE_LINE_END = re.compile(r"(?<!\r)\n")
 _LOCK_SECONDS = 10.0

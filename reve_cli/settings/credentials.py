@@ -9,12 +9,12 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from reve_cli.config import config_file, read_config
-from reve_cli.contract import KEY_PREFIX
-from reve_cli.errors import ReveError
-from reve_cli.models import is_header_text
-from reve_cli.output import quote
-from reve_cli.settings import API_KEY, Settings
+from reve_cli.core.contract import KEY_PREFIX
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import is_header_text
+from reve_cli.settings.config import config_file, read_config
+from reve_cli.settings.settings import API_KEY, Settings
+from reve_cli.terminal.output import quote
 
 VARIABLE = "APIFRAME_API_KEY"
 OTHER_VARIABLE = "REVE_API_KEY"
@@ -83,7 +83,7 @@ def variable_with_key(environ: Mapping[str, str]) -> str | None:
 
 
 def _from_keychain(environ: Mapping[str, str], origin: str) -> Key | None:
-    from reve_cli.keychain import open_keychain
+    from reve_cli.settings.keychain import open_keychain
 
     try:
         keychain = open_keychain(environ)

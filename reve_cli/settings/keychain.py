@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from reve_cli.errors import ReveError
+from reve_cli.core.errors import ReveError
 
 EXTRA = "pip install 'reve-cli[keyring]'"
 _SERVICE = "reve-cli"

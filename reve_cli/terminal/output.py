@@ -15,14 +15,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from reve_cli.errors import ReveError
+from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
-    from reve_cli.settings import Color
-    from reve_cli.signals import Signals
+    from reve_cli.core.signals import Signals
+    from reve_cli.settings.settings import Color
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls, line separators, bidirectional controls, and halves of characters."""

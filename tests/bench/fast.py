@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TypeVar
 
-from reve_cli.signals import Signals
+from reve_cli.core.signals import Signals
 
 T = TypeVar("T")
 
@@ -20,8 +20,8 @@ def main() -> None:
     signals = Signals()
     signals.install()
     from reve_cli.app import run
-    from reve_cli.clock import Clock, Stop
-    from reve_cli.process import Process
+    from reve_cli.core.clock import Clock, Stop
+    from reve_cli.core.process import Process
 
     class Fast(Clock):
         _wall, _start = time.time(), time.monotonic()

@@ -30,8 +30,8 @@ from typing import NamedTuple
 
 import httpx
 
+from reve_cli.engine.schedule import next_delay
 from reve_cli.sandbox import Sandbox, parse_faults
-from reve_cli.schedule import next_delay
 
 AT_ONCE = 4
 PER_MINUTE = 500
