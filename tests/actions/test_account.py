@@ -1,0 +1,260 @@
+"""`reve account` and `reve model`: whose key it is, what is left, what an image costs."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reve_cli.core.clock import Clock
+from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.sandbox.outcomes import UGLY
+from tests.conftest import KEY, Result, Reve
+from tests.support.servers import Reply, answered, json_reply
+from tests.support.terminal import Terminal
+
+Simulate = Callable[..., Sandbox]
+ME: dict[str, Any] = {
+    "user": {"id": "5a2d0000-0000-4000-8000-000000000002", "email": "ada@example.com", "role": "MEMBER"},
+    "team": {"id": "5a2d0000-0000-4000-8000-000000000001", "name": "Ada's", "plan": "pro", "credits": 1234567},
+    "apiKey": {"id": "5a2d0000-0000-4000-8000-000000000003", "name": "ci", "prefix": "afk_1234"},
+}
+COMMANDS = pytest.mark.parametrize("command", ["account", "model", "jobs"])
+
+
+def answer(reve: Reve, data: Any, *command: str, status: int = 200) -> Result:
+    """What `command` comes to where the API answers `data`."""
+    with answered(reve.environ, lambda _: json_reply(data, status)):
+        return reve(*command)
+
+
+def fields(result: Result) -> dict[str, str]:
+    """What is printed for people, by name."""
+    return dict(line.split(": ", 1) for line in result.out.splitlines())
+
+
+# The account
+
+
+def test_the_account_is_a_line_for_each_thing(reve: Reve) -> None:
+    result = answer(reve, ME, "account")
+    assert (result.code, result.stderr) == (0, "")
+    assert result.out == (
+        "email: ada@example.com\nrole: MEMBER\nteam: Ada's\nplan: pro\ncredits: 1234567\n"
+        "key name: ci\nkey prefix: afk_1234\n"
+    )
+
+
+def test_credits_are_what_is_left(reve: Reve, sandbox: Sandbox) -> None:
+    before = reve("account", "--json").document["credits"]
+    reve("generate", "fox", "--out", "fox.png")
+    assert reve("account", "--json").document["credits"] == before - 4
+
+
+@pytest.mark.parametrize(("credits", "text"), [(0, "0"), (2.5, "2.5"), (10**14, "1" + "0" * 14), ("many", "unknown")])
+def test_credits_are_written_as_the_api_writes_them(reve: Reve, credits: Any, text: str) -> None:
+    me = {**ME, "team": {**ME["team"], "credits": credits}}
+    assert fields(answer(reve, me, "account"))["credits"] == text
+    document = answer(reve, me, "account", "--json").document
+    assert document["credits"] == (None if credits == "many" else credits)
+
+
+@pytest.mark.parametrize("missing", ["null", "absent"])
+def test_without_a_team_or_a_key_of_its_own_the_rest_is_told(reve: Reve, missing: str) -> None:
+    me = {"user": ME["user"], **({"team": None, "apiKey": None} if missing == "null" else {})}
+    assert fields(answer(reve, me, "account")) == {
+        "email": "ada@example.com", "role": "MEMBER", "team": "unknown", "plan": "unknown", "credits": "unknown",
+        "key name": "unknown", "key prefix": "unknown",
+    }  # fmt: skip
+    document = answer(reve, me, "account", "--json").document
+    assert document == {
+        "email": "ada@example.com", "role": "MEMBER", "team": None, "plan": None, "credits": None,
+        "keyName": None, "keyPrefix": None, "simulated": False,
+    }  # fmt: skip
+
+
+def test_a_simulated_account_says_so(reve: Reve, sandbox: Sandbox) -> None:
+    assert reve("account", "--json").document["simulated"] is True
+
+
+@pytest.mark.parametrize("data", [{}, [], None, {"user": None}, {"user": {"email": "ada@example.com"}}])
+def test_an_answer_without_a_user_is_none_of_the_apis(reve: Reve, data: Any) -> None:
+    result = answer(reve, data, "account", "--json")
+    assert (result.code, result.document["error"]["code"]) == (6, "gateway")
+
+
+def test_what_a_server_writes_stays_on_its_line(reve: Reve) -> None:
+    me = {**ME, "team": {**ME["team"], "name": UGLY, "plan": "a\nb: c"}}
+    result = answer(reve, me, "account")
+    assert len(result.out.splitlines()) == 7
+    assert "\x1b" not in result.out
+    assert fields(result)["plan"] == r"a\nb: c"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--debug",)])
+def test_a_key_that_the_server_tells_is_hidden(reve: Reve, options: tuple[str, ...]) -> None:
+    key = "afk_of_an_odd_server"
+    me = {**ME, "user": {**ME["user"], "email": f"{key}@example.com"}, "apiKey": {"name": key, "prefix": key}}
+    result = answer(reve, me, "account", *options)
+    assert result.code == 0
+    assert "afk_[hidden]" in result.out
+    assert key not in result.out + result.stderr
+
+
+# The model
+
+
+def test_a_model_is_shown_with_its_price_and_what_reve_sends(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("model")
+    assert (result.code, result.stderr) == (0, "")
+    found = fields(result)
+    assert found["model"] == "reve-create"
+    assert found["offered"] == "yes"
+    assert (found["pricing mode"], found["cost min"], found["cost max"]) == ("flat", "4", "4")
+    assert found["prompt limit"] == "2000 UTF-16 units"
+    assert found["aspect ratios"] == "16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1"
+    assert (found["seed min"], found["seed max"]) == ("-9007199254740991", "9007199254740991")
+    assert found["versions"] == "any text, such as latest"
+
+
+def test_the_model_in_use_is_the_default(reve: Reve) -> None:
+    reve.environ["REVE_MODEL"] = "reve-2"
+    models = {"models": [{"id": "reve-create"}, {"id": "reve-2", "costMin": 1.5, "costMax": 6.0}]}
+    document = answer(reve, models, "model", "--json").document
+    assert (document["model"], document["offered"]) == ("reve-2", True)
+    assert (document["costMin"], document["costMax"], document["label"]) == (1.5, 6.0, None)
+    assert fields(answer(reve, models, "model", "reve-create"))["cost max"] == "unknown"
+
+
+def test_a_model_that_is_not_offered_is_8_and_names_the_others_nearest_first(reve: Reve) -> None:
+    models = {"models": [{"id": name} for name in ("flux", "reve-edit", "reve-create-2", "imagen")]}
+    result = answer(reve, models, "model", "--json")
+    assert result.code == 8
+    assert "does not list reve-create among its image models, which are: reve-create-2, reve-edit, " in result.stderr
+    assert (result.document["model"], result.document["offered"]) == ("reve-create", False)
+    assert result.document["error"]["code"] == "not_found"
+    assert result.document["error"]["details"]["offered"][:2] == ["reve-create-2", "reve-edit"]
+    assert fields(answer(reve, models, "model"))["offered"] == "no"
+
+
+def test_of_many_models_the_error_names_the_nearest_and_the_document_all(reve: Reve) -> None:
+    result = answer(reve, {"models": [{"id": f"model-{number}"} for number in range(40)]}, "model", "--json")
+    assert result.stderr.rstrip().endswith(" and 30 more")
+    assert len(result.document["error"]["details"]["offered"]) == 40
+
+
+def test_an_api_that_lists_no_model_does_not_offer_it(reve: Reve) -> None:
+    result = answer(reve, {"models": []}, "model")
+    assert (result.code, result.stderr) == (
+        8, "error: the API does not list reve-create among its image models, which are: none\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404])
+def test_a_refusal_leaves_the_price_unknown_and_is_no_error(reve: Reve, simulate: Simulate, status: int) -> None:
+    """The list is no part of what `generate` needs: a script that looks first goes on."""
+    simulate(faults=parse_faults(f"models:{status}"))
+    result = reve("model", "--json")
+    assert result.code == 0
+    assert result.stderr.startswith(f"price unknown: the API answered {status}")
+    assert (result.document["offered"], result.document["costMax"], result.document["error"]) == (None, None, None)
+    assert fields(reve("model"))["offered"] == "unknown"
+
+
+@pytest.mark.parametrize("fault", ["429/9", "500", "503", "html-403", "drop-before", "not-json"])
+def test_no_answer_about_the_price_is_6(reve: Reve, simulate: Simulate, fault: str) -> None:
+    simulate(faults=parse_faults(f"models:{fault}"))
+    result = reve("model", "--json")
+    assert (result.code, result.document["error"]["exitCode"]) == (6, 6)
+
+
+def test_the_key_is_sent_to_the_list_of_models(reve: Reve, sandbox: Sandbox) -> None:
+    assert reve("model").code == 0
+    assert [request.headers["x-api-key"] for request in sandbox.requests] == [KEY]
+
+
+@pytest.mark.parametrize("name", ["", "two words", "\udcff", "x\n"])
+def test_what_cannot_be_a_model_is_a_usage_error(reve: Reve, sandbox: Sandbox, name: str) -> None:
+    assert reve("model", name).code == 2
+    assert not sandbox.requests
+
+
+def test_a_models_name_is_completed(ask: Callable[..., list[str]]) -> None:
+    assert ask("model", "") == ["reve-create"]
+
+
+# All commands that ask about the account
+
+
+@COMMANDS
+def test_without_a_key_nothing_is_asked(reve: Reve, sandbox: Sandbox, command: str) -> None:
+    del reve.environ["APIFRAME_API_KEY"]
+    result = reve(command, "--json")
+    assert (result.code, result.document["error"]["code"]) == (3, "no_key")
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("command", ["account", "jobs"])
+def test_a_wrong_key_is_3(reve: Reve, sandbox: Sandbox, command: str) -> None:
+    result = reve(command, "--json", env={"APIFRAME_API_KEY": "afk_wrong"})
+    assert (result.code, result.document["error"]["code"]) == (3, "invalid_key")
+
+
+@COMMANDS
+def test_a_server_that_does_not_answer_is_6(reve: Reve, simulate: Simulate, command: str) -> None:
+    simulate(faults=parse_faults("me:hang-before,models:hang-before,jobs:hang-before"))
+    result = reve(command, "--json")
+    assert (result.code, result.document["error"]["code"]) == (6, "network")
+
+
+@COMMANDS
+def test_a_name_server_that_does_not_answer_holds_up_no_time_limit(
+    reve: Reve, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def never(*_: Any, **__: Any) -> Any:
+        over.wait()
+        raise socket.gaierror("over")
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    reve.clock = Clock()  # type: ignore[assignment]  # the one that goes on while a thread hangs
+    env = {"APIFRAME_BASE_URL": "https://api.reve.example", "APIFRAME_API_KEY": "afk_x"}
+    try:
+        result = reve(command, "--json", "--timeout", "0.2", env=env)
+    finally:
+        over.set()
+    assert (result.code, result.document["error"]["code"]) == (6, "timed_out")
+
+
+@COMMANDS
+def test_the_sandbox_answers_without_an_account(reve: Reve, command: str) -> None:
+    result = reve(command, "--sandbox")
+    assert result.code == 0
+    assert "simulated on this machine" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize("columns", [40, 120])
+@pytest.mark.parametrize(("command", "data"), [("account", {**ME, "team": {"name": UGLY}}), ("model", None)])
+def test_no_control_character_reaches_a_terminal(reve: Reve, command: str, data: Any, columns: int) -> None:
+    models = {"models": [{"id": "reve-create", "label": UGLY, "description": UGLY}]}
+
+    def say(_: Any) -> Reply:
+        return json_reply(data or models)
+
+    with (
+        answered(reve.environ, say),
+        Terminal(reve.command(command), env=reve.environ, columns=columns) as terminal,
+    ):
+        assert terminal.wait() == 0
+        assert r"\x1b[31mred" in terminal.screen.text  # which fails for what must not be there
+
+
+def test_documents_are_one_line_each(reve: Reve, sandbox: Sandbox) -> None:
+    for command in ("account", "model"):
+        (line,) = reve(command, "--json").out.splitlines()
+        assert isinstance(json.loads(line), dict)

@@ -1,0 +1,423 @@
+"""The pace against servers of every kind, in made-up time: what gets through, and how much is refused."""
+
+import heapq
+import math
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+
+import pytest
+
+from reve_cli.api.http import Http
+from reve_cli.api.pace import START, Obstacles, Pace
+from reve_cli.core.clock import Clock, Deadline, Limits, Stop
+from tests.conftest import KEY, Reve
+from tests.support.servers import Asked, Reply, answered, json_reply
+
+MINUTE = 60.0
+BEGUN = 1000.0
+LATENCY = 0.1
+WORKERS = 6
+
+
+class World(Clock):
+    """Time that jumps to whatever is next. Of all threads of `run` only one is at work at a time, so it repeats."""
+
+    def __init__(self) -> None:
+        self.time = BEGUN
+        self.sleeps = 0
+        self._queue: list[tuple[float, int, threading.Semaphore]] = []
+        self._count = 0
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float, stop: Stop) -> None:
+        self.sleeps += 1
+        turn = threading.Semaphore(0)
+        self._push(seconds, turn)
+        self._next()
+        turn.acquire()
+
+    def run(self, works: list[Callable[[], None]]) -> None:
+        """Do all works at once."""
+        done = threading.Semaphore(0)
+
+        def begin(work: Callable[[], None], turn: threading.Semaphore) -> None:
+            turn.acquire()
+            work()
+            done.release()
+            self._next()
+
+        for work in works:
+            turn = threading.Semaphore(0)
+            self._push(0, turn)
+            threading.Thread(target=begin, args=(work, turn), daemon=True).start()
+        self._next()
+        for _ in works:
+            done.acquire()
+
+    def _push(self, seconds: float, turn: threading.Semaphore) -> None:
+        self._count += 1
+        heapq.heappush(self._queue, (self.time + max(0.0, seconds), self._count, turn))
+
+    def _next(self) -> None:
+        if self._queue:
+            self.time, _, turn = heapq.heappop(self._queue)
+            turn.release()
+
+
+Limiter = Callable[[float], float | None]
+"""The seconds of Retry-After at a time, None where the request is let through."""
+
+
+def sliding(limit: int) -> Limiter:
+    recent: deque[float] = deque()
+
+    def ask(now: float) -> float | None:
+        while recent and recent[0] <= now - MINUTE:
+            recent.popleft()
+        if len(recent) >= limit:
+            return max(1, math.ceil(recent[0] + MINUTE - now))
+        recent.append(now)
+        return None
+
+    return ask
+
+
+def fixed(limit: int) -> Limiter:
+    window, used = 0.0, 0
+
+    def ask(now: float) -> float | None:
+        nonlocal window, used
+        if now // MINUTE != window:
+            window, used = now // MINUTE, 0
+        used += 1
+        return None if used <= limit else max(1, math.ceil(MINUTE - now % MINUTE))
+
+    return ask
+
+
+def bucket(limit: int, burst: int) -> Limiter:
+    level, then = float(burst), 0.0
+
+    def ask(now: float) -> float | None:
+        nonlocal level, then
+        level, then = min(burst, level + (now - then) * limit / MINUTE), now
+        if level < 1:
+            return math.ceil((1 - level) * MINUTE / limit)
+        level -= 1
+        return None
+
+    return ask
+
+
+@dataclass
+class Tally:
+    """When requests got through, and when they were refused."""
+
+    passed: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+
+    def rate(self, since: float) -> float:
+        """Requests a minute that got through after `since` seconds."""
+        last = max(self.passed) - BEGUN
+        return sum(at - BEGUN >= since for at in self.passed) * MINUTE / (last - since)
+
+    @property
+    def share(self) -> float:
+        return len(self.refused) / (len(self.passed) + len(self.refused))
+
+
+def drive(
+    limiter: Limiter, minutes: float, *, processes: int = 1, most: float | None = None, told: bool = True
+) -> Tally:
+    """Ask as fast as the pace allows for some minutes. told: whether refusals have a Retry-After."""
+    world, tally = World(), Tally()
+    end = world.time + minutes * MINUTE
+
+    def worker(pace: Pace) -> None:
+        stop, deadline = Stop(), Deadline(world, minutes * MINUTE)
+        while True:
+            pace.wait(stop, deadline)
+            if world.time >= end:
+                return
+            world.sleep(LATENCY / 2, stop)
+            seconds = limiter(world.time)
+            (tally.passed if seconds is None else tally.refused).append(world.time)
+            world.sleep(LATENCY / 2, stop)
+            if seconds is None:
+                pace.passed()
+            else:
+                pace.refused(seconds if told else 0.0)
+
+    paces = [Pace(world, most) for _ in range(processes)]
+    world.run([lambda pace=pace: worker(pace) for pace in paces for _ in range(WORKERS)])  # type: ignore[misc]
+    return tally
+
+
+def changing(first: int, second: int, after: float) -> Limiter:
+    """A limit that is another one after so many seconds."""
+    one, other = sliding(first), sliding(second)
+    return lambda now: (one if now < BEGUN + after else other)(now)
+
+
+def moody(limiter: Limiter, every: int) -> Limiter:
+    """One that refuses a request now and then for no reason, with a Retry-After of 1 s."""
+    chance = random.Random(1)  # noqa: S311 (a draw, not a secret)
+    return lambda now: 1 if chance.random() < 1 / every else limiter(now)
+
+
+LIMITERS: dict[str, tuple[Callable[[], Limiter], int]] = {
+    "sliding window of 500": (lambda: sliding(500), 500),
+    "fixed window of 500": (lambda: fixed(500), 500),
+    "bucket of 500, burst of 60": (lambda: bucket(500, 60), 500),
+    "bucket of 500, burst of 5": (lambda: bucket(500, 5), 500),
+    "sliding window of 60": (lambda: sliding(60), 60),
+    "fixed window of 60": (lambda: fixed(60), 60),
+    "bucket of 60": (lambda: bucket(60, 10), 60),
+    "sliding window of 3000": (lambda: sliding(3000), 3000),
+    "bucket of 3000": (lambda: bucket(3000, 300), 3000),
+    "a limit that falls": (lambda: changing(600, 300, 240), 300),
+    "a limit that rises": (lambda: changing(300, 600, 240), 600),
+}
+
+
+@pytest.mark.parametrize("name", LIMITERS)
+def test_it_goes_just_under_the_limit(name: str) -> None:
+    """Within some minutes; while it is being found out, throughput is less, or a low one is hit more often."""
+    limiter, limit = LIMITERS[name]
+    tally = drive(limiter(), 20)
+    assert tally.share < 0.02
+    assert tally.rate(since=14 * MINUTE) >= 0.9 * limit
+
+
+def test_the_limit_that_is_heard_of_is_hardly_touched_from_the_first_minute_on() -> None:
+    tally = drive(sliding(500), 3)
+    assert tally.share < 0.01
+    assert tally.rate(since=0) > 0.95 * 500
+
+
+@pytest.mark.parametrize("limiter", [sliding(500), fixed(500), bucket(500, 60)], ids=["sliding", "fixed", "bucket"])
+def test_four_processes_share_a_limit_without_talking(limiter: Limiter) -> None:
+    tally = drive(limiter, 20, processes=4)
+    assert tally.share < 0.02
+    assert tally.rate(since=10 * MINUTE) >= 0.9 * 500
+
+
+@pytest.mark.parametrize(("every", "least"), [(1000, 0.9), (200, 0.8)])
+def test_refusals_for_no_reason_cost_little(every: int, least: float) -> None:
+    tally = drive(moody(sliding(500), every), 30)
+    assert tally.share < 0.02
+    assert tally.rate(since=15 * MINUTE) >= least * 500
+
+
+@pytest.mark.parametrize("limit", [60, 500])
+def test_without_retry_after_it_asks_ever_more_seldom_until_it_may_go_on(limit: int) -> None:
+    tally = drive(sliding(limit), 30, told=False)
+    assert tally.share < 0.02
+    assert tally.rate(since=15 * MINUTE) >= 0.9 * limit
+
+
+def test_an_outage_is_not_taken_for_the_limit() -> None:
+    """Nothing gets through for five minutes: that says nothing of how much does later."""
+    normal = sliding(500)
+    tally = drive(lambda now: 30 if 180 < now - BEGUN < 480 else normal(now), 20)
+    assert len(tally.refused) < 2 * WORKERS * 10
+    assert tally.rate(since=12 * MINUTE) >= 0.9 * 500
+
+
+@pytest.mark.parametrize("most", [30.0, 300.0])
+def test_a_rate_of_ones_own_is_never_exceeded(most: float) -> None:
+    tally = drive(sliding(500), 5, most=most)
+    assert not tally.refused
+    for at in tally.passed:
+        assert sum(at <= other < at + MINUTE for other in tally.passed) <= most + 1
+
+
+def test_a_long_retry_after_is_kept_by_all_threads() -> None:
+    asked: list[float] = []
+
+    def limiter(now: float) -> float | None:
+        asked.append(now)
+        return 1800 if len(asked) == 100 else None
+
+    drive(limiter, 60)
+    end = asked[99] + 1800
+    assert sum(asked[99] + LATENCY < at < end for at in asked) == 0
+    assert any(at < end + 120 for at in asked[100:])
+
+
+def test_nobody_waits_past_the_deadline_or_a_stop() -> None:
+    world, stop = World(), Stop()
+    pace = Pace(world)
+    pace.refused(86400)
+    waited: list[float] = []
+
+    def wait(deadline: Deadline) -> None:
+        pace.wait(stop, deadline)
+        waited.append(world.time)
+
+    world.run([partial(wait, Deadline(world, 5)), partial(wait, Deadline(world, 7))])
+    assert waited == [BEGUN + 5, BEGUN + 7]
+    stop.now()
+    world.run([partial(wait, Deadline(world, 86400 * 9))])
+    assert stop
+
+
+def test_waiting_is_a_sleep_for_each_turn_and_no_loop() -> None:
+    world, stop = World(), Stop()
+    pace = Pace(world)
+
+    def ask() -> None:
+        for _ in range(100):
+            pace.wait(stop, Deadline(world, 3600))
+            pace.passed()
+
+    world.run([ask] * 4)
+    assert world.sleeps == 400
+    assert world.time - BEGUN == pytest.approx(399 * 60 / START)
+
+
+def test_what_is_urgent_goes_before_all_that_waits_and_they_make_up_for_it() -> None:
+    world, stop, order = World(), Stop(), list[str]()
+    pace = Pace(world)
+    deadline = Deadline(world, 3600)
+
+    def ask(name: str, urgent: bool) -> None:
+        pace.wait(stop, deadline, urgent=urgent)
+        order.append(name)
+
+    def late() -> None:
+        world.sleep(0.01, stop)
+        ask("urgent", urgent=True)
+        ask("last", urgent=False)
+
+    world.run([*(partial(ask, f"{number}", urgent=False) for number in range(10)), late])
+    assert order == ["0", "urgent", *map(str, range(1, 10)), "last"]
+    assert world.time - BEGUN == pytest.approx(11 * 60 / START)
+
+
+@pytest.mark.parametrize("seconds", [5, 60, 60_000, 999_999_999])
+def test_no_refusal_holds_back_questions_for_more_than_a_window_nor_anything_for_more_than_an_hour(
+    seconds: float,
+) -> None:
+    world, stop, went = World(), Stop(), dict[bool, float]()
+    pace = Pace(world)
+    pace.refused(seconds)
+
+    def ask(urgent: bool) -> None:
+        pace.wait(stop, Deadline(world, math.inf), urgent=urgent)
+        went[urgent] = world.time - BEGUN
+
+    world.run([partial(ask, False), partial(ask, True)])
+    assert went[True] == min(seconds, MINUTE)
+    assert went[True] <= went[False]
+    assert min(seconds, 3600) <= went[False] <= min(seconds, 3600) * 1.05
+
+
+def test_questions_that_go_on_meanwhile_neither_raise_the_rate_nor_are_made_up_for() -> None:
+    world, stop, deadline = World(), Stop(), Deadline(Clock(), math.inf)
+    pace = Pace(world)
+    pace.refused(60_000)
+    rate, went = pace.per_second, list[float]()
+
+    def poll() -> None:
+        while world.time < BEGUN + 3500:
+            pace.wait(stop, deadline, urgent=True)
+            pace.passed()
+            world.sleep(1, stop)
+
+    def order() -> None:
+        world.sleep(3550, stop)
+        pace.wait(stop, deadline)
+        went.append(world.time - BEGUN)
+
+    world.run([poll, order])
+    assert pace.per_second == rate
+    assert went[0] <= 3600 * 1.05
+
+
+def test_questions_that_are_refused_as_well_are_asked_ever_more_seldom() -> None:
+    world, stop, asked = World(), Stop(), list[float]()
+    pace = Pace(world)
+    pace.refused(60_000)
+
+    def poll() -> None:
+        while world.time < BEGUN + 3500:
+            pace.wait(stop, Deadline(world, math.inf), urgent=True)
+            asked.append(world.time)
+            pace.refused(0)
+
+    world.run([poll])
+    apart = [second - first for first, second in pairwise(asked)]
+    assert sorted(apart) == apart
+    assert apart[-1] == 32
+
+
+def waited(reve: Reve, refusal: Reply, method: str, seconds: float) -> float:
+    """For how long a request that was refused waits before it is sent again, where `seconds` are left."""
+    replies = iter([refusal])
+    times: list[float] = []
+
+    def reply(_: Asked) -> Reply:
+        times.append(reve.clock.monotonic())
+        return next(replies, json_reply({}))
+
+    with answered(reve.environ, reply):
+        url, stop = reve.environ["APIFRAME_BASE_URL"], Stop()
+        http = Http(url, KEY, clock=reve.clock, stop=stop, limits=Limits(), say=lambda _: None, debug=None)
+        http.pace = Pace(reve.clock)
+        http.send(method, "/v2/jobs", lambda answer: answer.data, Deadline(reve.clock, seconds), tries=3)
+        http.close()
+    return times[1] - times[0]
+
+
+@pytest.mark.parametrize(("method", "longest"), [("GET", 60), ("POST", 3600)])
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_absurd_retry_after_stops_no_batch(reve: Reve, method: str, longest: float, status: int) -> None:
+    refusal = json_reply({"error": "slow down"}, status, Retry_After="60000")
+    assert longest <= waited(reve, refusal, method, math.inf) <= longest * 1.06
+
+
+def test_what_lets_nothing_through_is_told_until_something_gets_through(reve: Reve) -> None:
+    obstacles, clock = Obstacles(reve.clock), reve.clock
+    obstacles.met("POST", 3600, "the API says 429")
+    assert obstacles.tell() == ""
+    clock.advance(6)
+    assert obstacles.tell() == "the API says 429: waiting 60 min"
+    obstacles.passed("GET", clock.monotonic())
+    obstacles.passed("POST", clock.monotonic() - 7)
+    assert obstacles.tell()
+    clock.advance(3590)
+    assert obstacles.tell() == "the API says 429: waiting"
+    obstacles.passed("POST", clock.monotonic())
+    assert obstacles.tell() == ""
+
+
+def test_what_nobody_tries_any_more_is_no_obstacle(reve: Reve) -> None:
+    obstacles = Obstacles(reve.clock)
+    obstacles.met("POST", 30, "the API says 503")
+    reve.clock.advance(60)
+    assert obstacles.tell()
+    reve.clock.advance(60)
+    assert obstacles.tell() == ""
+
+
+@pytest.mark.parametrize(
+    ("headers", "least"),
+    [
+        ({"Retry_After": "0"}, 0),
+        ({"Retry_After": "7"}, 7),
+        ({"Retry_After": "Fri, 15 Jan 2027 08:00:42 GMT", "Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, 42),
+        ({}, 0),
+    ],
+    ids=["0", "7", "a date", "none"],
+)
+def test_what_a_refusal_asks_for_is_kept_by_the_next_request(reve: Reve, headers: dict[str, str], least: float) -> None:
+    refusal = json_reply({"error": "slow down"}, 429, **headers)
+    assert max(least, 0.5) <= waited(reve, refusal, "GET", 600) <= max(least, 1) * 1.3 + 1

@@ -1,0 +1,250 @@
+"""`reve batch` in a real process: what a person sees of it, and how it ends before it is done."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.sandbox.outcomes import UGLY
+from tests.conftest import Reve
+from tests.support.mounts import mounted
+from tests.support.terminal import PATIENCE, Terminal, eventually
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and pseudo-terminals")
+
+COMMAND = ("batch", "p.txt", "--out", "pics")
+
+
+def write(count: int) -> None:
+    Path("p.txt").write_text("".join(f"fox {number}\n" for number in range(count)))
+
+
+def pictures() -> int:
+    return len(list(Path("pics").glob("*.png")))
+
+
+@pytest.fixture
+def start(reve: Reve) -> Callable[..., "subprocess.Popen[str]"]:
+    def started(*more: str, **keywords: int) -> "subprocess.Popen[str]":
+        command = reve.command(*COMMAND, *more)
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **keywords}
+        return subprocess.Popen(command, env=reve.environ, text=True, **streams)  # type: ignore[call-overload,no-any-return]
+
+    return started
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+# The terminal
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_live_view_tells_counts_rate_time_spend_and_failures_and_is_gone_at_the_end(
+    reve: Reve, simulate: Callable[..., Sandbox], columns: int
+) -> None:
+    seconds, leap = iter([0.2] * 8 + [3600.0] * 4), [0.0]
+    faults = parse_faults("outcome:fail*2")
+    sandbox = simulate(clock=lambda: time.time() + leap[0], job_seconds=lambda: next(seconds), faults=faults)
+    write(12)
+    with Terminal(reve.command(*COMMAND), env=reve.environ, columns=columns) as terminal:
+        terminal.expect("2 failed")
+        terminal.expect("left")
+        eventually(lambda: len(sandbox.jobs()) == 12, "all jobs")
+        leap[0] += 4000
+        assert terminal.wait() == 5
+        screen, seen = terminal.screen, terminal.seen
+    frames = "\n".join(screen.erased)
+    for pattern in (
+        r"\d+ of 12 saved",
+        r"\d+ running",
+        "2 failed",
+        r"\d+/min",
+        r"\d+ credits",
+        r"\d+ (min|s)( \d+ s)? left",
+        r"\d+ s$",
+    ):
+        assert re.search(pattern, frames, re.MULTILINE), pattern
+    assert re.search(r"^  line \d+: FAILED: Generation", frames, re.MULTILINE)
+    assert all(len(line) <= columns for line in screen.erased)
+    rows = screen.text.splitlines()
+    assert len(rows) == 10 + 2 + 1
+    assert re.match(r"10 of 12 saved; 2 failed; charged: 40 credits; \d+ s", rows[-1])
+    assert screen.cursor_is_visible
+    assert b"\x1b[?25" not in seen
+
+
+def test_neither_prompts_nor_the_server_steer_the_terminal(reve: Reve, live: Sandbox) -> None:
+    live.faults += parse_faults("outcome:control*1")
+    Path("p.jsonl").write_text(json.dumps({"prompt": UGLY}) + "\n" + json.dumps({"prompt": "x", "out": UGLY}) + "\n")
+    with Terminal(reve.command("batch", "p.jsonl", "--out", "pics"), env=reve.environ) as terminal:
+        assert terminal.wait() == 2
+        assert "line 2: out" in terminal.screen.text
+    Path("p.jsonl").write_text(json.dumps({"prompt": UGLY}) + "\n")
+    with Terminal(reve.command("batch", "p.jsonl", "--out", "pics"), env=reve.environ) as terminal:
+        assert terminal.wait() == 5
+        assert "FAILED" in terminal.screen.text
+
+
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_why_nothing_moves_is_told_with_where_it_stands_and_not_for_each_request(
+    reve: Reve, simulate: Callable[..., Sandbox], status: str
+) -> None:
+    sandbox = simulate(clock=time.time, job_seconds=0.2, faults=parse_faults(f"submit:{status}/60*6"))
+    write(6)
+    command = [sys.executable, "-m", "tests.support.killable", "--fast", "40", "--", *COMMAND]
+    environ = {**reve.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    assert len(sandbox.requests) > 12
+    *lines, total = done.stderr.splitlines()
+    assert any(f"submitting · the API says {status}: waiting · " in line for line in lines)
+    assert all(re.match(r"\d+ of 6 saved · ", line) for line in lines)
+    assert total.startswith("6 of 6 saved; ")
+
+
+def test_quiet_leaves_only_the_results(reve: Reve, live: Sandbox) -> None:
+    write(2)
+    with Terminal(reve.command(*COMMAND, "--quiet"), env=reve.environ) as terminal:
+        assert terminal.wait() == 0
+        assert re.fullmatch(rb"(pics/fox-\d-[0-9a-f-]{36}\.png\r\n){2}", terminal.seen)
+
+
+def test_elsewhere_a_line_now_and_then_tells_where_it_stands(reve: Reve, sandbox: Sandbox) -> None:
+    seconds = iter([2.0, 45.0])
+    sandbox._job_seconds = lambda: next(seconds)
+    write(2)
+    result = reve(*COMMAND)
+    assert result.code == 0
+    lines = result.stderr.splitlines()
+    assert 2 <= len(lines) <= 6
+    assert all(re.match(r"[01] of 2 saved · .*\d+/min · \d credits", line) for line in lines[:-1])
+    assert reve(*COMMAND, "--quiet").stderr == ""
+
+
+# Ended early
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_winds_down_says_what_finishes_it_and_the_same_command_does(
+    reve: Reve, live: Sandbox, start: Start, signum: int
+) -> None:
+    seconds = iter([0.1] * 5 + [3.0] * 100)
+    live._job_seconds = lambda: next(seconds)
+    write(40)
+    process = start("--concurrency", "10")
+    eventually(lambda: pictures() >= 5 and len(live.jobs()) >= 10, "pictures")
+    process.send_signal(signum)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signum
+    (said,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert re.search(
+        r"\d+ not begun; charged: \d+ credits, \d+ pending; .* unfinished: run the same command again", said
+    )
+    assert re.search(r"^reve resume [0-9a-f]{32}$", stderr, re.MULTILINE)
+    again = reve.child(*COMMAND)
+    assert again.code == 0, again.stderr
+    assert (len(live.jobs()), pictures()) == (40, 40)
+    assert "40 of 40 saved" in again.stderr
+
+
+def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(reve: Reve, live: Sandbox, start: Start) -> None:
+    live._job_seconds = 2.0
+    write(20)
+    process = start()
+    eventually(lambda: len(live.jobs()) >= 5, "jobs")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode in (-signal.SIGINT, -signal.SIGTERM)
+    assert reve.child(*COMMAND).code == 0
+    assert (len(live.jobs()), pictures()) == (20, 20)
+
+
+def test_the_time_limit_ends_a_batch_and_the_same_command_goes_on(reve: Reve, live: Sandbox) -> None:
+    live._job_seconds = 4.0
+    write(3)
+    result = reve.child(*COMMAND, "--timeout", "2", "--json")
+    assert result.code == 75
+    assert {document["error"]["code"] for document in result.documents} == {"unfinished"}
+    assert "3 unfinished: run the same command again, or:\nreve resume" in result.stderr
+    assert reve.child(*COMMAND).code == 0
+    assert len(live.jobs()) == 3
+
+
+def test_there_is_no_time_limit_but_one_that_is_given(reve: Reve, sandbox: Sandbox) -> None:
+    sandbox._job_seconds = 5000.0
+    write(1)
+    assert reve(*COMMAND, env={"REVE_TIMEOUT": "60"}).code == 0
+
+
+def test_a_batch_goes_on_after_days(reve: Reve, sandbox: Sandbox) -> None:
+    sandbox._job_seconds = 100_000.0
+    leaps = iter([2 * 86400.0])
+
+    class Requests(list[Any]):
+        def append(self, request: Any) -> None:
+            if request.method == "GET" and request.path.startswith("/v2/jobs"):
+                reve.clock.advance(next(leaps, 0.0))
+            super().append(request)
+
+    sandbox.requests = Requests()
+    write(1)
+    result = reve(*COMMAND)
+    assert result.code == 0, result.stderr
+
+
+def test_a_pipe_is_waited_for_without_a_time_limit(reve: Reve, live: Sandbox) -> None:
+    assert reve.child("batch", "-", "--out", "pics", stdin=b"fox\n").code == 0
+    assert pictures() == 1
+
+
+def test_a_reader_that_leaves_costs_no_image(reve: Reve, live: Sandbox) -> None:
+    write(8)
+    done = subprocess.run(
+        ["bash", "-c", '"$@" --concurrency 1 | head -1; exit "${PIPESTATUS[0]}"', "-", *reve.command(*COMMAND)],
+        env=reve.environ, capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert len(done.stdout.splitlines()) == 1
+    assert "8 of 8 saved" in done.stderr
+    assert (len(live.jobs()), pictures()) == (8, 8)
+
+
+# The disk
+
+
+def test_a_manifest_that_cannot_be_written_ends_submission_and_what_runs_is_saved(reve: Reve, live: Sandbox) -> None:
+    write(40)
+    Path("pics").mkdir()
+    Path("pics/manifest.jsonl").write_bytes(b"#" * 203_999 + b"\n")
+    command = ["bash", "-c", 'ulimit -f 200; exec "$@"', "-", *reve.command(*COMMAND, "--concurrency", "4")]
+    done = subprocess.run(command, env=reve.environ, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 7
+    assert done.stderr.count("error: pics/manifest.jsonl cannot be written: File too large") == 1
+    assert pictures() == len(live.jobs()) < 40
+    again = reve.child(*COMMAND)
+    assert again.code == 0, again.stderr
+    assert (len(live.jobs()), pictures()) == (40, 40)
+    lines = Path("pics/manifest.jsonl").read_bytes().splitlines()
+    assert sum(line.startswith(b'{"run"') and line.endswith(b'"error":null}') for line in lines) == 40
+
+
+def test_a_folder_that_cannot_be_written_is_refused(reve: Reve, live: Sandbox) -> None:
+    write(1)
+    Path("pics").mkdir()
+    with mounted(Path("pics")) as freeze:
+        freeze()
+        result = reve.child(*COMMAND)
+    assert result.code == 7
+    assert "pics/.manifest.jsonl.lock: Read-only file system" in result.stderr
+    assert live.requests == []

@@ -1,0 +1,619 @@
+"""Completion: what the program answers, and that real shells make a completed command line of it.
+
+In bash and zsh a person's keys are typed into a terminal; then Enter shows what arguments the command would get. No
+PowerShell was at hand: of its script only the delivery is tested.
+"""
+
+import os
+import re
+import select
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import reve_cli
+from reve_cli.cli.completion import SCRIPTS, Shell
+from reve_cli.core.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
+from reve_cli.help.topics import TOPICS
+from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.terminal.output import safe
+from tests.conftest import Reve, loaded
+
+FILES = {"bash": "reve.bash", "zsh": "_reve", "fish": "reve.fish", "powershell": "reve.ps1"}
+FILE = {shell: Path(__file__).parents[2] / "completions" / name for shell, name in FILES.items()}
+LIMIT = 60
+"""Seconds after which a shell that has not said what it should is given up."""
+
+needs_bash = pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+needs_zsh = pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+needs_fish = pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+
+
+# The answers
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["gen"], ["generate"]),
+        (["--v"], ["--version"]),
+        (["--show-completion", ""], ["bash", "zsh", "fish", "powershell"]),
+        (["sandbox", ""], ["serve", "reset"]),
+        (["sandbox", "serve", "--p"], ["--port"]),
+        (["generate", "--ar", ""], list(ASPECT_RATIOS)),
+        (["generate", "--ar", "16:"], ["16:9"]),
+        (["generate", "--aspect-ratio", "1"], ["16:9", "1:1"]),
+        (["generate", "--ar=16:"], ["--ar=16:9"]),
+        (["generate", "--webhook-event", ""], list(WEBHOOK_EVENTS)),
+        (["generate", "--seed", ""], ["random"]),
+        (["generate", "--seed=r"], ["--seed=random"]),
+        (["generate", "--seed", "7"], []),
+        (["generate", "--out", ""], [":files"]),
+        (["generate", "-o", ""], [":files"]),
+        (["generate", "--out=a"], [":files"]),
+        (["generate", "--out", "-"], [":files"]),
+        (["generate", "--prompt-file", "a"], [":files"]),
+        (["status", "--api-key-file", ""], [":files"]),
+        (["status", "--timeout", ""], []),
+        (["generate", "--model", ""], []),
+        (["generate", ""], []),
+        (["generate", "--json", ""], []),
+        (["generate", "--json="], []),
+        (["generate", "--nosuch="], []),
+        (["generate", "--", "--"], []),
+        (["status", "some-job", ""], []),
+        (["sandbox", "serve", "--port", "1", "--h"], ["--help"]),
+        (["help", "--"], ["--man", "--help"]),
+    ],
+    ids=" ".join,
+)
+def test_candidates(ask: Callable[..., list[str]], words: list[str], expected: list[str]) -> None:
+    assert ask(*words) == expected
+
+
+def test_commands(ask: Callable[..., list[str]]) -> None:
+    assert {"generate", "status", "wait", "download", "sandbox"} <= set(ask(""))
+    assert not any(value.startswith("-") for value in ask(""))
+
+
+@pytest.mark.parametrize("words", [["nosuch", ""], ["sandbox", "nosuch", ""]], ids=" ".join)
+def test_nothing_follows_an_unknown_command(ask: Callable[..., list[str]], words: list[str]) -> None:
+    assert ask(*words) == []
+
+
+def test_options_are_offered_once_unless_they_repeat(ask: Callable[..., list[str]]) -> None:
+    before = set(ask("generate", "--"))
+    after = set(ask("generate", "--ar", "1:1", "--json", "--webhook-event", "failed", "--"))
+    assert before - after == {"--ar", "--aspect-ratio", "--json"}
+
+
+def test_options_follow_when_no_argument_is_missing(ask: Callable[..., list[str]]) -> None:
+    assert {"--out", "-o", "--seed"} <= set(ask("generate", "a fox", ""))
+
+
+def test_a_request_runs_no_callback(ask: Callable[..., list[str]]) -> None:
+    assert ask("--version", "gen") == ["generate"]
+    assert ask("--show-completion", "bash", "gen") == ["generate"]
+
+
+def test_help_is_one_plain_line(reve: Reve) -> None:
+    result = reve("generate", env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": "-"})
+    for line in result.out.splitlines():
+        value, _, help_text = line.partition("\t")
+        assert value.startswith("-")
+        assert help_text
+        assert safe(help_text) == help_text
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("reve gen", ["generate"]),
+        ("reve generate x --ar 16:", ["16:9"]),
+        ("reve generate x --ar '16:", ["16:9"]),
+        ('reve generate x --ar="16:', ["--ar=16:9"]),
+        ('reve generate "a fox" --see', ["--seed"]),
+        ("reve generate it\\'s\\ a\\ fox --see", ["--seed"]),
+        ('reve generate "a fox ', []),
+        ("'/my venv/bin/reve' gen", ["generate"]),
+    ],
+)
+def test_a_line_as_typed_is_taken_apart_like_a_shell_does(reve: Reve, line: str, expected: list[str]) -> None:
+    result = reve(line, env={"_REVE_COMPLETE": "line"})
+    assert [each.split("\t")[0] for each in result.out.splitlines()] == expected
+
+
+def test_a_senseless_request_is_answered_with_nothing(reve: Reve) -> None:
+    result = reve(env={"_REVE_COMPLETE": "line"})
+    assert (result.code, result.stdout, result.stderr) == (0, b"", "")
+
+
+@pytest.mark.parametrize("words", [[""], ["generate", "--"], ["generate", "--ar", ""]], ids=" ".join)
+def test_an_answer_loads_nothing_slow(words: list[str]) -> None:
+    candidates, modules = loaded(words[:-1], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
+    assert candidates
+    assert not {"httpx", "rich", "sqlite3", "reve_cli.api", "reve_cli.engine"} & modules
+
+
+# Jobs
+
+
+def journal_of(home: Path) -> Path:
+    return home / ".local" / "state" / "reve" / "journal.db"
+
+
+@pytest.fixture
+def jobs(reve: Reve, sandbox: Sandbox) -> list[str]:
+    """Three jobs, the newest first: two that were left to run, and one whose image was saved."""
+    made = [reve("generate", "a saved fox", "--seed", "1", "--out", "fox.png", "--json").document["jobId"]]
+    made += [reve("generate", f"a {word} fox", "--no-wait").out.strip() for word in ("first", "last")]
+    return made[::-1]
+
+
+def offers(reve: Reve, *words: str) -> list[tuple[str, ...]]:
+    """The values that the last word can become, with what is said of each."""
+    result = reve(*words[:-1], env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
+    assert (result.code, result.stderr) == (0, "")
+    return [tuple(line.split("\t")) for line in result.out.splitlines()]
+
+
+@pytest.mark.parametrize("command", [["status"], ["wait"], ["download"], ["history", "show"]], ids=" ".join)
+def test_jobs_are_offered_newest_first_with_state_and_prompt(reve: Reve, jobs: list[str], command: list[str]) -> None:
+    states = ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
+    assert offers(reve, *command, "") == list(zip(jobs, states, strict=True))
+
+
+def test_only_jobs_that_begin_as_typed_are_offered_and_none_twice(
+    ask: Callable[..., list[str]], jobs: list[str]
+) -> None:
+    assert ask("status", jobs[1][:12]) == [jobs[1]]
+    assert ask("status", jobs[0], "") == jobs[1:]
+    assert ask("status", "%") == []
+
+
+def test_resume_is_offered_what_is_unfinished_by_its_key_where_there_is_no_job(
+    reve: Reve, simulate: Callable[..., Sandbox], ask: Callable[..., list[str]]
+) -> None:
+    simulate(faults=parse_faults("submit:drop-after"))
+    reve("generate", "a saved fox", "--out", "one.png", env={"REVE_SANDBOX_FAULTS": ""})
+    key = reve("resume", "--dry-run", "--json").document["idempotencyKey"]
+    assert offers(reve, "resume", "") == [(key, "sending: a saved fox")]
+    assert offers(reve, "history", "show", "") == [(key, "sending: a saved fox")]
+    assert ask("status", "") == []
+
+
+@pytest.mark.usefixtures("jobs")
+def test_resume_is_not_offered_what_is_finished_or_was_left_to_run(ask: Callable[..., list[str]]) -> None:
+    assert all(value.startswith("-") for value in ask("resume", ""))
+
+
+def test_the_sandbox_has_jobs_of_its_own(reve: Reve, jobs: list[str], ask: Callable[..., list[str]]) -> None:
+    simulated = reve("generate", "fox", "--no-wait", "--sandbox", env={"REVE_SANDBOX_SECONDS": "0"}).out.strip()
+    assert ask("status", "--sandbox", "") == [simulated]
+    assert ask("status", "") == jobs
+    reve.environ["REVE_SANDBOX"] = "1"
+    assert ask("status", "") == [simulated]
+
+
+def test_no_more_than_fifty_are_offered(reve: Reve, sandbox: Sandbox, ask: Callable[..., list[str]]) -> None:
+    made = reve("generate", "fox", "--count", "60", "--no-wait").out.split()
+    assert ask("status", "") == made[:9:-1]
+
+
+def test_prompts_cannot_steer_a_terminal_nor_break_a_line(reve: Reve, sandbox: Sandbox) -> None:
+    reve("generate", f"a\tred\x1b[31m\nfox {'x' * 100}", "--no-wait")
+    ((_, about),) = offers(reve, "status", "")
+    assert about.startswith("accepted: a red\\x1b[31m fox x")
+    assert len(about) < 80
+
+
+def test_a_locked_journal_offers_nothing_at_once(
+    home: Path, jobs: list[str], ask: Callable[..., list[str]], reve: Reve
+) -> None:
+    database = sqlite3.connect(journal_of(home))
+    database.execute("BEGIN EXCLUSIVE")
+    done = reve.child("status", env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": jobs[0][:8]})
+    assert (done.code, done.out, done.stderr) == (0, "", "")
+    database.close()
+    assert ask("status", "") == jobs
+
+
+@pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "FIFO", "folder"])
+@pytest.mark.usefixtures("jobs")
+def test_a_damaged_journal_offers_nothing_and_is_left_as_it_is(reve: Reve, home: Path, damage: str) -> None:
+    path = journal_of(home)
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "FIFO":
+        os.mkfifo(path)
+    elif damage == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes({"garbage": b"x" * 5000, "empty": b"", "cut": whole[:5000]}[damage])
+    before = sorted((each.name, each.stat().st_mtime_ns) for each in path.parent.iterdir())
+    assert offers(reve, "history", "show", "") == []
+    assert sorted((each.name, each.stat().st_mtime_ns) for each in path.parent.iterdir()) == before
+
+
+def test_without_a_journal_nothing_is_offered_and_none_is_made(
+    reve: Reve, home: Path, ask: Callable[..., list[str]]
+) -> None:
+    assert ask("history", "show", "") == []
+    assert not journal_of(home).parent.exists()
+
+
+def test_where_the_journal_is_off_nothing_is_offered(reve: Reve, jobs: list[str]) -> None:
+    reve.environ["REVE_JOURNAL"] = "off"
+    assert offers(reve, "history", "show", "") == []
+
+
+@pytest.mark.usefixtures("jobs")
+def test_jobs_are_found_without_httpx_and_rich() -> None:
+    candidates, modules = loaded(["status"], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": ""})
+    assert len(candidates) == 3
+    assert not {"httpx", "rich", "truststore", "reve_cli.api"} & modules
+
+
+# Help
+
+
+def test_help_is_offered_topics_and_commands(ask: Callable[..., list[str]]) -> None:
+    assert ask("help", "") == [*TOPICS, *ask("")]
+    assert ask("help", "ex") == ["exit-codes"]
+    assert ask("help", "history", "") == ["show"]
+    assert ask("help", "generate", "") == []
+    assert ask("help", "nosuch", "") == []
+
+
+# The scripts
+
+
+@pytest.mark.parametrize("shell", get_args(Shell))
+def test_the_program_prints_the_files(reve: Reve, shell: str) -> None:
+    result = reve("--show-completion", shell)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout == FILE[shell].read_bytes()
+
+
+@pytest.mark.parametrize("shell", get_args(Shell))
+def test_a_terminal_shows_the_scripts_unchanged(shell: Shell) -> None:
+    assert SCRIPTS[shell].isascii()
+    assert all(safe(line) == line for line in SCRIPTS[shell].splitlines())
+
+
+def test_an_unknown_shell_is_a_usage_error_that_names_the_four(reve: Reve) -> None:
+    result = reve("--show-completion", "nope")
+    assert (result.code, result.stdout) == (2, b"")
+    assert all(shell in result.stderr for shell in get_args(Shell))
+
+
+def test_compinit_reads_the_first_line() -> None:
+    assert SCRIPTS["zsh"].splitlines()[0] == "#compdef reve"
+
+
+def test_powershell_script_registers_itself() -> None:
+    assert "Register-ArgumentCompleter -Native -CommandName reve" in SCRIPTS["powershell"]
+
+
+# Real shells
+
+_LAUNCHER = """#!/bin/sh
+if [ "$_REVE_COMPLETE" ]; then
+    {completes}
+fi
+printf '<%s>' "$@"
+echo .
+"""
+
+
+def install(folder: Path, completes: str) -> None:
+    folder.mkdir(exist_ok=True)
+    launcher = folder / "reve"
+    launcher.write_text(_LAUNCHER.format(completes=completes))
+    launcher.chmod(0o755)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment with a `reve` that completes for real, and otherwise shows its arguments."""
+    install(
+        tmp_path / "bin", f'PYTHONPATH="{Path(reve_cli.__file__).parents[1]}" exec "{sys.executable}" -m reve_cli "$@"'
+    )
+    Path("my picture.png").touch()
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+
+
+class Terminal:
+    """A shell on a terminal."""
+
+    def __init__(self, master: int) -> None:
+        self._master = master
+        self._seen = ""
+
+    def type(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def wait_for(self, text: str) -> str:
+        """All that was shown up to `text`, without escape sequences; what follows is for the next call."""
+        end = time.monotonic() + LIMIT
+        while text not in self._seen:
+            ready, _, _ = select.select([self._master], [], [], max(0, end - time.monotonic()))
+            assert ready, f"{text!r} was never shown, but {self._seen!r}"
+            self._seen = _ESCAPES.sub("", self._seen + os.read(self._master, 4096).decode(errors="replace"))
+        shown, _, self._seen = self._seen.partition(text)
+        return shown
+
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[=>])")
+
+
+@contextmanager
+def terminal(command: list[str], environ: dict[str, str]) -> Iterator[Terminal]:
+    master, slave = os.openpty()
+    try:
+        shell = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env=environ, start_new_session=True, close_fds=True
+        )
+    finally:
+        os.close(slave)
+    try:
+        yield Terminal(master)
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(master)
+
+
+@contextmanager
+def bash(environ: dict[str, str], *more: str) -> Iterator[Terminal]:
+    rc = Path("bashrc")
+    rc.write_text("\n".join(["PS1='ready> '", f"source '{FILE['bash']}'", *more]))
+    with terminal(["bash", "--rcfile", str(rc), "-i"], environ) as shell:
+        shell.wait_for("ready> ")
+        yield shell
+
+
+@contextmanager
+def zsh(environ: dict[str, str], load: str) -> Iterator[Terminal]:
+    rc = Path("zdotdir", ".zshrc")
+    rc.parent.mkdir()
+    shutil.copy(FILE["zsh"], rc.parent)
+    rc.write_text(f"PS1='ready> '\nautoload -U compinit\n{load}\nprint -r -- \"by $_comps[reve].\"\n")
+    with terminal(["zsh", "-d", "-i"], {**environ, "ZDOTDIR": str(rc.parent.absolute())}) as shell:
+        shell.wait_for("by _reve.")
+        shell.wait_for("ready> ")
+        yield shell
+
+
+AUTOLOAD = "fpath=($ZDOTDIR $fpath); compinit -u -D"
+EVAL = 'compinit -u -D; eval "$(<$ZDOTDIR/_reve)"'
+
+LINES = [
+    ("reve gen", "<generate>"),
+    ("reve sandbox ser", "<sandbox><serve>"),
+    ("reve generate x --see", "<generate><x><--seed>"),
+    ("reve generate 'a fox' --see", "<generate><a fox><--seed>"),
+    ("reve generate x --ar 16:", "<generate><x><--ar><16:9>"),
+    ("reve generate x --ar=16:", "<generate><x><--ar=16:9>"),
+    ("reve generate x --ar '16:", "<generate><x><--ar><16:9>"),
+    ("reve generate x --ar 9", "<generate><x><--ar><9:16>"),
+    ("reve generate x --out my", "<generate><x><--out><my picture.png>"),
+    ("reve generate x --out=my", "<generate><x><--out=my picture.png>"),
+    ("reve generate my", "<generate><my>"),
+    ("../bin/reve gen", "<generate>"),
+    ("~/../bin/reve gen", "<generate>"),
+    ("true; reve généré; reve sandbox ser", "<sandbox><serve>"),
+]
+"""What is typed before Tab, and the arguments that come of it."""
+
+
+@needs_bash
+@pytest.mark.parametrize(("line", "expected"), LINES, ids=[line for line, _ in LINES])
+def test_bash(environ: dict[str, str], line: str, expected: str) -> None:
+    with bash(environ) as shell:
+        shell.type(f"{line}\t\r")
+        shell.wait_for(f"{expected}.")
+
+
+@needs_bash
+@pytest.mark.parametrize("setting", ["COMP_WORDBREAKS=${COMP_WORDBREAKS//[:=]}", "set -u", "shopt -s failglob"])
+@pytest.mark.parametrize("line", ["reve generate x --ar 16:", "reve generate x --ar=16:"])
+def test_bash_settings(environ: dict[str, str], setting: str, line: str) -> None:
+    with bash(environ, setting) as shell:
+        shell.type(f"{line}\t\r")
+        shell.wait_for("16:9>.")
+
+
+@needs_bash
+def test_bash_lists_what_is_possible(environ: dict[str, str]) -> None:
+    with bash(environ) as shell:
+        shell.type("reve s\t\t")
+        shell.wait_for("status")
+        shell.wait_for("sandbox")
+
+
+@needs_bash
+def test_bash_completes_a_job_and_lists_the_newest_first(environ: dict[str, str], jobs: list[str]) -> None:
+    with bash(environ) as shell:
+        shell.type(f"reve status {jobs[1][:8]}\t\r")
+        shell.wait_for(f"<status><{jobs[1]}>.")
+        shell.type("reve wait \t\t")
+        before = shell.wait_for(jobs[0])
+        assert not any(job in before for job in jobs)
+        shown = shell.wait_for("reve wait ")
+        assert all(job in shown for job in jobs[1:])
+
+
+def in_bash(environ: dict[str, str], setup: str, line: str, words: list[str], word: str) -> list[str]:
+    """Call the function as bash does when Tab is pressed at the end of `line`."""
+    script = f"""{setup}
+        source "$1"; COMP_LINE=$2 COMP_POINT=${{#2}} word=$3; shift 3
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _reve reve "$word" "${{COMP_WORDS[COMP_CWORD-1]}}"
+        for each in "${{COMPREPLY[@]}}"; do echo "$each"; done
+        complete -p reve >&2"""
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script, "bash", FILE["bash"], line, word, *words],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("line", "words", "word", "expected"),
+    [
+        ("reve sa", ["reve", "sa"], "sa", ["sandbox"]),
+        ("reve generate --a", ["reve", "generate", "--a"], "--a", ["--aspect-ratio", "--ar", "--api-key-file"]),
+        ("reve generate --ar 16:", ["reve", "generate", "--ar", "16", ":"], "", ["9"]),
+        ("reve generate --ar=1", ["reve", "generate", "--ar", "=", "1"], "1", ["16:9", "1:1"]),
+        ("reve generate --ar=16:", ["reve", "generate", "--ar", "=", "16", ":"], "", ["9"]),
+        ("reve generate --ar=16:", ["reve", "generate", "--ar=16:"], "--ar=16:", ["--ar=16:9"]),
+        ('reve generate --ar="16:', ["reve", "generate", "--ar", "=", '"16:'], "16:", ["16:9"]),
+        ("reve generate --out my", ["reve", "generate", "--out", "my"], "my", []),
+    ],
+    ids=str,
+)
+def test_bash_function(environ: dict[str, str], line: str, words: list[str], word: str, expected: list[str]) -> None:
+    assert in_bash(environ, "", line, words, word) == [*expected, "complete -F _reve reve"]
+
+
+@needs_bash
+def test_bash_3_completes_file_names_too(environ: dict[str, str]) -> None:
+    found = in_bash(environ, "enable -n compopt", "reve generate --out my", ["reve", "generate", "--out", "my"], "my")
+    assert found == ["complete -o default -F _reve reve"]
+
+
+@needs_zsh
+@pytest.mark.parametrize(("line", "expected"), LINES, ids=[line for line, _ in LINES])
+def test_zsh(environ: dict[str, str], line: str, expected: str) -> None:
+    with zsh(environ, AUTOLOAD) as shell:
+        shell.type(f"{line}\t\r")
+        shell.wait_for(f"{expected}.")
+
+
+@needs_zsh
+def test_zsh_with_the_script_evaluated(environ: dict[str, str]) -> None:
+    with zsh(environ, EVAL) as shell:
+        for line, expected in LINES[:5]:
+            shell.type(f"{line}\t\r")
+            shell.wait_for(f"{expected}.")
+            shell.wait_for("ready> ")
+
+
+@needs_zsh
+def test_zsh_shows_descriptions(environ: dict[str, str]) -> None:
+    with zsh(environ, AUTOLOAD) as shell:
+        shell.type("reve generate --a\t")
+        shell.wait_for("Read the API key here.")
+        shell.wait_for("--aspect-ratio")
+
+
+@needs_zsh
+def test_zsh_shows_what_became_of_jobs_newest_first(environ: dict[str, str], jobs: list[str]) -> None:
+    with zsh(environ, AUTOLOAD) as shell:
+        shell.type("reve wait \t")
+        for job, about in zip(
+            jobs, ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox"), strict=True
+        ):
+            shell.wait_for(job)
+            shell.wait_for(about)
+
+
+@needs_zsh
+def test_zsh_completes_a_topic(environ: dict[str, str]) -> None:
+    with zsh(environ, AUTOLOAD) as shell:
+        shell.type("reve help exi\t\r")
+        shell.wait_for("<help><exit-codes>.")
+
+
+@pytest.fixture
+def fish(environ: dict[str, str], home: Path) -> Callable[[str], list[str]]:
+    """What fish would offer, once the file is where fish looks for it."""
+    folder = home / ".config" / "fish" / "completions"
+    folder.mkdir(parents=True)
+    shutil.copy(FILE["fish"], folder)
+
+    def offers(line: str) -> list[str]:
+        done = subprocess.run(
+            ["fish", "-c", "complete -C $argv[1]", line], env=environ, capture_output=True, text=True, check=False
+        )
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    return offers
+
+
+@needs_fish
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("reve gen", ["generate"]),
+        ("reve sandbox ", ["serve", "reset"]),
+        ("reve generate --a", ["--aspect-ratio", "--ar", "--api-key-file"]),
+        ("reve generate x --ar ", list(ASPECT_RATIOS)),
+        ("reve generate x --ar 16:", ["16:9"]),
+        ("reve generate x --ar=16:", ["--ar=16:9"]),
+        ("reve generate 'a fox' --ar '16:", ["16:9"]),
+        ('reve generate x --ar="16:', ["--ar=16:9"]),
+        ("reve generate x --out my", ["my picture.png"]),
+        ("reve generate x --out=my", ["--out=my picture.png"]),
+        ("reve generate my", []),
+        ("../bin/reve gen", ["generate"]),
+        ("~/../bin/reve gen", ["generate"]),
+    ],
+)
+def test_fish(fish: Callable[[str], list[str]], line: str, expected: list[str]) -> None:
+    assert [offer.split("\t")[0] for offer in fish(line)] == expected
+
+
+@needs_fish
+def test_fish_shows_descriptions(fish: Callable[[str], list[str]]) -> None:
+    options = dict(offer.split("\t") for offer in fish("reve generate --"))
+    assert options["--api-key-file"] == "Read the API key here."
+
+
+@needs_fish
+def test_fish_shows_what_became_of_jobs_newest_first(fish: Callable[[str], list[str]], jobs: list[str]) -> None:
+    found = [tuple(offer.split("\t")) for offer in fish("reve history show ")]
+    states = ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
+    assert found == list(zip(jobs, states, strict=True))
+
+
+# A reve that fails
+
+
+@pytest.fixture
+def broken(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    install(tmp_path / "bin", "echo noise >&2; exit 1")
+    return environ
+
+
+@needs_bash
+def test_bash_is_quiet_when_reve_fails(broken: dict[str, str]) -> None:
+    assert in_bash(broken, "", "reve gen", ["reve", "gen"], "gen") == ["complete -F _reve reve"]
+
+
+@needs_zsh
+def test_zsh_is_quiet_when_reve_fails(broken: dict[str, str]) -> None:
+    with zsh(broken, AUTOLOAD) as shell:
+        shell.type("reve gen\t\r")
+        assert "noise" not in shell.wait_for("<gen>.")
+
+
+@needs_fish
+@pytest.mark.usefixtures("broken")
+def test_fish_is_quiet_when_reve_fails(fish: Callable[[str], list[str]]) -> None:
+    assert fish("reve gen") == []

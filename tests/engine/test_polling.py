@@ -1,0 +1,241 @@
+"""Polling a batch: what a poll learns of hundreds of jobs, in how many requests, and that no job is forgotten."""
+
+import http.client
+import json
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from reve_cli.api.endpoints import Api
+from reve_cli.api.http import Http
+from reve_cli.core.clock import Deadline, Limits, Stop
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import Job, iso, moment
+from reve_cli.engine.polling import Found, PagePoller
+from reve_cli.sandbox import Fault, Sandbox, parse_faults
+from tests.conftest import KEY, Reve
+from tests.support.servers import Asked, Reply, answered, json_reply
+
+Connect = Callable[[], PagePoller]
+POLL = 1.0
+"""Seconds between two polls here."""
+
+
+@pytest.fixture
+def connect(reve: Reve) -> Iterator[Connect]:
+    """A poller of the API in `reve`'s environment."""
+    with ExitStack() as stack:
+
+        def new() -> PagePoller:
+            url = reve.environ["APIFRAME_BASE_URL"]
+            clock, limits = reve.clock, Limits(connect=5, silence=5)
+            link = Http(
+                url, reve.environ["APIFRAME_API_KEY"], clock=clock, stop=Stop(), limits=limits, say=print, debug=None
+            )
+            stack.callback(link.close)
+            return PagePoller(Api(link))
+
+        yield new
+
+
+class Account:
+    """Jobs on a sandbox, of any duration and outcome, and a poller that watches them."""
+
+    def __init__(self, reve: Reve, simulate: Callable[..., Sandbox], connect: Connect) -> None:
+        self.clock, self.seconds = reve.clock, 15.0
+        self.sandbox = simulate(job_seconds=lambda: self.seconds)
+        self.poller = connect()
+        self.running: dict[str, float] = {}
+        self.late: list[float] = []
+        self.requests = self.polls = 0
+        self.connection = http.client.HTTPConnection(self.sandbox.url.removeprefix("http://"))
+
+    def make(self, seconds: float = 15.0, outcome: str | None = None, *, foreign: bool = False) -> str:
+        """Have a job made. foreign: it is none of those that are watched."""
+        self.seconds = seconds
+        if outcome:
+            self.sandbox.faults.append(Fault("outcome", outcome, times=1))
+        headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
+        self.connection.request("POST", "/v2/images/generate", b'{"prompt": "fox", "model": "reve-create"}', headers)
+        job = str(json.loads(self.connection.getresponse().read())["jobId"])
+        if not foreign:
+            self.running[job] = self.clock.now() - 0.5
+        return job
+
+    def poll(self) -> Found | None:
+        """One poll, a second after the last. Jobs that it tells of as ended are watched no more."""
+        self.clock.advance(POLL)
+        found, requests = self.poller.ask(self.running, Deadline(self.clock, 600))
+        self.requests, self.polls = self.requests + requests, self.polls + 1
+        for name, job in (found or {}).items():
+            if isinstance(job, Job) and job.ended and name in self.running:
+                del self.running[name]
+                self.late.append(self.clock.now() - (moment(job.completed_at) or 0.0))
+        return found
+
+    def poll_until_none_is_left(self, most: int = 200) -> None:
+        for _ in range(most):
+            if not self.running:
+                return
+            self.poll()
+        raise AssertionError(f"{len(self.running)} jobs were never told of")
+
+
+@pytest.fixture
+def account(reve: Reve, simulate: Callable[..., Sandbox], connect: Connect) -> Iterator[Account]:
+    simulated = Account(reve, simulate, connect)
+    yield simulated
+    simulated.connection.close()
+
+
+def test_one_request_tells_of_a_hundred_jobs(account: Account) -> None:
+    for _ in range(100):
+        account.make()
+    account.clock.advance(15)
+    account.poll()
+    assert (account.requests, account.running) == (1, {})
+
+
+def test_jobs_that_failed_or_were_cancelled_are_told_of_soon(account: Account) -> None:
+    for number in range(60):
+        account.make(20 + number % 5, {0: "fail", 10: "cancel", 20: "capacity"}.get(number % 30))
+    account.poll_until_none_is_left()
+    assert max(account.late) <= 20
+    assert account.requests < 1.6 * account.polls
+
+
+def test_of_few_jobs_the_newest_page_tells_all_that_there_is_to_know(account: Account) -> None:
+    jobs = [account.make(15), account.make(15, "fail"), account.make(100)]
+    account.clock.advance(20)
+    found = account.poll()
+    assert found is not None
+    assert [job.status for job in map(found.get, jobs) if isinstance(job, Job)] == ["COMPLETED", "FAILED", "PROCESSING"]
+    assert account.requests == 1
+
+
+def test_old_jobs_of_an_earlier_run_are_asked_for_by_id(account: Account) -> None:
+    """Nothing is known of when they were made, and hundreds were made since."""
+    old = [account.make() for _ in range(7)]
+    account.running = dict.fromkeys(old, 0.0)
+    account.clock.advance(3600)
+    for _ in range(350):
+        account.make(foreign=True)
+    for _ in range(30):
+        account.make()
+    account.clock.advance(20)
+    account.poll_until_none_is_left()
+    assert account.polls <= 10
+
+
+def test_jobs_of_others_push_ours_to_further_pages(account: Account) -> None:
+    for _ in range(40):
+        account.make()
+    account.clock.advance(5)
+    for _ in range(230):
+        account.make(5, foreign=True)
+    account.clock.advance(10)
+    account.poll()
+    assert (account.running, account.requests) == ({}, 3)
+
+
+def test_a_page_that_is_not_to_be_had_is_asked_for_again(account: Account) -> None:
+    for _ in range(20):
+        account.make()
+    account.clock.advance(20)
+    account.sandbox.faults = parse_faults("jobs:503*4,job:503*9")
+    assert account.poll() is None
+    account.sandbox.faults = []
+    assert account.poll() is not None
+    assert not account.running
+
+
+def test_where_pages_are_never_to_be_had_every_job_is_asked_for_by_id(account: Account) -> None:
+    for number in range(30):
+        account.make(outcome="fail" if number % 10 == 0 else None)
+    account.clock.advance(20)
+    account.sandbox.faults = parse_faults("jobs:403")
+    account.poll_until_none_is_left()
+    assert account.requests <= 30 + 2 * account.polls
+
+
+@pytest.mark.parametrize(("median", "failing"), [(15, 0.0), (30, 0.0), (15, 0.05)])
+def test_hundreds_of_jobs_are_seen_to_end_within_a_second_or_so(
+    account: Account, median: float, failing: float
+) -> None:
+    """At 8 a second, as the rate limit lets them begin; polls are a second apart, and most are a single request."""
+    chance = random.Random(1)  # noqa: S311 (draws, not secrets)
+    for _ in range(40):
+        for _ in range(8):
+            seconds = median * chance.lognormvariate(0, 0.3)
+            account.make(seconds, "capacity" if chance.random() < failing else None)
+        account.poll()
+    account.poll_until_none_is_left()
+    assert sum(account.late) / len(account.late) < (1.0 if not failing else 1.5)
+    assert account.requests < 2 * account.polls
+
+
+class Server:
+    """An odd API: jobs that have all ended, and pages that tell of them as `listed` says."""
+
+    def __init__(self, count: int) -> None:
+        self.ids = [str(uuid.UUID(int=number)) for number in range(count)]
+        self.by_id: list[str] = []
+        self.listed: Callable[[dict[str, list[str]]], list[dict[str, Any]]] = lambda query: []
+
+    def document(self, name: str, **more: object) -> dict[str, Any]:
+        made, ended = iso(1_800_000_000.0), iso(1_800_000_010.0)
+        job = {"id": name, "status": "COMPLETED", "createdAt": made, "completedAt": ended}
+        return {**job, "result": {"images": ["https://example.com/x.png"]}, **more}
+
+    def answer(self, asked: Asked) -> Reply:
+        url = urlsplit(asked.target)
+        if url.path == "/v2/jobs":
+            return json_reply({"jobs": self.listed(parse_qs(url.query)), "hasMore": False, "nextCursor": None})
+        self.by_id.append(url.path.rpartition("/")[2])
+        return json_reply(self.document(self.by_id[-1]))
+
+
+def watch(reve: Reve, connect: Connect, server: Server, most: int) -> tuple[int, int]:
+    """Poll until all jobs are told of. Returns the number of polls, and of requests."""
+    polls = requests = 0
+    with answered(reve.environ, server.answer):
+        poller, running = connect(), dict.fromkeys(server.ids, 1_799_999_999.0)
+        while running:
+            found, asked = poller.ask(running, Deadline(reve.clock, 600))
+            polls, requests = polls + 1, requests + asked
+            assert polls < most, f"{len(running)} jobs were never told of"
+            for name, job in (found or {}).items():
+                assert not isinstance(job, ReveError)
+                if job.ended:
+                    running.pop(name, None)
+    return polls, requests
+
+
+@pytest.mark.parametrize("others", [0, 50])
+def test_jobs_that_no_page_ever_tells_of_are_found_by_id(reve: Reve, connect: Connect, others: int) -> None:
+    server = Server(60)
+    foreign = [server.document(str(uuid.uuid4()), completedAt=iso(1_800_000_020.0)) for _ in range(others)]
+    server.listed = lambda query: foreign if query.get("status") == ["COMPLETED"] else []
+    polls, requests = watch(reve, connect, server, 40)
+    assert sorted(server.by_id) == server.ids
+    assert requests <= 60 + 1.5 * polls
+
+
+def test_a_page_that_leaves_out_the_images_is_filled_in_by_id(reve: Reve, connect: Connect) -> None:
+    server = Server(12)
+    server.listed = lambda _: [server.document(name, result=None) for name in server.ids]
+    watch(reve, connect, server, 10)
+    assert sorted(server.by_id) == server.ids
+
+
+def test_a_server_that_ignores_the_filter_is_understood(reve: Reve, connect: Connect) -> None:
+    server = Server(100)
+    for_now = {"status": "PROCESSING", "completedAt": None, "result": None}
+    pages = iter([[server.document(name, **for_now) for name in server.ids]])
+    server.listed = lambda _: next(pages, [server.document(name) for name in server.ids])
+    assert watch(reve, connect, server, 5) == (2, 2)

@@ -1,0 +1,443 @@
+"""The same command again, `--new`, `--once`, and what is never taken up."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reve_cli.sandbox import Sandbox, parse_faults
+from tests.conftest import Reve
+from tests.support.terminal import eventually
+
+Simulate = Callable[..., Sandbox]
+
+
+def test_a_run_of_several_is_completed_as_a_whole(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    command = ("generate", "fox", "--count", "4", "--out", "f.png", "--json")
+    cut_short = reve(*command)
+    assert cut_short.code == 75
+    sandbox.faults.clear()
+    again = reve(*command)
+    assert again.code == 0
+    assert [document["adopted"] for document in again.documents] == [True] * 4
+    assert [document["jobId"] for document in again.documents] == [d["jobId"] for d in cut_short.documents]
+    assert "taking up this command's run" in again.stderr
+    assert len(sandbox.jobs()) == 4
+
+
+def test_it_is_taken_up_although_some_of_its_files_exist(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut*9"))
+    command = ("generate", "fox", "--count", "4", "--out", "f.png")
+    assert reve(*command).code == 75
+    saved = len(list(Path.cwd().glob("f-*.png")))
+    assert 0 < saved < 4
+    sandbox.faults.clear()
+    again = reve(*command)
+    assert again.code == 0
+    assert again.out.splitlines() == [f"f-{number}.png" for number in range(1, 5)]
+    assert len(sandbox.jobs()) == 4
+
+
+def test_what_was_never_sent_is_sent_when_the_command_is_run_again(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("submit:drop-before*3,submit:401*2"))
+    command = ("generate", "fox", "--count", "6", "--out", "f.png")
+    first = reve(*command)
+    assert first.code in (75, 3)
+    sandbox.faults.clear()
+    reve.clock.advance(11)
+    assert reve(*command).code == 0
+    assert len(sandbox.jobs()) == 6
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("generate", "another fox", "--out", "f.png"),
+        ("generate", "fox", "--seed", "1", "--out", "f.png"),
+        ("generate", "fox", "--out", "g.png"),
+        ("generate", "fox", "--out", "f.png", "--new"),
+        ("generate", "fox", "--out", "f.png", "--count", "2"),
+    ],
+)
+def test_another_command_is_another_image(reve: Reve, simulate: Simulate, other: tuple[str, ...]) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut*3"))
+    assert reve("generate", "fox", "--out", "f.png").code == 75
+    result = reve(*other, "--json")
+    assert result.code == 0
+    assert not any(document["adopted"] for document in result.documents)
+    assert len(sandbox.jobs()) == 1 + len(result.documents)
+
+
+def test_the_same_output_in_other_words_is_the_same_command(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut*3"))
+    assert reve("generate", "fox", "--out", "f.png").code == 75
+    result = reve("generate", "fox", "--out", str(Path.cwd() / "." / "f.png"), "--json")
+    assert (result.code, result.document["adopted"]) == (0, True)
+    assert len(sandbox.jobs()) == 1
+
+
+def test_an_older_one_is_75_and_names_both_ways_on(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut*3"))
+    assert reve("generate", "fox", "--out", "f.png").code == 75
+    reve.clock.advance(3601)
+    result = reve("generate", "fox", "--out", "f.png")
+    assert result.code == 75
+    assert "--new" in result.stderr
+    command = result.stderr.splitlines()[-1].split()
+    assert command[:2] == ["reve", "resume"]
+    assert reve(*command[1:]).out == f"{Path.cwd() / 'f.png'}\n"
+    assert len(sandbox.jobs()) == 1
+
+
+def test_a_finished_run_is_not_taken_up(reve: Reve, sandbox: Sandbox) -> None:
+    for _ in range(2):
+        assert reve("generate", "fox").code == 0
+    assert len(sandbox.jobs()) == 2
+
+
+def test_a_job_that_failed_and_is_asked_for_again_is_a_new_one(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:fail*1"))
+    assert reve("generate", "fox", "--out", "f.png").code == 5
+    assert reve("generate", "fox", "--out", "f.png").code == 0
+    first, second = (request.headers["idempotency-key"] for request in sandbox.requests if request.method == "POST")
+    assert first != second
+
+
+@pytest.mark.parametrize("outcome", ["fail", "expired"])
+def test_a_job_that_had_failed_or_expired_when_it_is_taken_up_is_made_anew(
+    reve: Reve, simulate: Simulate, outcome: str
+) -> None:
+    sandbox = simulate(faults=parse_faults(f"outcome:{outcome}*1,job:502"))
+    assert reve("generate", "fox", "--out", "f.png", "--timeout", "9").code == 75
+    sandbox.faults.clear()
+    result = reve("generate", "fox", "--out", "f.png", "--json")
+    assert (result.code, result.document["adopted"]) == (0, False)
+    assert "made anew, with a new key" in result.stderr
+    assert len(sandbox.jobs()) == 2
+
+
+def test_resume_makes_nothing_anew(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:fail*1,job:502"))
+    assert reve("generate", "fox", "--out", "f.png", "--timeout", "9").code == 75
+    sandbox.faults.clear()
+    result = reve("resume", "--json")
+    assert (result.code, result.document["error"]["code"]) == (5, "job_failed")
+    assert reve("resume").stderr == "nothing is left to finish\n"
+    assert len(sandbox.jobs()) == 1
+
+
+def test_what_another_reve_is_finishing_is_not_made_again(reve: Reve, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("image:cut")
+    command = ("generate", "fox", "--out", "f.png")
+    assert reve.child(*command, "--timeout", "9").code == 75
+    live.faults[:] = parse_faults("image:hang-before")
+    finishing = subprocess.Popen(reve.command("resume"), env=reve.environ)
+    eventually(
+        lambda: live.requests[-1].side == "cdn" and len(live.faults) == 1 and _is_owned(reve), "it to be at work"
+    )
+    again = reve.child(*command)
+    finishing.kill()
+    finishing.wait()
+    assert again.code == 75
+    assert "another reve is finishing this command" in again.stderr
+    assert len(live.jobs()) == 1
+
+
+def test_what_is_at_work_is_left_alone_to_its_last_temporary_file(reve: Reve, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("image:drip")
+    working = subprocess.Popen(reve.command("generate", "fox", "--out", "f.png"), env=reve.environ)
+    eventually(lambda: list(Path.cwd().glob(".reve-*.part")), "a temporary file")
+    (job,) = live.jobs()
+    for names in ([job.id], []):
+        result = reve("resume", *names)
+        assert "another reve is at work on it" in result.stderr
+        assert result.code == (75 if names else 0)
+        assert list(Path.cwd().glob(".reve-*.part"))
+    working.kill()
+    working.wait()
+
+
+def _is_owned(reve: Reve) -> bool:
+    folder = Path(reve.environ["HOME"]) / ".local" / "state" / "reve" / "owners"
+    return any(folder.iterdir()) if folder.exists() else True
+
+
+def test_it_would_have_nowhere_to_go_and_is_not_sent(reve: Reve, simulate: Simulate) -> None:
+    Path("pics").mkdir()
+    sandbox = simulate(faults=parse_faults("submit:503"))
+    command = ("generate", "fox", "--count", "2", "--out", "pics/f.png")
+    sandbox.faults[:] = parse_faults("image:cut*3,submit:401*1")
+    assert reve(*command).code == 75
+    sandbox.faults.clear()
+    shutil.rmtree("pics")
+    jobs = len(sandbox.jobs())
+    result = reve(*command)
+    assert result.code == 75  # for the other one is paid for
+    assert "pics does not exist" in result.stderr
+    assert len(sandbox.jobs()) == jobs
+    last = result.stderr.splitlines()[-1].split()
+    assert last[:2] == ["reve", "resume"]
+
+
+def test_a_key_that_belongs_to_another_request_is_refused_unsent(reve: Reve, sandbox: Sandbox) -> None:
+    assert reve("generate", "fox", "--idempotency-key", "k", "--out", "1.png").code == 0
+    result = reve("generate", "wolf", "--idempotency-key", "k", "--out", "2.png", "--json")
+    assert (result.code, result.document["error"]["code"]) == (2, "key_mismatch")
+    assert len([request for request in sandbox.requests if request.method == "POST"]) == 1
+
+
+def test_a_key_conflict_is_never_bought_later(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+    elsewhere = {"REVE_STATE_DIR": str(tmp_path / "elsewhere")}
+    assert reve("generate", "fox", "--idempotency-key", "k", "--out", "1.png", env=elsewhere).code == 0
+    assert reve("generate", "wolf", "--idempotency-key", "k", "--out", "2.png").code == 75
+    reve.clock.advance(20 * 3600)
+    result = reve("resume")
+    assert result.code == 75
+    assert result.stderr.splitlines()[-1] == "reve resume --abandon k"
+    assert len(sandbox.jobs()) == 1
+
+
+def test_new_and_a_key_exclude_each_other(reve: Reve) -> None:
+    assert reve("generate", "fox", "--new", "--once", "7").code == 2
+
+
+def test_two_unfinished_jobs_with_one_name_are_both_kept_and_done(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    for scope in "AB":
+        assert reve("generate", "fox", "--once", scope, "--out", "f.png", "--force").code == 75
+    sandbox.faults.clear()
+    result = reve("resume")
+    assert result.code == 0
+    assert len({*result.out.splitlines()}) == len([*Path.cwd().iterdir()]) == 2
+    assert "mv " not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["wait", "download"])
+@pytest.mark.parametrize("out", ["f.png", "nowhere/", "{sed}.png"])
+def test_jobs_that_came_through_a_pipe_are_named_where_their_output_is_refused(
+    reve: Reve, sandbox: Sandbox, command: str, out: str
+) -> None:
+    Path("f.png").touch()
+    job = reve("generate", "fox", "--no-wait").out
+    result = reve(command, "-", "--out", out, stdin=job.encode())
+    assert result.code == 75
+    assert result.stderr.endswith(f"\nreve {command} {job.strip()} --out PATH\n")
+    assert reve(command, job.strip(), "--out", out).code in (2, 7)
+
+
+# What is never taken up
+
+
+def test_three_seedless_ones_that_do_not_wait_are_three_jobs(reve: Reve, sandbox: Sandbox) -> None:
+    ids = [reve("generate", "fox", "--no-wait").out for _ in range(3)]
+    assert len(set(ids)) == len(sandbox.jobs()) == 3
+    said = reve("resume").stderr
+    assert said.startswith("3 jobs of the last 24 hours were begun with --no-wait, and are not saved by this: ")
+    assert said.endswith("nothing is left to finish\n")
+
+
+def test_what_was_handed_over_is_not_denied_but_named_with_the_command_that_saves_it(
+    reve: Reve, sandbox: Sandbox
+) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    result = reve("resume", job)
+    assert result.code == 75
+    assert result.stderr.endswith(f"\nreve wait {job} --out PATH\n")
+
+
+def test_two_at_once_are_two_images(reve: Reve, live: Sandbox) -> None:
+    commands = [reve.command("generate", "fox") for _ in range(2)]
+    both = [subprocess.Popen(command, env=reve.environ, stdout=subprocess.DEVNULL) for command in commands]
+    assert [one.wait() for one in both] == [0, 0]
+    assert len(live.jobs()) == len(list(Path.cwd().glob("fox-*.png"))) == 2
+
+
+def test_bytes_for_a_pipe_are_never_taken_up(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut*3"))
+    assert reve("generate", "fox", "--out", "-").code == 75
+    assert reve("generate", "fox", "--out", "-").code == 0
+    assert len(sandbox.jobs()) == 2
+    result = reve("resume")
+    assert result.code == 0
+    assert Path(result.out.strip()).parent.name == "spool"
+    assert Path(result.out.strip()).read_bytes().startswith(b"\x89PNG")
+
+
+# --once
+
+
+def test_once_on_two_machines_is_one_charge_and_two_files(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+    for machine in ("a", "b"):
+        env = {"REVE_STATE_DIR": str(tmp_path / machine)}
+        result = reve("generate", "fox", "--once", "pipeline 7", "--out", f"{machine}.png", "--json", env=env)
+        assert (result.code, result.document["replayed"]) == (0, machine == "b")
+        reve.clock.advance(60)
+    assert len(sandbox.jobs()) == 1
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_once_needs_no_journal(reve: Reve, sandbox: Sandbox) -> None:
+    for out in ("a.png", "b.png"):
+        command = ("generate", "fox", "--once", "7", "--out", out)
+        assert reve(*command, env={"REVE_JOURNAL": "off"}).code == 0
+    assert len(sandbox.jobs()) == 1
+
+
+def test_once_with_a_count_and_no_seed_is_that_many_images(reve: Reve, sandbox: Sandbox) -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        assert reve("generate", "fox", "--once", "7", "--count", "3", "--out", f"{folder}/f.png").code == 0
+    assert len(sandbox.jobs()) == 3
+    assert len({path.read_bytes() for path in Path("b").iterdir()}) == 3
+
+
+def test_another_scope_or_request_is_another_image(reve: Reve, sandbox: Sandbox) -> None:
+    for prompt, scope in (("fox", "7"), ("fox", "8"), ("wolf", "7")):
+        assert reve("generate", prompt, "--once", scope).code == 0
+    assert len(sandbox.jobs()) == 3
+
+
+@pytest.mark.parametrize("outcome", ["fail", "cancel"])
+def test_once_makes_anew_what_had_failed_before(reve: Reve, simulate: Simulate, outcome: str) -> None:
+    sandbox = simulate(faults=parse_faults(f"outcome:{outcome}*2"))
+    command = ("generate", "fox", "--once", "7", "--out", "f.png")
+    assert reve(*command).code == 5  # a job that fails in this run ends with 5
+    reve.clock.advance(60)
+    assert reve(*command).code == 5  # the first is passed over; the second fails in this run
+    reve.clock.advance(60)
+    assert reve(*command).code == 0
+    assert len(sandbox.jobs()) == 3
+
+
+def test_once_and_no_wait_passes_over_what_had_failed(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("outcome:fail*1"))
+    command = ("generate", "fox", "--once", "7", "--no-wait")
+    first = reve(*command).out
+    reve.clock.advance(60)
+    second = reve(*command)
+    assert second.code == 0
+    assert second.out != first
+    assert len(second.out.split()) == 1
+
+
+def test_once_makes_anew_what_has_expired(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:expired*1"))
+    command = ("generate", "fox", "--once", "7", "--out", "f.png")
+    assert reve(*command).code == 7
+    reve.clock.advance(60)
+    assert reve(*command).code == 0
+    assert len(sandbox.jobs()) == 2
+
+
+@pytest.mark.parametrize("scope", ["", "   "])
+def test_a_scope_says_something(reve: Reve, scope: str) -> None:
+    assert reve("generate", "fox", "--once", scope).code == 2
+
+
+def test_once_and_a_key_of_ones_own_exclude_each_other(reve: Reve) -> None:
+    assert reve("generate", "fox", "--once", "7", "--idempotency-key", "k").code == 2
+
+
+# resume
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    assert reve("generate", "to fetch", "--out", "1.png").code == 75
+    sandbox.faults[:] = parse_faults("submit:drop-after")
+    assert reve("generate", "to send", "--out", "2.png").code == 75
+    asked = len(sandbox.requests)
+    result = reve("resume", "--dry-run", "--json")
+    assert result.code == 0
+    assert [(one["action"], one["prompt"]) for one in result.documents] == [("fetch", "to fetch"), ("send", "to send")]
+    assert list(result.document_keys if hasattr(result, "document_keys") else result.documents[0]) == [
+        "action", "why", "state", "run", "jobId", "idempotencyKey", "begunAt", "out", "prompt",
+    ]  # fmt: skip
+    assert "1 to send" in result.stderr
+    assert len(sandbox.requests) == asked
+    assert reve("resume", "--dry-run").out.count("\n") == 2
+
+
+def test_resume_by_name_finishes_that_alone(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    first = reve("generate", "one", "--out", "1.png", "--json").document
+    second = reve("generate", "two", "--out", "2.png", "--json").document
+    sandbox.faults.clear()
+    assert reve("resume", second["jobId"]).out == f"{Path.cwd() / '2.png'}\n"
+    assert not Path("1.png").exists()
+    assert reve("resume", first["idempotencyKey"]).out == f"{Path.cwd() / '1.png'}\n"
+    finished = reve("resume", first["jobId"])
+    assert (finished.code, finished.stderr) == (0, "nothing is left to finish\n")
+
+
+def test_resume_of_what_the_journal_does_not_know_is_8(reve: Reve, sandbox: Sandbox) -> None:
+    name = "3f2a9c1e-0000-4000-8000-000000000001"
+    assert reve("resume", name).code == 8
+    assert reve("generate", "fox").code == 0
+    result = reve("resume", name, "--json")
+    assert (result.code, result.document["error"]["code"]) == (8, "not_found")
+
+
+def test_resume_with_nothing_to_do_is_0(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("resume")
+    assert (result.code, result.out, result.stderr) == (0, "", "nothing is unfinished\n")
+
+
+def test_what_a_wait_has_saved_elsewhere_still_goes_where_it_was_meant_to(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
+    sandbox.faults.clear()
+    assert reve("wait", job, "--out", "g.png").code == 0
+    assert reve("resume").out == f"{Path.cwd() / 'f.png'}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full")
+def test_what_a_wait_could_not_save_is_not_taken_for_saved(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
+    sandbox.faults.clear()
+    assert reve("wait", job, "--out", "/dev/full").code == 75
+    assert reve("resume").code == 0
+    assert Path("f.png").is_file()
+
+
+def test_what_a_wait_has_saved_in_its_place_is_found_there(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
+    sandbox.faults.clear()
+    assert reve("wait", job, "--out", "f.png").code == 0
+    assert reve("resume").code == 0
+    assert [path.name for path in Path.cwd().iterdir()] == ["f.png"]
+    assert reve("resume").stderr == "nothing is left to finish\n"
+
+
+def test_a_wait_a_day_later_forgets_nothing(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
+    reve.clock.advance(25 * 3600)
+    assert reve("wait", job).code == 7
+    (row,) = reve("history", "--json").documents
+    assert (row["state"], row["files"][0]["path"]) == ("saved", str(Path.cwd() / "f.png"))
+
+
+def test_a_submission_that_was_not_to_be_waited_for_is_settled_and_named(reve: Reve, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("submit:drop-after"))
+    assert reve("generate", "fox", "--no-wait").code == 75
+    sandbox.faults.clear()
+    reve.clock.advance(11)
+    result = reve("resume")
+    (job,) = sandbox.jobs()
+    assert (result.code, result.out) == (0, f"{job.id}\n")
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_in_the_sandbox_it_finishes_what_the_sandbox_began(reve: Reve) -> None:
+    env = {"REVE_SANDBOX_FAULTS": "image:cut"}
+    result = reve("generate", "fox", "--out", "f.png", "--sandbox", env=env)
+    assert result.code == 75
+    command = result.stderr.splitlines()[-1].split()
+    assert command[:3] == ["reve", "resume", "--sandbox"]
+    assert reve(*command[1:]).code == 0
+    assert Path("f.png").is_file()

@@ -1,0 +1,98 @@
+"""What users and scripts rely on to the letter: every help text and every JSON document."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from reve_cli.app import app
+from reve_cli.help.manual import walk
+from reve_cli.sandbox import Sandbox, parse_faults
+from tests.conftest import Reve
+
+Golden = Callable[[str, str], None]
+COMMANDS = [path.removeprefix("reve").strip() for path, _ in walk(get_command(app))]
+NAMES = (
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
+    (r"\b[0-9a-f]{32}\b", "<run>"),
+    (r"http://127\.0\.0\.1:\d+", "<origin>"),
+    (r"req_[0-9a-f]+", "<request>"),
+    (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"),
+    (r"\b[0-9a-f]{64}\b", "<sha256>"),
+    (r'"bytes": \d+', '"bytes": "<bytes>"'),
+    (r'"status": "(?:QUEUED|PROCESSING)"', '"status": "<running>"'),
+    (r"still running \((?:QUEUED|PROCESSING)\)", "still running (<running>)"),
+    (r'"progress": (?:\d+|null)', '"progress": "<progress>"'),
+)
+
+
+def named(text: str) -> str:
+    """`text` with what differs from run to run replaced by names."""
+    text = text.replace(str(Path.cwd()), "<folder>")
+    for pattern, name in NAMES:
+        text = re.sub(pattern, name, text)
+    return text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_texts(reve: Reve, golden: Golden, command: str) -> None:
+    result = reve.child(*command.split(), "--help", env={"COLUMNS": "80", "TERM": "dumb"})
+    assert result.code == 0
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert result.out.isascii()
+    golden(f"help-{command.replace(' ', '-') or 'reve'}.txt", result.out)
+
+
+def test_json_documents(reve: Reve, simulate: Callable[..., Sandbox], golden: Golden) -> None:
+    simulate()
+    image = ["a red fox", "--seed", "1", "--ar", "3:2", "--model-version", "latest", "--json"]
+    runs = {
+        "dry run": reve("generate", *image, "--out", "fox.png", "--dry-run"),
+        "generate": reve("generate", *image, "--out", "fox.png"),
+        "refused": reve("generate", *image, "--out", "fox.png"),
+        "no wait": reve("generate", *image, "--no-wait"),
+        "wrong usage": reve("generate", "fox", "--count", "0", "--json"),
+        "no key": reve("generate", "fox", "--json", env={"APIFRAME_API_KEY": ""}),
+    }
+    job = runs["no wait"].document["jobId"]
+    runs["still running"] = reve("download", job, "--out", "later.png", "--json")
+    runs["status"] = reve("status", job, "--json")
+    runs["wait"] = reve("wait", job, "--json")
+    runs["download"] = reve("download", job, "--out", "later.png", "--json")
+    simulate(faults=parse_faults("outcome:capacity"))
+    runs["failed"] = reve("generate", "fox", "--json")
+    simulate(faults=parse_faults("submit:402"))
+    runs["credits"] = reve("generate", "fox", "--json")
+    simulate(faults=parse_faults("submit:drop-after"))
+    runs["unsettled"] = reve("generate", "fox", "--json", "--out", "x.png")
+    runs["resume, dry run"] = reve("resume", "--dry-run", "--json")
+    simulate()
+    reve("generate", "fox", "--no-wait")
+    runs["jobs"] = reve("jobs", "--json")
+    runs["account"] = reve("account", "--json")
+    runs["model"] = reve("model", "--json")
+    runs["model that is not offered"] = reve("model", "reve-2", "--json")
+    runs["history"] = reve("history", "--json", "--state", "saved", "--search", "fox.png")
+    text = "".join(
+        f"## {name}: {run.code}\n{json.dumps(run.document, indent=2, ensure_ascii=False)}\n"
+        for name, run in runs.items()
+    )
+    golden("documents.txt", named(text))
+
+
+def test_every_document_has_the_same_keys_in_the_same_order(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    documents = [reve(*command, "--json").document for command in (["status", job], ["wait", job], ["status", "x"])]
+    assert len({tuple(document) for document in documents}) == 1
+
+
+def test_the_readme_names_every_field_and_every_error_code(reve: Reve) -> None:
+    from reve_cli.core.errors import EXIT_CODES
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    document = reve("status", "x", "--json").document
+    for name in [*document, *document["error"], *EXIT_CODES]:
+        assert f"`{name}`" in readme, name

@@ -1,0 +1,501 @@
+"""Charged = meant, and saved = charged: whatever goes wrong, and however it is finished."""
+
+import contextlib
+import os
+import random
+import shlex
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reve_cli.core.clock import Limits
+from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.sandbox.api import USER
+from tests.conftest import KEY, Result, Reve
+from tests.support.crash import LATER, Scene, length, on_request, port_of, problems
+
+Simulate = Callable[..., Sandbox]
+
+GENERATE = ("generate", "a red fox", "--seed", "1", "--out", "f.png", "--timeout", "60")
+
+
+@pytest.fixture(params=["resume", "the same again"])
+def series(request: pytest.FixtureRequest) -> str:
+    """The two ways to finish what a command left."""
+    return str(request.param)
+
+
+@pytest.fixture
+def finish(series: str, reve: Reve, state: Path) -> Callable[..., Result]:
+    def run(*arguments: str) -> Result:
+        reve.clock.advance(11)  # a request is not sent again sooner
+        reve.limits = Limits()  # hung connections are over: what is slow now is this machine
+        return reve("resume") if series == "resume" else reve(*(arguments or GENERATE))
+
+    return run
+
+
+@pytest.fixture
+def state(reve: Reve, tmp_path: Path) -> Path:
+    reve.environ["REVE_STATE_DIR"] = str(tmp_path / "state")
+    return tmp_path / "state"
+
+
+def all_is_well(sandbox: Sandbox, state: Path, meant: int | None = 1, elsewhere: dict[int, Path] | None = None) -> None:
+    assert list(problems(sandbox, Path.cwd(), state, meant, elsewhere)) == []
+
+
+# The network
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        "submit:drop-before",
+        "submit:drop-after",
+        "submit:hang-before",
+        "submit:hang-after",
+        "submit:cut",
+        "submit:502",
+        "submit:html-200",
+        "submit:no-id",
+        "submit:drop-after*1,submit:429",
+        "submit:drop-after*1,submit:401",
+        "job:drop-before,jobs:drop-before",
+        "job:hang-after*9,job:502,jobs:502",
+        "job:502,jobs:502",
+        "image:drop-before",
+        "image:hang-before",
+        "image:cut",
+        "image:cut-silent",
+        "image:503",
+        "me:drop-before,image:cut",
+    ],
+)
+def test_a_network_that_fails_for_a_while(
+    reve: Reve, simulate: Simulate, state: Path, series: str, finish: Callable[..., Result], faults: str, count: int
+) -> None:
+    sandbox = simulate(faults=parse_faults(faults))
+    command = (*GENERATE, "--count", str(count))
+    assert reve(*command).code == 75
+    sandbox.faults.clear()
+    result = finish(*command)
+    assert result.code == 0, result.stderr
+    all_is_well(sandbox, state, count if series == "the same again" else None)  # what was refused is not bought later
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4], ids=["submission", "second", "third", "fourth"])
+@pytest.mark.parametrize("series", ["resume", "the same again"])
+def test_a_server_that_stops_at_a_request_and_is_started_anew(tmp_path: Path, number: int, series: str) -> None:
+    scene = Scene(tmp_path / "scene", 2)
+    scene.sandbox.start()
+    stopping = threading.Thread(target=scene.sandbox.stop)
+    on_request(scene.sandbox, number, stopping.start)
+    cut_short = scene.run([*scene.generate, "--timeout", "3"])
+    stopping.join()
+    assert cut_short.returncode in (6, 75), cut_short.stderr
+    environ = scene.environ
+    with scene.server(port=port_of(scene.sandbox), key=scene.sandbox.key) as anew:
+        scene.sandbox = anew
+        command = ["resume"] if series == "resume" and cut_short.returncode == 75 else scene.generate
+        done = scene.run(command, "--later", LATER, **environ)
+        assert done.returncode == 0, done.stderr
+        assert scene.problems(exactly=command == scene.generate) == []
+
+
+def test_an_answer_lost_and_then_connections_refused(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "scene", 1)
+    scene.sandbox.faults[:] = parse_faults("submit:hang-after")
+    scene.sandbox.start()
+    stopping = threading.Timer(0.5, scene.sandbox.stop)
+    on_request(scene.sandbox, 1, stopping.start)
+    cut_short = scene.run([*scene.generate, "--timeout", "4"])
+    assert cut_short.returncode == 75, cut_short.stderr
+    assert cut_short.stderr.splitlines()[-1].startswith("reve resume ")
+    with scene.server(port=port_of(scene.sandbox), key=scene.sandbox.key) as anew:
+        scene.sandbox = anew
+        assert scene.run(["resume"], "--later", LATER).returncode == 0
+        assert scene.problems(exactly=True) == []
+
+
+# Signals
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("signum", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("series", ["resume", "the same again"])
+def test_a_signal_anywhere_in_its_life(tmp_path: Path, signum: str, series: str) -> None:
+    steps, _ = length(2)
+    for number in random.Random(signum + series).sample(range(1, steps), 4):  # noqa: S311 (a choice, not a secret)
+        scene = Scene(tmp_path / str(number), 2)
+        with scene.sandbox:
+            scene.run(scene.generate, "--step", str(number), "--signal", signum)
+            done = scene.run(["resume"] if series == "resume" else scene.generate, "--later", LATER)
+            assert done.returncode in ((0,) if series == "resume" else (0, 7)), (number, done.stderr)
+            assert scene.problems(exactly=series != "resume") == [], number
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_second_ctrl_c_while_it_winds_down(tmp_path: Path, number: int) -> None:
+    scene = Scene(tmp_path / "scene", 3)
+    scene.sandbox.faults[:] = parse_faults("image:drip")
+    with scene.sandbox:
+        running: list[subprocess.Popen[str]] = []
+
+        def interrupt_twice() -> None:
+            for _ in range(2):
+                running[0].send_signal(signal.SIGINT)
+                time.sleep(0.05 * number)
+
+        on_request(scene.sandbox, number, lambda: threading.Thread(target=interrupt_twice).start())
+        running.append(scene.start(scene.generate))
+        running[0].communicate(timeout=120)
+        assert running[0].returncode == -signal.SIGINT
+        scene.sandbox.faults.clear()
+        done = scene.run(scene.generate, "--later", LATER)
+        assert done.returncode == 0, done.stderr
+        assert scene.problems(exactly=True) == []
+
+
+# Several at once
+
+
+@pytest.mark.parametrize("number", [40, 90, 140, 190])
+def test_two_resumes_and_a_live_generate_race(tmp_path: Path, number: int) -> None:
+    scene = Scene(tmp_path / "scene", 4)
+    with scene.sandbox:
+        scene.run(scene.generate, "--step", str(number))
+        other = ["generate", "another fox", "--seed", "9", "--out", str(scene.work / "f-9.png")]
+        racing = [scene.start(command, "--later", LATER) for command in (["resume"], ["resume"], other)]
+        ended = [(process.communicate(timeout=120), process.returncode) for process in racing]
+        assert [code for _, code in ended] == [0, 0, 0], ended
+        assert scene.problems(exactly=False) == []
+
+
+def test_the_same_again_twice_at_once_takes_the_run_up_once(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "scene", 1)
+    with scene.sandbox:
+        on_request(scene.sandbox, 1, lambda: running[0].kill())
+        running = [scene.start(scene.generate)]
+        running[0].communicate(timeout=120)
+        twice = [scene.start(scene.generate, "--later", LATER) for _ in range(2)]
+        said = [process.communicate(timeout=120) for process in twice]
+        assert sum("taking up" in err for _, err in said) == 1, said
+        assert len(scene.sandbox.jobs()) in (1, 2)  # the other one is another image, or came when all was done
+
+
+# Clocks, keys, accounts, base URLs
+
+
+@pytest.mark.parametrize("error", [25 * 3600.0, -25 * 3600.0])
+@pytest.mark.parametrize("faults", ["submit:drop-after", "submit:drop-before", "job:502", "image:cut"])
+def test_a_wall_clock_that_is_set_wrong_in_between(
+    reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], faults: str, error: float
+) -> None:
+    sandbox = simulate(faults=parse_faults(faults), clock=reve.clock.monotonic)
+    assert reve(*GENERATE).code == 75
+    sandbox.faults.clear()
+    reve.clock.wall_error = error
+    result = finish()
+    assert result.code == 0, result.stderr
+    all_is_well(sandbox, state)
+
+
+def test_past_23_hours_it_is_not_sent_again_but_reported(reve: Reve, simulate: Simulate, state: Path) -> None:
+    sandbox = simulate(faults=parse_faults("submit:drop-after"))
+    document = reve(*GENERATE, "--json").document
+    sandbox.faults.clear()
+    reve.clock.advance(23 * 3600 + 1)
+    result = reve("resume", "--json")
+    assert result.code == 75
+    assert "a red fox" in result.stderr
+    assert document["idempotencyKey"] in result.stderr
+    assert "more than 23 hours ago" in result.document["error"]["message"]
+    assert len(sandbox.jobs()) == 1
+    again = reve(*GENERATE)
+    assert again.code == 75
+    assert again.stderr.splitlines()[-1].startswith("reve resume ")
+    assert "--new" in again.stderr
+    assert reve("resume", "--abandon", document["idempotencyKey"]).code == 0
+    assert reve("resume").code == 0
+    assert len(sandbox.jobs()) == 1
+
+
+def test_after_an_hour_the_server_is_asked_what_time_it_is(reve: Reve, simulate: Simulate, state: Path) -> None:
+    sandbox = simulate(faults=parse_faults("submit:drop-before"))
+    assert reve(*GENERATE).code == 75
+    sandbox.faults.clear()
+    reve.clock.advance(2 * 3600)
+    sandbox._clock = lambda: reve.clock.now() + 22 * 3600  # this machine stood still: a day has passed elsewhere
+    assert reve("resume").code == 75
+    assert sandbox.jobs() == []
+    sandbox._clock = reve.clock.now
+    assert reve("resume").code == 0
+    all_is_well(sandbox, state)
+
+
+@pytest.mark.parametrize("faults", ["submit:drop-after", "image:cut"])
+def test_another_key_of_the_same_account_fetches_but_never_sends(
+    reve: Reve, simulate: Simulate, state: Path, tmp_path: Path, faults: str
+) -> None:
+    sandbox = simulate()
+    assert reve("generate", "so that the account is known", "--seed", "7", "--out", "f-7.png").code == 0
+    sandbox.faults[:] = parse_faults(faults)
+    assert reve(*GENERATE).code == 75
+    sandbox.stop()
+
+    def anew(key: str) -> Sandbox:
+        port = port_of(sandbox)
+        return Sandbox(tmp_path / "sandbox-0", key=key, port=port, clock=reve.clock.now, requests_per_minute=0)
+
+    with anew("afk_another") as same_account:
+        reve.clock.advance(11)
+        result = reve("resume", env={"APIFRAME_API_KEY": "afk_another"})
+        sent = [request for request in same_account.requests if request.method == "POST"]
+        assert sent == []
+        if faults.startswith("submit"):
+            assert "only the API key that it was sent with" in result.stderr
+            assert reve(*GENERATE, env={"APIFRAME_API_KEY": "afk_another"}).code == 75
+        else:
+            assert result.code == 0, result.stderr
+            all_is_well(same_account, state, 2)
+    with anew(KEY) as as_before:
+        assert reve("resume").code == 0
+        all_is_well(as_before, state, 2)
+
+
+@pytest.mark.parametrize("faults", ["submit:drop-after", "image:cut"])
+def test_another_account_or_base_url_leaves_it_alone(reve: Reve, simulate: Simulate, state: Path, faults: str) -> None:
+    sandbox = simulate(faults=parse_faults(faults))
+    assert reve(*GENERATE).code == 75
+    mine = dict(reve.environ)
+    elsewhere = simulate(key="afk_elsewhere")
+    reve.clock.advance(11)
+    result = reve("resume")
+    assert result.code == 0
+    assert f"belongs to {sandbox.url}" in result.stderr
+    assert [request for request in elsewhere.requests if request.method == "POST"] == []
+    sandbox.faults.clear()
+    reve.environ |= mine
+    assert reve("resume").code == 0
+    all_is_well(sandbox, state)
+
+
+def test_another_account_at_the_same_url_closes_nothing(reve: Reve, simulate: Simulate, state: Path) -> None:
+    sandbox = simulate()
+    assert reve("generate", "so that the account is known", "--seed", "7", "--out", "f-7.png").code == 0
+    sandbox.faults[:] = parse_faults("image:cut")
+    assert reve(*GENERATE).code == 75
+    port = port_of(sandbox)
+    sandbox.stop()
+
+    def resume(folder: str, key: str, user: str) -> Result:
+        clock = reve.clock.now
+        with Sandbox(state.parent / folder, key=key, user=user, port=port, clock=clock, requests_per_minute=0):
+            return reve("resume", env={"APIFRAME_API_KEY": key})
+
+    theirs = resume("another", "afk_another", "5a2d0000-0000-4000-8000-00000000ffff")
+    assert theirs.code == 0
+    assert "belongs to another account" in theirs.stderr
+    unknown = resume("another", KEY, USER)  # the same key, and yet no such job there
+    assert unknown.code == 75
+    assert resume("sandbox-0", KEY, USER).code == 0
+    assert list(problems(sandbox, Path.cwd(), state, 2)) == []
+
+
+# The output
+
+
+@pytest.mark.parametrize("faults", ["submit:drop-after", "job:502", "image:cut"])
+def test_somebody_else_has_put_a_file_there(
+    reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], faults: str
+) -> None:
+    sandbox = simulate(faults=parse_faults(faults))
+    assert reve(*GENERATE).code == 75
+    sandbox.faults.clear()
+    Path("f.png").write_text("somebody else's")
+    result = finish()
+    (job,) = sandbox.jobs()
+    assert result.code == 75
+    assert result.stderr.splitlines()[-1].startswith("mv -i -- ")
+    assert Path("f.png").read_text() == "somebody else's"
+    all_is_well(sandbox, state, elsewhere={1: Path(f"f-{job.id}.png").absolute()})
+
+
+def test_with_force_only_the_file_of_the_first_time_is_replaced(
+    reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result]
+) -> None:
+    Path("f.png").write_text("mine")
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    assert reve(*GENERATE, "--force").code == 75
+    sandbox.faults.clear()
+    assert finish(*GENERATE).code == 0
+    all_is_well(sandbox, state)
+
+
+def test_with_force_a_file_that_came_later_is_spared(reve: Reve, simulate: Simulate, state: Path) -> None:
+    Path("f.png").write_text("mine")
+    sandbox = simulate(faults=parse_faults("image:cut"))
+    assert reve(*GENERATE, "--force").code == 75
+    sandbox.faults.clear()
+    Path("other").write_text("somebody else's")
+    Path("other").replace("f.png")
+    assert reve("resume").code == 75
+    assert Path("f.png").read_text() == "somebody else's"
+
+
+@pytest.mark.parametrize("faults", ["submit:drop-after", "image:cut"])
+def test_the_folder_was_removed(
+    reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], faults: str
+) -> None:
+    Path("pics").mkdir()
+    sandbox = simulate(faults=parse_faults(faults))
+    command = ("generate", "a red fox", "--seed", "1", "--out", "pics/f.png", "--timeout", "60")
+    assert reve(*command).code == 75
+    sandbox.faults.clear()
+    shutil.rmtree("pics")
+    result = finish(*command)
+    (job,) = sandbox.jobs()
+    assert result.code == 75
+    all_is_well(sandbox, state, elsewhere={1: state / "rescue" / f"{job.id}.png"})
+    last = result.stderr.splitlines()[-1]
+    subprocess.run(["sh", "-c", last], check=True)
+    assert Path("pics/f.png").is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs")
+def test_a_fifo_in_the_way_of_a_second_image_is_not_opened(reve: Reve, simulate: Simulate, state: Path) -> None:
+    simulate(faults=parse_faults("outcome:images/2"))
+    os.mkfifo("f-2.png")
+    result = reve(*GENERATE)
+    assert result.code == 75
+    assert result.stderr.splitlines()[-1].startswith("mv -i -- ")
+
+
+@pytest.mark.parametrize("journal", ["on", "off"])
+def test_a_spooled_image_that_is_still_wanted_outlives_its_day(
+    reve: Reve, simulate: Simulate, state: Path, journal: str
+) -> None:
+    sandbox = simulate()
+    assert reve("generate", "a fox", "--out", "-").code == 0
+    with sqlite3.connect(state / "journal.db") as database:  # as if killed while it wrote to the pipe
+        database.execute("UPDATE jobs SET state = 'completed'")
+        database.execute("UPDATE runs SET told = 0")
+    (spooled,) = (state / "spool").iterdir()
+    os.utime(spooled, (0, 0))
+    assert reve("generate", "another", "--out", "-", env={"REVE_JOURNAL": journal}).code == 0
+    asked = len(sandbox.requests)
+    assert reve("resume").out == f"{spooled}\n"
+    assert len(sandbox.requests) == asked  # it was there
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB, where one can be mounted."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Leave no room there."""
+    ballast = folder / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
+    return ballast
+
+
+def test_a_full_disk_where_the_image_goes(
+    reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], small_disk: Path
+) -> None:
+    """The rescue folder takes it, and when that is full as well, `resume` fetches it later."""
+    ballast = fill(small_disk)
+    sandbox = simulate()
+    reve.environ["REVE_STATE_DIR"] = str(state)
+    command = ("generate", "a red fox", "--seed", "1", "--out", str(small_disk / "f.png"), "--timeout", "60")
+    first = reve(*command)
+    (job,) = sandbox.jobs()
+    assert first.code == 75
+    all_is_well(sandbox, state, elsewhere={1: state / "rescue" / f"{job.id}.png"})
+    ballast.unlink()
+    subprocess.run(["sh", "-c", first.stderr.splitlines()[-1]], check=True)
+    assert (small_disk / "f.png").is_file()
+
+
+def test_a_full_disk_for_everything(reve: Reve, simulate: Simulate, small_disk: Path) -> None:
+    """There is no room for the journal either: that is said, and the command on stderr finishes it without one."""
+    work = small_disk / "work"
+    work.mkdir()
+    reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
+    ballast = fill(small_disk)
+    sandbox = simulate()
+    command = ("generate", "a red fox", "--seed", "1", "--out", str(work / "f.png"), "--timeout", "60")
+    first = reve(*command)
+    assert first.code == 75
+    assert "crash safety is off" in first.stderr
+    ballast.unlink()
+    words = shlex.split(first.stderr.splitlines()[-1])
+    assert reve(*words[1:]).code == 0
+    assert list(problems(sandbox, work, small_disk / "state", 1)) == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_disk_that_is_full_from_a_request_on(reve: Reve, simulate: Simulate, small_disk: Path, number: int) -> None:
+    """What could not be noted is not sent; what was sent is not sent under another key."""
+    reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
+    sandbox = simulate()
+    on_request(sandbox, number, lambda: fill(small_disk))
+    command = ("generate", "a red fox", "--seed", "1", "--count", "6", "--out", "f.png", "--timeout", "60")
+    first = reve(*command)
+    assert first.code in (0, 7, 75), first.stderr
+    (small_disk / "ballast").unlink()
+    reve.clock.advance(11)
+    assert reve("resume").code == 0
+    assert reve(*command).code in ((0, 7) if first.code == 0 else (0,))  # 7: all files are there
+    assert list(problems(sandbox, Path.cwd(), small_disk / "state", 6)) == []
+
+
+@pytest.mark.parametrize("room", range(12, 110, 8))
+def test_a_disk_that_fills_up_meanwhile(
+    reve: Reve, simulate: Simulate, finish: Callable[..., Result], small_disk: Path, room: int
+) -> None:
+    """Journal and images on one disk with little room: whatever could be written is enough to go on from."""
+    work = small_disk / "work"
+    work.mkdir()
+    reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
+    sandbox = simulate()
+    reserve = small_disk / "reserve"
+    reserve.write_bytes(bytes(room * 1024))
+    ballast = fill(small_disk)
+    reserve.unlink()
+    command = ("generate", "a red fox", "--seed", "1", "--out", str(work / "f.png"), "--timeout", "60")
+    first = reve(*command)
+    ballast.unlink()
+    if first.code == 7:  # it could not be noted, and was not sent
+        assert sandbox.jobs() == []
+        assert reve(*command).code == 0
+    elif first.code == 75:
+        last = shlex.split(first.stderr.splitlines()[-1])
+        done = finish(*command) if last[:2] == ["reve", "resume"] else reve(*last[1:])
+        assert done.code == 0, (first.stderr, done.stderr)
+    else:
+        assert first.code == 0, first.stderr
+    assert list(problems(sandbox, work, small_disk / "state", 1)) == []

@@ -1,0 +1,523 @@
+"""Pipes, closed and full streams, odd encodings: what a shell script meets. Real processes and real pipes."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from reve_cli.sandbox import Sandbox, parse_faults
+from tests.conftest import Result, Reve
+from tests.support.terminal import PATIENCE, eventually, with_reve_on_path
+
+if sys.platform != "win32":
+    import fcntl
+    from signal import SIGPIPE
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes, and no POSIX shell")
+
+PNG = b"\x89PNG"
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+
+
+@pytest.fixture
+def shell(reve: Reve, live: Sandbox, tmp_path: Path) -> "Shell":
+    return Shell(reve, tmp_path)
+
+
+class Shell:
+    """bash with `reve` on its PATH, and a pipe's exit code that of its last command that failed."""
+
+    def __init__(self, reve: Reve, folder: Path) -> None:
+        self._environ = with_reve_on_path(reve.command(), reve.environ, folder)
+
+    def __call__(self, script: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", script],
+            input=stdin,
+            env={**self._environ, **(env or {})},
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert b"Traceback" not in done.stderr, done.stderr
+        return Result(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+
+def images() -> list[str]:
+    """The names of the images in the working folder, which holds nothing else."""
+    names = sorted(os.listdir())
+    assert all(Path(name).read_bytes().startswith(PNG) for name in names)
+    return names
+
+
+def kept(home: Path) -> list[Path]:
+    """The images in the state folder."""
+    return [path for path in home.rglob("*.png") if path.read_bytes().startswith(PNG)]
+
+
+# A reader that does not read
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes of a fixed size")
+def test_a_reader_that_does_not_read_ends_with_the_time_limit(reve: Reve, live: Sandbox, home: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    command = reve.command("generate", "fox", "--out", "-", "--timeout", "4")
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ, timeout=PATIENCE, check=False
+    )
+    os.close(writer)
+    os.close(reader)
+    assert done.returncode == 75
+    (image,) = kept(home)
+    assert done.stderr.decode().splitlines()[-1] == f"cat {image}"
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes of a fixed size")
+def test_a_reader_that_does_not_read_does_not_hold_up_a_signal(reve: Reve, live: Sandbox, home: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    command = reve.command("generate", "fox", "--out", "-")
+    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ)
+    os.close(writer)
+    eventually(lambda: kept(home), "the image")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE)
+    os.close(reader)
+    assert process.returncode == -signal.SIGTERM
+    assert b"kept" in err
+
+
+def test_dev_stdout_is_standard_output(shell: Shell) -> None:
+    assert shell("reve generate fox --out /dev/stdout | cat").stdout.endswith(b"IEND\xaeB`\x82")
+    assert shell("reve generate fox --out /dev/stdout --json | cat").code == 2
+
+
+def test_a_sandbox_that_cannot_say_where_it_is_does_not_serve(shell: Shell) -> None:
+    if FULL.exists():
+        assert shell("reve sandbox serve >/dev/full").code == 1
+    assert shell("reve sandbox serve >&-").code == 1
+
+
+# A reader that leaves
+
+
+def test_a_reader_that_left_costs_no_image(reve: Reve, live: Sandbox) -> None:
+    """Printing stops, saving goes on, and at the end it dies as a filter does."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = reve.command("generate", "fox", "--count", "3", "--out", "fox.png")
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ, timeout=PATIENCE, check=False
+    )
+    os.close(writer)
+    assert done.returncode == -SIGPIPE
+    assert images() == ["fox-1.png", "fox-2.png", "fox-3.png"]
+    assert done.stderr.count(b"saved fox-") == 3
+    assert b"error" not in done.stderr
+
+
+@pytest.mark.parametrize("reader", ["true", "head -c0", "exec <&-"])
+def test_in_a_pipeline_it_ends_with_141(shell: Shell, reader: str) -> None:
+    assert shell(f"reve generate fox --count 2 --out fox.png | {reader}").code == 141
+    assert images() == ["fox-1.png", "fox-2.png"]
+
+
+def test_a_reader_of_one_line_gets_one_line(shell: Shell) -> None:
+    result = shell("reve generate fox --count 3 --out fox.png | head -n1; exit 0")
+    assert result.out == "fox-1.png\n"
+    assert len(images()) == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["reve --help", "reve generate --help", "reve --version", "reve"],
+)
+def test_help_into_a_closed_pipe_is_quiet(reve: Reve, live: Sandbox, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = reve.command(*command.split()[1:])
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, env=reve.environ, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-SIGPIPE, b"")
+
+
+def test_a_reader_of_stderr_that_left_changes_nothing(reve: Reve, live: Sandbox) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = reve.command("generate", "fox", "--out", "fox.png")
+    done = subprocess.run(command, stderr=writer, stdout=subprocess.PIPE, env=reve.environ, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stdout) == (0, b"fox.png\n")
+
+
+# Streams that are closed or full
+
+
+def test_a_closed_stdout_is_said_and_the_images_are_saved(shell: Shell) -> None:
+    result = shell("reve generate fox --count 5 --out fox.png >&-")
+    assert result.code == 1
+    assert result.stderr.splitlines()[-1] == "error: standard output cannot be written: it is closed"
+    assert len(images()) == 5
+
+
+def test_a_closed_stderr_changes_nothing(shell: Shell) -> None:
+    result = shell("reve generate fox --out fox.png 2>&-")
+    assert (result.code, result.out) == (0, "fox.png\n")
+    assert shell("reve generate fox --out fox.png 2>&-").code == 7
+
+
+def test_all_streams_closed_still_saves(shell: Shell) -> None:
+    assert shell("reve generate fox --out fox.png <&- >&- 2>&-").code == 1
+    assert images() == ["fox.png"]
+
+
+@needs_full
+@pytest.mark.parametrize("flags", ["", "--json", "--quiet"])
+def test_a_full_device_as_stdout_is_said_once_and_the_images_are_saved(shell: Shell, flags: str) -> None:
+    result = shell(f"reve generate fox --count 2 --out fox.png {flags} >/dev/full")
+    assert result.code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error")]
+    assert errors == ["error: standard output cannot be written: No space left on device"]
+    assert images() == ["fox-1.png", "fox-2.png"]
+
+
+@needs_full
+@pytest.mark.parametrize("command", ["status", "wait"])
+def test_no_result_is_lost_in_silence(shell: Shell, command: str) -> None:
+    job = shell("reve generate fox --no-wait").out.strip()
+    result = shell(f"reve {command} {job} >/dev/full")
+    assert result.code == 1
+    assert "standard output cannot be written" in result.stderr
+
+
+@needs_full
+@pytest.mark.parametrize("command", ["reve --help", "reve generate --help", "reve --version", "reve"])
+def test_help_that_could_not_be_written_is_no_success(shell: Shell, command: str) -> None:
+    result = shell(f"{command} >/dev/full")
+    assert result.code == 1
+    assert result.stderr.startswith("error: standard output")
+
+
+@needs_full
+def test_a_full_device_as_stderr_changes_nothing(shell: Shell) -> None:
+    result = shell("reve generate fox --out fox.png 2>/dev/full")
+    assert (result.code, result.out) == (0, "fox.png\n")
+
+
+@needs_full
+def test_a_full_device_does_not_hide_a_failed_job(shell: Shell, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("outcome:forever")
+    assert shell("reve generate fox --timeout 1 --json >/dev/full").code == 75
+
+
+# Images on standard output
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_out_dash_is_exactly_the_images_bytes(shell: Shell, unbuffered: str) -> None:
+    assert shell("reve generate fox --seed 1 --out fox.png").code == 0
+    piped = shell("reve generate fox --seed 1 --out - | cat", env={"PYTHONUNBUFFERED": unbuffered})
+    assert piped.code == 0
+    assert piped.stdout == Path("fox.png").read_bytes()
+    redirected = shell("reve generate fox --seed 1 --out - > copy.png", env={"PYTHONUNBUFFERED": unbuffered})
+    assert redirected.code == 0
+    assert Path("copy.png").read_bytes() == Path("fox.png").read_bytes()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_out_dash_into_a_small_pipe_that_does_not_block_is_whole(
+    reve: Reve, live: Sandbox, home: Path, unbuffered: str
+) -> None:
+    """Node.js and others hand such pipes to their children."""
+    reader, writer = os.pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writer, False)
+    environ = {**reve.environ, "PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.Popen(reve.command("generate", "fox", "--out", "-"), stdout=writer, env=environ)
+    os.close(writer)
+    eventually(lambda: kept(home), "an image that is more than the pipe holds")
+    with os.fdopen(reader, "rb") as stream:
+        data = stream.read()
+    assert process.wait(PATIENCE) == 0
+    assert data == kept(home)[0].read_bytes()
+
+
+def test_an_image_whose_reader_left_is_kept_and_stderr_says_where(reve: Reve, live: Sandbox, home: Path) -> None:
+    for flags in ([], ["--quiet"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            reve.command("generate", "fox", "--out", "-", *flags),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            env=reve.environ,
+            check=False,
+        )
+        os.close(writer)
+        assert done.returncode == -SIGPIPE
+        (last,) = [path for path in kept(home) if str(path) in done.stderr.decode()]
+        assert last.parent.stat().st_mode & 0o777 == 0o700
+
+
+@needs_full
+def test_an_image_that_did_not_fit_is_kept_and_the_last_line_gets_it(shell: Shell, home: Path) -> None:
+    result = shell("reve generate fox --out - >/dev/full", env={"REVE_STATE_DIR": str(home / "a state's folder")})
+    assert result.code == 75
+    again = shell(result.stderr.splitlines()[-1])
+    assert again.stdout == kept(home)[0].read_bytes()
+
+
+def test_out_to_dev_null_throws_the_image_away(shell: Shell, live: Sandbox, home: Path) -> None:
+    result = shell("reve generate fox --out /dev/null")
+    assert (result.code, result.out) == (0, "/dev/null\n")
+    assert Path("/dev/null").is_char_device()
+    assert (images(), kept(home)) == ([], [])
+
+
+def test_out_to_a_named_pipe_writes_the_image_into_it(shell: Shell, home: Path) -> None:
+    os.mkfifo("pipe")
+    result = shell("cat pipe > fox.png & reve generate fox --out pipe && wait && rm pipe")
+    assert (result.code, result.out) == (0, "pipe\n")
+    assert images() == ["fox.png"]
+
+
+def test_out_dash_and_a_digest_in_one_pipeline(shell: Shell) -> None:
+    result = shell("reve generate fox --seed 1 --out - | tee fox.png | sha256sum")
+    assert result.out.split()[0] == hashlib.sha256(Path("fox.png").read_bytes()).hexdigest()
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("arguments", "faults", "code"),
+    [
+        (["generate", "fox"], "", 0),
+        (["generate", "fox", "--count", "3"], "", 0),
+        (["generate", "fox", "--no-wait"], "", 0),
+        (["generate", "fox"], "outcome:fail", 5),
+        (["generate", "fox", "--count", "3"], "outcome:fail*1", 5),
+        (["generate", "fox"], "submit:402", 4),
+        (["generate", "fox"], "submit:401", 3),
+        (["generate", "fox"], "submit:400", 2),
+        (["generate", ""], "", 2),
+        (["generate", "fox", "--seed", "x"], "", 2),
+        (["generate", "fox", "--count", "many"], "", 2),
+        (["generate", "fox", "--out", "no/such/folder.png"], "", 7),
+        (["generate", "fox", "--nonsense"], "", 2),
+        (["generate"], "", 2),
+        (["status", "nonsense"], "", 2),
+        (["status", "01234567-89ab-cdef-0123-456789abcdef"], "", 8),
+        (["wait", "-"], "", 2),
+        (["download"], "", 2),
+    ],
+)
+def test_with_json_every_line_is_a_document_and_errors_are_too(
+    reve: Reve, live: Sandbox, arguments: list[str], faults: str, code: int
+) -> None:
+    live.faults[:] = parse_faults(faults)
+    result = reve.child(*arguments, "--json")
+    assert result.code == code, result.stderr
+    assert result.documents
+    assert result.out.isascii()
+    assert max(document["error"]["exitCode"] if document["error"] else 0 for document in result.documents) == code
+    assert (code == 0) == ("error: " not in result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "faults"),
+    [
+        (["generate", "fox"], "outcome:fail"),
+        (["generate", "fox"], "submit:402"),
+        (["generate", "fox", "--no-wait"], "submit:401"),
+        (["generate"], ""),
+        (["generate", "fox", "--nonsense"], ""),
+        (["nonsense"], ""),
+        (["status", "01234567-89ab-cdef-0123-456789abcdef"], ""),
+        (["wait", "nonsense"], ""),
+        (["generate", "fox", "--out", "-", "--timeout", "1"], "outcome:forever"),
+    ],
+)
+def test_on_errors_stdout_is_empty(reve: Reve, live: Sandbox, arguments: list[str], faults: str) -> None:
+    live.faults[:] = parse_faults(faults)
+    result = reve.child(*arguments)
+    assert result.code != 0
+    assert result.stdout == b""
+    assert result.stderr.startswith(("error: ", "job "))
+
+
+def test_documents_arrive_as_their_jobs_end(reve: Reve, live: Sandbox) -> None:
+    """Whoever reads the pipe need not wait for the last of them."""
+    ids: list[str] = []
+    for seconds in (0, 3600):
+        live._job_seconds = seconds
+        ids.append(reve.child("generate", "fox", "--no-wait").out.strip())
+    command = reve.command("wait", *ids, "--json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=reve.environ) as process:
+        assert process.stdout is not None
+        document = json.loads(process.stdout.readline())
+        assert (document["jobId"], document["status"]) == (ids[0], "COMPLETED")
+        assert process.poll() is None
+        process.kill()
+
+
+# Encodings
+
+
+UMLAUTS = "füchse-λ-🦊"
+ENCODINGS = {
+    "C": {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": ""},
+    "POSIX": {"LC_ALL": "POSIX", "PYTHONUTF8": ""},
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+}
+in_any_locale = pytest.mark.parametrize("env", ENCODINGS.values(), ids=list(ENCODINGS))
+
+
+@in_any_locale
+def test_what_is_printed_can_be_opened_in_any_locale(shell: Shell, live: Sandbox, env: dict[str, str]) -> None:
+    result = shell(f"reve generate {UMLAUTS} --out {UMLAUTS}.png", env)
+    assert result.code == 0, result.stderr
+    assert os.fsdecode(result.stdout) == f"{UMLAUTS}.png\n"
+    assert images() == [f"{UMLAUTS}.png"]
+    (job,) = live.jobs()
+    assert job.body["prompt"] == UMLAUTS
+
+
+@in_any_locale
+def test_a_name_made_from_the_prompt_can_be_opened_in_any_locale(shell: Shell, env: dict[str, str]) -> None:
+    result = shell("reve generate -", env, stdin="Füchse λ 🦊".encode())
+    assert result.code == 0, result.stderr
+    assert [os.fsdecode(result.stdout.removesuffix(b"\n"))] == images()
+
+
+@in_any_locale
+def test_json_is_the_same_in_any_locale(shell: Shell, env: dict[str, str]) -> None:
+    result = shell(f"reve generate {UMLAUTS} --json", env)
+    assert result.code == 0, result.stderr
+    assert result.document["prompt"] == UMLAUTS
+    assert images() == [result.document["files"][0]["path"]]
+
+
+@pytest.mark.parametrize("script", ["reve generate -", "reve generate - --out '{slug}.png'"])
+def test_nothing_is_bought_that_the_locale_cannot_name(shell: Shell, live: Sandbox, script: str) -> None:
+    result = shell(script, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, stdin="Füchse".encode())
+    assert result.code in (0, 2, 7), result.stderr
+    assert len(live.jobs()) == len(images()) == (1 if result.code == 0 else 0)
+
+
+def test_a_file_name_that_is_not_utf_8_comes_out_as_it_went_in(reve: Reve, live: Sandbox) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        Path(name).touch()
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    Path(name).unlink()
+    result = reve.child("generate", "fox", "--out", name)
+    assert (result.code, result.stdout) == (0, b"caf\xe9.png\n")
+    assert images() == [name]
+    assert len(reve.child("generate", "fox", "--out", "x.png", "--json").documents) == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_errors_about_any_text_are_printed_in_any_encoding(reve: Reve, live: Sandbox, encoding: str) -> None:
+    result = subprocess.run(
+        reve.command("generate", "fox", "--ar", UMLAUTS),
+        env={**reve.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith(b"error: --aspect-ratio ")
+    assert result.stdout == b""
+
+
+# Shell scripts
+
+
+def test_a_prompt_from_a_pipe_loses_one_newline_and_nothing_else(shell: Shell, live: Sandbox) -> None:
+    assert shell("echo '  a prompt' | reve generate -").code == 0
+    assert shell("printf 'two\\nlines\\n\\n' | reve generate -").code == 0
+    assert shell("printf 'dos\\r\\n' | reve generate -").code == 0
+    assert [job.body["prompt"] for job in live.jobs()] == ["  a prompt", "two\nlines\n", "dos"]
+
+
+@pytest.mark.parametrize("stdin", ["</dev/null", "<&-"])
+@pytest.mark.parametrize("command", ["generate -", "wait -", "status -", "download -"])
+def test_nothing_on_stdin_is_a_usage_error(shell: Shell, live: Sandbox, command: str, stdin: str) -> None:
+    result = shell(f"reve {command} {stdin}")
+    assert (result.code, result.out) == (2, "")
+    assert result.stderr.startswith("error: ")
+    assert live.requests == []
+
+
+def test_stdin_is_left_alone_by_commands_that_do_not_read_it(shell: Shell) -> None:
+    """A `while read` loop around the program keeps its input."""
+    script = """while read -r prompt; do reve generate "$prompt" --out "$prompt.png" --quiet; done"""
+    result = shell(script, stdin=b"one\ntwo\nthree\n")
+    assert (result.code, result.out) == (0, "one.png\ntwo.png\nthree.png\n")
+    assert shell("reve generate four --out four.png <&-").code == 0
+    assert len(images()) == 4
+
+
+def test_ids_go_from_one_command_to_the_next(shell: Shell) -> None:
+    result = shell("reve generate fox --count 3 --no-wait | reve wait - --out '{index}.png'")
+    assert (result.code, result.out) == (0, "1.png\n2.png\n3.png\n")
+    assert images() == ["1.png", "2.png", "3.png"]
+
+
+def test_xargs_hands_on_one_prompt_a_line(shell: Shell, live: Sandbox) -> None:
+    script = "xargs -d '\\n' -n1 -P2 reve generate --out '{slug}.png' --quiet"
+    if sys.platform == "darwin":
+        pytest.skip("xargs of this system has no -d")
+    result = shell(script, stdin=b"a red fox\nit's blue\n")
+    assert result.code == 0, result.stderr
+    assert sorted(result.out.split()) == images() == ["a-red-fox.png", "it-s-blue.png"]
+
+
+def test_xargs_stops_for_nothing_but_reports_a_failure(shell: Shell, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("outcome:fail*1")
+    result = shell("printf 'one two' | xargs -n1 reve generate --out '{slug}.png'")
+    assert result.code == 123
+    assert images() == ["two.png"]
+
+
+def test_a_chain_goes_on_only_after_success(shell: Shell, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("outcome:fail*1")
+    assert shell("reve generate fox --out fox.png && echo done").out == ""
+    assert shell("reve generate fox --out fox.png && echo done").out == "fox.png\ndone\n"
+    assert shell("reve generate fox --out fox.png || echo $?").out == "7\n"
+
+
+def test_the_path_can_be_taken_into_a_variable(shell: Shell) -> None:
+    result = shell("""set -e; file=$(reve generate "it's \"fox\" & more" --quiet); test -s "$file"; echo ok""")
+    assert (result.code, result.out, result.stderr) == (0, "ok\n", "")
+
+
+@pytest.mark.parametrize("command", ["generate - --no-wait", "status -", "wait -"])
+def test_the_time_limit_holds_for_standard_input_too(reve: Reve, live: Sandbox, command: str) -> None:
+    reader, writer = os.pipe()
+    arguments = [*command.split(), "--timeout", "1"]
+    done = subprocess.run(
+        reve.command(*arguments), stdin=reader, capture_output=True, env=reve.environ, timeout=PATIENCE, check=False
+    )
+    os.close(writer)
+    os.close(reader)
+    assert done.returncode == 6
+    assert b"standard input" in done.stderr
+    assert not live.jobs()
+
+
+def test_standard_output_that_is_a_file_is_written_under_its_other_name(shell: Shell) -> None:
+    assert shell("reve generate fox --out /dev/stdout >fox.png").code == 0
+    assert Path("fox.png").read_bytes().startswith(PNG)
+    assert Path("fox.png").read_bytes().endswith(b"IEND\xaeB`\x82")

@@ -1,0 +1,364 @@
+"""What a person sees on a terminal, and what never reaches one. On a real pseudo-terminal.
+
+`Screen` fails for any byte that the program may not send, so every test that looks at a screen also says that no
+control character of the user's or the server's got through.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.sandbox.outcomes import OUTCOMES, UGLY
+from tests.conftest import Reve
+from tests.support.terminal import PATIENCE, Screen, Terminal, eventually
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+
+JOB = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LETTERS = "[/red] [bold]fox[/] [link=http://example.com]x"
+BIDI = "שועל \u202eder\u202c \u2066خط\u2069"
+EMOJI = "🦊👩‍🚀 e\u0301"
+
+
+def shown(reve: Reve, *arguments: str, columns: int = 80, env: dict[str, str] | None = None) -> tuple[int, Screen]:
+    """Run a command on a terminal: its exit code, and the screen at its end."""
+    with Terminal(reve.command(*arguments), env={**reve.environ, **(env or {})}, columns=columns) as terminal:
+        code = terminal.wait()
+        return code, terminal.screen
+
+
+def without_ids(text: str) -> str:
+    text = JOB.sub("JOB", text)
+    return re.sub(r"\([\d,]+ bytes, 4 credits\) after [\d.]+ s", "(…)", text)
+
+
+# The spinner
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+def test_a_spinner_shows_status_progress_and_time_and_is_gone_at_the_end(
+    reve: Reve, live: Sandbox, columns: int
+) -> None:
+    code, screen = shown(reve, "generate", "fox", "--out", "fox.png", columns=columns)
+    assert code == 0
+    assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
+    assert any(re.search(r"^. submitting · \d+ s$", frame) for frame in screen.erased)
+    assert any(re.search(r"^. (QUEUED|PROCESSING)( \d+ %)? · \d+ s", frame + " s") for frame in screen.erased)
+    assert screen.cursor_is_visible
+
+
+def test_the_spinner_shows_progress(reve: Reve, live: Sandbox) -> None:
+    live._job_seconds = 3
+    with Terminal(reve.command("generate", "fox"), env=reve.environ) as terminal:
+        terminal.expect("PROCESSING")
+        eventually(lambda: re.search(r"PROCESSING \d+ % · \d+ s".encode(), terminal.seen), "progress")
+        assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("columns", [20, 80])
+def test_the_spinner_of_several_jobs_counts_them(reve: Reve, live: Sandbox, columns: int) -> None:
+    code, screen = shown(reve, "generate", "fox", "--count", "3", "--out", "fox.png", columns=columns)
+    assert code == 0
+    lines = sorted(screen.text.splitlines())
+    assert lines[:4] == ["charged: 12 credits", "fox-1.png", "fox-2.png", "fox-3.png"]
+    assert len(lines) == 10
+    assert any(re.match(r". 3 \w+ · \d+ s$", frame) for frame in screen.erased)
+
+
+@pytest.mark.parametrize("columns", [20, 80])
+def test_no_status_of_the_servers_breaks_the_spinner(
+    reve: Reve, live: Sandbox, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setitem(OUTCOMES, "odd-status", replace(OUTCOMES["odd-status"], running=f"🦊 {UGLY}" * 3))
+    live.faults[:] = parse_faults("outcome:odd-status")
+    code, screen = shown(reve, "generate", "fox", "--out", "fox.png", columns=columns)
+    assert code == 0
+    assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
+    assert any("🦊" in frame for frame in screen.erased)
+
+
+def test_results_piped_away_leave_the_spinner_on_the_terminal(reve: Reve, live: Sandbox) -> None:
+    command = reve.command("generate", "fox", "--out", "fox.png")
+    with Terminal(command, env=reve.environ, stdout=subprocess.PIPE) as terminal:
+        assert terminal.wait() == 0
+        assert terminal.process.stdout is not None
+        with terminal.process.stdout as stdout:
+            assert stdout.read() == b"fox.png\n"
+        assert terminal.screen.erased
+        assert without_ids(terminal.screen.text) == "job JOB accepted\nsaved fox.png (…)"
+
+
+def test_without_a_terminal_for_stderr_there_is_no_spinner(reve: Reve, live: Sandbox, tmp_path: Path) -> None:
+    command = reve.command("generate", "fox", "--out", "fox.png")
+    with (tmp_path / "err").open("wb") as err, Terminal(command, env=reve.environ, stderr=err) as terminal:
+        assert terminal.wait() == 0
+        assert terminal.seen == b"fox.png\r\n"
+    assert without_ids((tmp_path / "err").read_text()) == "job JOB accepted\nsaved fox.png (…)\n"
+
+
+def test_quiet_leaves_only_the_results(reve: Reve, live: Sandbox) -> None:
+    with Terminal(reve.command("generate", "fox", "--out", "fox.png", "--quiet"), env=reve.environ) as terminal:
+        assert terminal.wait() == 0
+        assert terminal.seen == b"fox.png\r\n"
+
+
+@pytest.mark.parametrize(
+    "env", [{"TERM": "dumb"}, {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}], ids=["dumb", "ascii"]
+)
+def test_a_terminal_that_cannot_draw_gets_lines(reve: Reve, live: Sandbox, env: dict[str, str]) -> None:
+    code, screen = shown(reve, "generate", "fox", "--out", "fox.png", env=env)
+    assert (code, screen.erased) == (0, [])
+    assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
+
+
+def test_killed_it_leaves_the_cursor_visible(reve: Reve, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("outcome:forever")
+    with Terminal(reve.command("generate", "fox"), env=reve.environ) as terminal:
+        terminal.expect("PROCESSING")
+        terminal.process.kill()
+        assert terminal.wait() == -SIGKILL
+        assert terminal.screen.cursor_is_visible
+
+
+def test_the_terminal_keeps_its_settings(reve: Reve, live: Sandbox) -> None:
+    script = f"stty -g; {' '.join(reve.command('generate', 'fox', '--quiet', '--out', 'fox.png'))}; stty -g"
+    with Terminal(["sh", "-c", script], env=reve.environ) as terminal:
+        assert terminal.wait() == 0
+        before, _, after = terminal.screen.text.splitlines()
+        assert before == after
+
+
+# Colour
+
+
+def test_errors_are_red_on_a_terminal_unless_no_color_is_set(reve: Reve) -> None:
+    code, screen = shown(reve, "generate", "fox")
+    assert (code, screen.styles) == (3, ["31", "0"])
+    code, screen = shown(reve, "generate", "fox", env={"NO_COLOR": "1"})
+    assert (code, screen.styles) == (3, [])
+
+
+def test_no_color_gives_no_colours_anywhere(reve: Reve, live: Sandbox) -> None:
+    code, screen = shown(reve, "generate", "fox", "--debug", env={"NO_COLOR": "1"})
+    assert code == 0
+    assert not [style for style in screen.styles if re.search(r"[34]\d", style)]
+
+
+def test_where_stderr_is_no_terminal_it_has_no_escape_sequences(reve: Reve) -> None:
+    result = reve.child("generate", "fox", env={"TERM": "xterm-256color", "CLICOLOR_FORCE": "1", "FORCE_COLOR": "1"})
+    assert result.code == 3
+    assert "\x1b" not in result.stderr
+
+
+# Tables
+
+
+def job(reve: Reve, prompt: str = "fox", **environ: str) -> str:
+    result = reve.child("generate", "--no-wait", "--quiet", "--", prompt, env=environ)
+    assert result.code == 0, result.stderr
+    return result.out.strip()
+
+
+def test_status_is_a_table_with_a_header_on_a_terminal_and_tab_separated_in_a_pipe(reve: Reve, live: Sandbox) -> None:
+    live._job_seconds = 0
+    identity = job(reve, "a red fox")
+    code, screen = shown(reve, "status", identity, columns=160)
+    header, _, row = screen.text.splitlines()
+    assert code == 0
+    assert header.split() == ["JOB", "STATUS", "PROGRESS", "CREDITS", "CREATED", "PROMPT"]
+    assert re.fullmatch(rf"{identity} +COMPLETED +100 % +4 +\S+Z +a red fox", row)
+    piped = reve.child("status", identity).out
+    assert re.fullmatch(rf"{identity}\tCOMPLETED\t100 %\t4\t\S+Z\ta red fox\n", piped)
+
+
+def test_nothing_is_cut_in_a_pipe(reve: Reve, live: Sandbox) -> None:
+    prompt = "long " * 399 + "end"
+    result = reve.child("status", job(reve, prompt), env={"COLUMNS": "20"})
+    assert result.out.rstrip("\n").split("\t")[-1] == prompt
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_on_a_narrow_terminal_a_job_is_a_block_and_nothing_is_lost(reve: Reve, live: Sandbox, columns: int) -> None:
+    prompt = "abcdefghij" * 9
+    identity = job(reve, prompt)
+    code, screen = shown(reve, "status", identity, columns=columns)
+    assert code == 0
+    assert re.sub(r"\s+", "", screen.text).startswith(f"job{identity}")
+    assert "".join(screen.rows).rstrip().endswith(prompt)
+
+
+def test_a_table_folds_its_last_column_only(reve: Reve, live: Sandbox) -> None:
+    prompt = "abcdefghij" * 9
+    identity = job(reve, prompt)
+    code, screen = shown(reve, "status", identity, columns=130)
+    assert code == 0
+    rule = next(number for number, row in enumerate(screen.rows) if set(row) == {"─"})
+    assert all(len(row) <= 130 for row in screen.rows)
+    assert screen.rows[rule + 1].startswith(identity)
+    assert "".join(row.split()[-1] for row in screen.rows[rule + 1 :] if row.split()) == prompt
+
+
+# Text of the user's
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [LETTERS, "--weird", BIDI, EMOJI, "two\nlines\r\n\ttab", "\x1b[31mred\x1b[0m \x9b1m \x07", ":fox: %s {0}"],
+)
+def test_any_prompt_reaches_the_server_as_it_is_and_the_terminal_safely(reve: Reve, live: Sandbox, prompt: str) -> None:
+    code, screen = shown(reve, "generate", "--out", "fox.png", "--", prompt, columns=4000)
+    assert code == 0
+    (record,) = live.jobs()
+    assert record.body["prompt"] == prompt
+    code, screen = shown(reve, "status", record.id, columns=4000)
+    assert code == 0
+    tame = prompt.isprintable() or prompt == EMOJI
+    assert tame == (screen.text.endswith(prompt))
+    piped = reve.child("status", record.id).out
+    assert len(piped.splitlines()) == 1
+    assert len(piped.split("\t")) == 6
+
+
+def test_a_prompt_may_have_2000_utf_16_units_and_not_one_more(reve: Reve, live: Sandbox) -> None:
+    code, _ = shown(reve, "generate", "🦊" * 1000, "--no-wait")
+    assert code == 0
+    code, screen = shown(reve, "generate", "🦊" * 1000 + "x", "--no-wait")
+    assert code == 2
+    assert "2001 UTF-16 units" in screen.text
+    assert len(live.jobs()) == 1
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb\x07.png", "a\nb.png", "a\u202egnp.exe.png", "\x9b2J.png", "[red].png"])
+def test_a_file_name_reaches_the_disk_as_it_is_and_the_terminal_safely(reve: Reve, live: Sandbox, name: str) -> None:
+    code, screen = shown(reve, "generate", "fox", f"--out={name}")
+    assert code == 0
+    assert os.listdir() == [name]
+    assert len(screen.text.splitlines()) == 3
+    code, screen = shown(reve, "generate", "fox", f"--out={name}")
+    assert code == 7
+    assert "exists" in screen.text
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb\x07", "a\nb", "\u202egnp"])
+def test_an_argument_that_is_refused_reaches_the_terminal_safely(reve: Reve, live: Sandbox, name: str) -> None:
+    for arguments in (
+        ["status", name],
+        ["generate", "fox", "--seed", name],
+        ["generate", "fox", "--ar", name],
+        ["generate", "fox", "--count", name],
+        ["generate", "fox", "--out", f"{name}/{name}/x.png"],
+        ["generate", "fox", f"--{name}"],
+        ["generate", "fox", "--api-key-file", name],
+        ["generate", "fox", name],
+        [name],
+    ):
+        code, screen = shown(reve, *arguments)
+        assert code in (2, 3, 7), (arguments, screen.text)
+        assert screen.text
+
+
+def test_the_command_that_finishes_a_job_is_safe_to_see_and_to_paste(reve: Reve, live: Sandbox) -> None:
+    name = "a\x1b[31m\u202e'b\n.png"
+    live.faults[:] = parse_faults("outcome:forever")
+    reve.environ["REVE_JOURNAL"] = "off"
+    code, screen = shown(reve, "generate", "fox", f"--out={name}", "--timeout", "1", columns=400)
+    assert code == 75
+    words = screen.text.splitlines()[-1]
+    echoed = subprocess.run(
+        ["bash", "-c", words.replace("reve wait", "printf %s\\\\0", 1)],
+        capture_output=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert echoed.stdout.split(b"\0")[1].decode() == f"--out={name}"
+
+
+# Text of the server's
+
+
+def is_tame(text: str) -> bool:
+    return not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", text)
+
+
+@pytest.mark.parametrize("faults", ["outcome:control", "submit:control", "job:control"])
+@pytest.mark.parametrize("flags", [[], ["--debug"], ["--quiet"], ["--json"]])
+def test_no_control_character_of_the_servers_reaches_the_terminal(
+    reve: Reve, live: Sandbox, faults: str, flags: list[str]
+) -> None:
+    live.faults[:] = parse_faults(faults)
+    code, screen = shown(reve, "generate", "fox", "--timeout", "3", *flags)
+    assert code == (5 if faults == "outcome:control" else 75)
+    assert "[red]markup[/red]" in screen.text
+    assert "\\u202e" in screen.text
+
+
+@pytest.mark.parametrize("faults", ["outcome:control", "submit:control"])
+def test_nor_a_file_or_a_pipe_that_may_be_shown_later(reve: Reve, live: Sandbox, faults: str) -> None:
+    live.faults[:] = parse_faults(faults)
+    result = reve.child("generate", "fox", "--timeout", "3", "--json")
+    assert is_tame(result.out)
+    assert is_tame(result.stderr)
+    assert result.document["error"]["exitCode"] == result.code
+
+
+def test_a_failed_jobs_own_words_are_whole_in_json(reve: Reve, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("outcome:control")
+    result = reve.child("generate", "fox", "--json")
+    assert result.code == 5
+    assert UGLY in json.loads(result.out)["error"]["message"]
+
+
+def test_no_control_character_of_the_servers_is_in_a_table(
+    reve: Reve, live: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OUTCOMES, "odd-status", replace(OUTCOMES["odd-status"], ending=None, running=UGLY))
+    live.faults[:] = parse_faults("outcome:odd-status")
+    identity = job(reve)
+    code, screen = shown(reve, "status", identity, columns=600)
+    assert code == 0
+    assert "[red]markup[/red]" in screen.text
+    piped = reve.child("status", identity).out
+    assert is_tame(piped.replace("\t", " "))
+    assert len(piped.splitlines()) == 1
+
+
+# A terminal that somebody else wrote
+
+
+def test_tmux_shows_the_same_screen(reve: Reve, live: Sandbox, tmp_path: Path) -> None:
+    if not shutil.which("tmux"):
+        pytest.skip("tmux is not installed")
+    live._job_seconds = 1
+    tmux = ["tmux", "-f", os.devnull, "-S", str(tmp_path / "tmux")]
+    run = " ".join(reve.command("generate", "fox", "--out", "fox.png"))
+    script = f"{run}; echo the end; exec sleep {PATIENCE:.0f}"
+    environ = {**reve.environ, "TERM": "xterm-256color"}
+
+    def tell(*words: str) -> str:
+        done = subprocess.run([*tmux, *words], env=environ, capture_output=True, timeout=PATIENCE, check=True)
+        return done.stdout.decode()
+
+    tell("new-session", "-d", "-x", "60", "-y", "24", script)
+    try:
+        eventually(lambda: "the end" in tell("capture-pane", "-pJ"), "the end")
+        screen = tell("capture-pane", "-pJ").rstrip()
+        assert without_ids(re.sub(" +\n", "\n", screen)) == ("job JOB accepted\nsaved (…)\nfox.png\nthe end")
+        assert tell("display-message", "-p", "#{cursor_flag}").strip() == "1"
+    finally:
+        tell("kill-server")
+
+
+def test_the_finishing_command_is_printed_to_the_letter(reve: Reve, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("submit:drop-before")
+    reve.environ["REVE_JOURNAL"] = "off"
+    _, screen = shown(reve, "generate", "a :fox_face: at :1234:", "--out", "a:ok:b.png", "--timeout", "3", columns=200)
+    assert "a :fox_face: at :1234:" in screen.text
+    assert "a:ok:b.png" in screen.text
