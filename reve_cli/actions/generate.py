@@ -1,6 +1,6 @@
-"""What `generate` and `resume` do with the journal: begin a run, take one up, finish what is left.
+"""The work of `reve generate`: begin a run, or continue the same command's interrupted one.
 
-Imports `runtime`, and late what is slow: `takeup`, `spending`, `finished`.
+May import runtime and every package below it.
 """
 
 import contextlib
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reve_cli.core.contract import GENERATE_PATH
-from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.errors import ReveError
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming, Values
 from reve_cli.journal.states import CLOSED
@@ -17,7 +17,6 @@ from reve_cli.settings.settings import amount
 
 if TYPE_CHECKING:
     from reve_cli.engine.report import Shows
-    from reve_cli.engine.takeup import Plan, Step
     from reve_cli.journal.journal import Row
     from reve_cli.journal.ledger import Ledger
 
@@ -43,7 +42,7 @@ def generate(
         instead = "" if tasks[0].key_is_given or tasks[0].scope else "; --new makes new images instead"
         note = f"taking up this command's run that was cut short ({to_send} of {len(tasks)} to submit){instead}"
         run.output.note(note)
-        _say_what_waits(run, tasks)
+        say_what_waits(run, tasks)
     else:
         if naming is not None:
             naming.check(tasks)
@@ -131,103 +130,11 @@ def learn_account(run: Runtime, ledger: "Ledger") -> None:
             ledger.note_account(run.ask(lambda: run.api.account(run.deadline)).name)
 
 
-def resume(run: Runtime, names: Sequence[str], *, dry_run: bool, abandon: bool) -> int:
-    """Finish what the journal holds unfinished, or what `names` mean of it. Returns the exit code."""
-    ledger = run.ledger(begin=False)
-    if ledger.journal is None:
-        if ledger.lost or names:
-            raise ReveError("journal" if ledger.lost else "not_found", ledger.lost or "there is no journal yet")
-        run.output.note("nothing is unfinished")
-        return 0
-    from reve_cli.engine.takeup import Plan
-
-    plan = Plan(ledger, ledger.journal, run.process.clock, names, lambda: learn_account(run, ledger))
-    handed_over = plan.handed_over()
-    if handed_over and names and not plan.look():
-        hint = f"reve wait {' '.join(handed_over)} --out PATH"
-        raise ReveError(
-            "unfinished", "begun with --no-wait and left to run: nothing says where to save it; do:", hint=hint
-        )
-    if handed_over and not names:
-        note = f"{len(handed_over)} jobs of the last 24 hours were begun with --no-wait, and are not saved by this:"
-        run.output.note(f"{note} reve history --state accepted")
-    if dry_run:
-        return _show(run, plan.look())
-    if abandon:
-        return _close(run, plan)
-    return _finish(run, ledger, plan.take(), by_name=bool(names))
-
-
-def _close(run: Runtime, plan: "Plan") -> int:
-    """Give up what the plan is about. Returns the exit code: what could not be given up is an error."""
-    from reve_cli.engine.takeup import left
-
-    kept = plan.close()
-    for step in kept:
-        run.output.fail(left(step))
-    if not kept:
-        run.output.note("given up: it is not asked about again, and the same command would make it anew")
-    return 75 if kept else 0
-
-
-def _show(run: Runtime, steps: "Sequence[Step]") -> int:
-    """Say what `resume` would do; what may charge comes last."""
-    steps = sorted(steps, key=lambda step: step.action == "send")
-    if run.output.json:
-        for step in steps:
-            run.output.document(step.document())
-    else:
-        run.output.table(("ACTION", "JOB OR KEY", "BEGUN", "OUT", "PROMPT"), [step.cells() for step in steps])
-    to_send = sum(step.action == "send" for step in steps)
-    if not steps:
-        run.output.note("nothing is left to finish")
-    if to_send:
-        run.output.note(f"{to_send} to send: what the API did not accept the first time would be charged then")
-    return 0
-
-
-def _say_what_waits(run: Runtime, tasks: Sequence[Task]) -> None:
+def say_what_waits(run: Runtime, tasks: Sequence[Task]) -> None:
     """A request that may have arrived only now is not sent again at once."""
     wait = max((task.due for task in tasks), default=0.0) - run.process.clock.monotonic()
     if wait > 1:
         run.output.note(f"waiting {wait:.0f} s before what may be on its way still is sent again")
-
-
-def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", *, by_name: bool) -> int:
-    from reve_cli.batch.resumed import Finished
-    from reve_cli.engine.takeup import is_strange, left, task_of, unsettled
-
-    tasks: list[Task] = []
-    rows: dict[int, Row] = {}
-    for step in steps:
-        if step.action == "abandon" or (step.action == "leave" and not by_name and not is_strange(step)):
-            run.output.note(f"{step.row.job or step.row.key}: {step.why}")
-            continue
-        task = task_of(step.row, len(tasks) + 1, run.process.clock, owned=step.owned)
-        if step.action in ("report", "leave"):
-            task.phase, task.error = "done", unsettled(step, run.flags) if step.action == "report" else left(step)
-        else:
-            rows[task.index] = step.row
-        tasks.append(task)
-    if not tasks:
-        run.output.note("nothing else is left to finish" if steps else "nothing is left to finish")
-        return 0
-    to_save = [task for task in tasks if task.out is not None]
-    namings = {task.index: Naming.of_row(task.out, task.replaces) for task in to_save if task.out is not None}
-    finished = Finished(lambda: run.api.http.simulated)
-    codes = [0]
-    _say_what_waits(run, tasks)
-    only_sent = [task for task in tasks if task.out is None]
-    if only_sent:
-        codes.append(run.run(only_sent, "accepted", "ids", ledger))
-    if to_save and not run.process.stop:
-        naming_of, note = (lambda task: namings[task.index]), (lambda task: finished.note(task, namings[task.index]))
-        codes.append(run.run(to_save, "saved", "paths", ledger, naming_of, rows, note=note))
-    if only_sent and to_save and run.to_finish:
-        hint = " && ".join(run.to_finish)
-        run.output.fail(ReveError("unfinished", "not everything is finished; finish it with:", hint=hint))
-    ledger.end(told=not run.process.stop)
-    return worst(codes)
 
 
 def show_requests(run: Runtime, tasks: Sequence[Task], naming: Naming | None) -> int:

@@ -22,12 +22,14 @@ def resume(
         reve resume --dry-run
         reve resume
     """
-    from reve_cli.actions import generate as action
+    from reve_cli.actions import resume as action
     from reve_cli.actions.inputs import read_words
+    from reve_cli.batch.resumed import Finished
 
     if abandon and (not jobs or dry_run):
         raise ReveError("usage", "--abandon takes the jobs, keys or runs to give up, and no --dry-run")
     names = read_words(jobs or [], run.deadline)
     if jobs and not names:
         raise ReveError("usage", "no jobs, keys or runs on standard input")
-    return action.resume(run, names, dry_run=dry_run, abandon=abandon)
+    finished = Finished(lambda: run.api.http.simulated)
+    return action.resume(run, names, finished.note, dry_run=dry_run, abandon=abandon)

@@ -1,0 +1,122 @@
+"""The work of `reve resume`: finish, list or give up the journal's unfinished jobs.
+
+May import runtime and every package below it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from reve_cli.actions.generate import learn_account, say_what_waits
+from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.tasks import Task
+from reve_cli.engine.naming import Naming
+from reve_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from reve_cli.engine.takeup import Plan, Step
+    from reve_cli.journal.journal import Row
+    from reve_cli.journal.ledger import Ledger
+
+Note = Callable[[Task, Naming], None]
+
+
+def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, abandon: bool) -> int:
+    """Finish the journal's unfinished jobs, or only those that `names` select. Returns the exit code.
+
+    note: called for each job that ends while it is saved.
+    """
+    ledger = run.ledger(begin=False)
+    if ledger.journal is None:
+        if ledger.lost or names:
+            raise ReveError("journal" if ledger.lost else "not_found", ledger.lost or "there is no journal yet")
+        run.output.note("nothing is unfinished")
+        return 0
+    from reve_cli.engine.takeup import Plan
+
+    plan = Plan(ledger, ledger.journal, run.process.clock, names, lambda: learn_account(run, ledger))
+    handed_over = plan.handed_over()
+    if handed_over and names and not plan.look():
+        hint = f"reve wait {' '.join(handed_over)} --out PATH"
+        raise ReveError(
+            "unfinished", "begun with --no-wait and left to run: nothing says where to save it; do:", hint=hint
+        )
+    if handed_over and not names:
+        text = f"{len(handed_over)} jobs of the last 24 hours were begun with --no-wait, and are not saved by this:"
+        run.output.note(f"{text} reve history --state accepted")
+    if dry_run:
+        return _show(run, plan.look())
+    if abandon:
+        return _close(run, plan)
+    return _finish(run, ledger, plan.take(), note, by_name=bool(names))
+
+
+def _close(run: Runtime, plan: "Plan") -> int:
+    """Give up what the plan is about. Returns the exit code: what could not be given up is an error."""
+    from reve_cli.engine.takeup import left
+
+    kept = plan.close()
+    for step in kept:
+        run.output.fail(left(step))
+    if not kept:
+        run.output.note("given up: it is not asked about again, and the same command would make it anew")
+    return 75 if kept else 0
+
+
+def _show(run: Runtime, steps: "Sequence[Step]") -> int:
+    """Say what `resume` would do; what may charge comes last."""
+    steps = sorted(steps, key=lambda step: step.action == "send")
+    if run.output.json:
+        for step in steps:
+            run.output.document(step.document())
+    else:
+        run.output.table(("ACTION", "JOB OR KEY", "BEGUN", "OUT", "PROMPT"), [step.cells() for step in steps])
+    to_send = sum(step.action == "send" for step in steps)
+    if not steps:
+        run.output.note("nothing is left to finish")
+    if to_send:
+        run.output.note(f"{to_send} to send: what the API did not accept the first time would be charged then")
+    return 0
+
+
+def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", note: Note, *, by_name: bool) -> int:
+    from reve_cli.engine.takeup import is_strange, left, task_of, unsettled
+
+    tasks: list[Task] = []
+    rows: dict[int, Row] = {}
+    for step in steps:
+        if step.action == "abandon" or (step.action == "leave" and not by_name and not is_strange(step)):
+            run.output.note(f"{step.row.job or step.row.key}: {step.why}")
+            continue
+        task = task_of(step.row, len(tasks) + 1, run.process.clock, owned=step.owned)
+        if step.action in ("report", "leave"):
+            task.phase, task.error = "done", unsettled(step, run.flags) if step.action == "report" else left(step)
+        else:
+            rows[task.index] = step.row
+        tasks.append(task)
+    if not tasks:
+        run.output.note("nothing else is left to finish" if steps else "nothing is left to finish")
+        return 0
+    to_save = [task for task in tasks if task.out is not None]
+    namings = {task.index: Naming.of_row(task.out, task.replaces) for task in to_save if task.out is not None}
+    codes = [0]
+    say_what_waits(run, tasks)
+    only_sent = [task for task in tasks if task.out is None]
+    if only_sent:
+        codes.append(run.run(only_sent, "accepted", "ids", ledger))
+    if to_save and not run.process.stop:
+        codes.append(
+            run.run(
+                to_save,
+                "saved",
+                "paths",
+                ledger,
+                lambda task: namings[task.index],
+                rows,
+                note=lambda task: note(task, namings[task.index]),
+            )
+        )
+    if only_sent and to_save and run.to_finish:
+        hint = " && ".join(run.to_finish)
+        run.output.fail(ReveError("unfinished", "not everything is finished; finish it with:", hint=hint))
+    ledger.end(told=not run.process.stop)
+    return worst(codes)
