@@ -31,7 +31,8 @@ from reve_cli.core.process import Process
 from reve_cli.core.signals import die, die_by_broken_pipe
 from reve_cli.help.manual import describe_with_this
 from reve_cli.help.topics import TOPICS
-from reve_cli.terminal.output import Output, forget_stdout
+from reve_cli.terminal.output import Output
+from reve_cli.terminal.streams import discard_stdout
 
 _MAKE, _LOOK, _SET_UP = "Make images", "Look", "Set up and learn"
 
@@ -108,7 +109,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
         die_by_broken_pipe()
     except OSError as caught:
         if caught.filename is None:
-            forget_stdout()  # what is left in its buffer would fail once more at the end
+            discard_stdout()  # what is left in its buffer would fail once more at the end
         error = ReveError("write_failed", f"{caught.filename or 'standard output'}: {caught.strerror or caught}")
     except Exception as caught:
         if "--debug" in arguments:

@@ -22,7 +22,9 @@ from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
 from reve_cli.settings import config
 from reve_cli.settings.settings import Settings, seconds
-from reve_cli.terminal.output import Output, quote, stdout_is_terminal
+from reve_cli.terminal.output import Output
+from reve_cli.terminal.streams import stdout_is_terminal
+from reve_cli.terminal.text import quote
 
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Api

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from reve_cli.core.contract import ASPECT_RATIOS, PROMPT_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ErrorCode, ReveError
 from reve_cli.core.models import is_model_name
-from reve_cli.terminal.output import Output, in_words, safe
+from reve_cli.terminal.output import Output
+from reve_cli.terminal.text import in_words, safe
 
 if TYPE_CHECKING:
     from reve_cli.api.accounts import Offer

@@ -14,7 +14,8 @@ from reve_cli.runtime import Runtime
 from reve_cli.settings import config, configfile
 from reve_cli.settings.credentials import Key, checked, place_in_file, variable_with_key
 from reve_cli.settings.settings import API_KEY
-from reve_cli.terminal.output import safe, stdin_is_terminal
+from reve_cli.terminal.streams import stdin_is_terminal
+from reve_cli.terminal.text import safe
 
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Api

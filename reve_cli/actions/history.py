@@ -17,7 +17,8 @@ from reve_cli.core.suggest import did_you_mean
 from reve_cli.journal.database import JournalError
 from reve_cli.journal.journal import NAMED, Journal, Row
 from reve_cli.journal.states import CLOSED, FREE, OPEN, UNFINISHED
-from reve_cli.terminal.output import Output, in_words, safe
+from reve_cli.terminal.output import Output
+from reve_cli.terminal.text import in_words, safe
 
 _STATES = ("unfinished", *OPEN, *CLOSED)
 """What rows can be chosen by."""

@@ -14,7 +14,7 @@ from reve_cli.core.contract import JOB_STATUSES
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import Job, cut, is_model_name, job_id, moment
 from reve_cli.core.tasks import Task
-from reve_cli.terminal.output import stdout_is_terminal
+from reve_cli.terminal.streams import stdout_is_terminal
 
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Page

@@ -22,7 +22,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, cut, echo
 from reve_cli.core.templates import parse
 from reve_cli.settings.settings import Settings
-from reve_cli.terminal.output import quote
+from reve_cli.terminal.text import quote
 
 FORMATS = ("text", "csv", "jsonl")
 """As they are named. What has none and looks like text is `PROMPTS`."""

@@ -31,7 +31,8 @@ from typer._click.shell_completion import (
 from typer.core import TyperGroup, TyperOption
 
 from reve_cli.core.process import Process
-from reve_cli.terminal.output import Output, safe
+from reve_cli.terminal.output import Output
+from reve_cli.terminal.text import safe
 
 _FILES = CompletionItem(":files")
 _LONGEST_HELP = 150

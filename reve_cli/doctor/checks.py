@@ -29,7 +29,7 @@ from reve_cli.journal.states import UNFINISHED
 from reve_cli.settings import config
 from reve_cli.settings.credentials import SHOWN, Key
 from reve_cli.settings.settings import SETTINGS
-from reve_cli.terminal.output import quote
+from reve_cli.terminal.text import quote
 
 Status = Literal["ok", "hint", "problem"]
 _LIBRARIES = ("typer", "httpx", "rich", "platformdirs", "truststore", "tomlkit", "certifi")

@@ -16,7 +16,7 @@ from reve_cli.core.errors import ErrorCode, ReveError, worst
 from reve_cli.doctor import checks, probes
 from reve_cli.doctor.checks import Finding, problem, shareable
 from reve_cli.settings import config
-from reve_cli.terminal.output import safe
+from reve_cli.terminal.text import safe
 
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Api

@@ -26,7 +26,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import DEFAULT_NAME, escape, parse
-from reve_cli.terminal.output import quote
+from reve_cli.terminal.text import quote
 
 _LATE = ("job", "ext")
 _SLUG_LENGTH = 40

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming, Values, numbered
-from reve_cli.terminal.output import quote
+from reve_cli.terminal.text import quote
 
 
 def resume_command(names: Sequence[str], flags: Sequence[str], *, abandon: bool = False) -> str:

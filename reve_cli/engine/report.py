@@ -11,7 +11,9 @@ from typing import Literal
 from reve_cli.core.clock import Clock
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.tasks import Phase, Task
-from reve_cli.terminal.output import Output, is_one_screen, safe
+from reve_cli.terminal.output import Output
+from reve_cli.terminal.streams import output_is_terminal
+from reve_cli.terminal.text import safe
 
 Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
 
@@ -59,7 +61,9 @@ class Report:
             cost += ", paid for before" if task.replayed else ""
             charge = f", {cost}" if number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
-            follows = self._shows == "paths" and len(self._tasks) == 1 and not self._output.json and is_one_screen()
+            follows = (
+                self._shows == "paths" and len(self._tasks) == 1 and not self._output.json and output_is_terminal()
+            )
             name = "" if follows else f" {saved.path}"
             self._output.note(f"saved{name} ({saved.bytes:,} bytes{charge}){took}")
         if task.error is not None and not self._is_one_of_many(task.error):

@@ -26,7 +26,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import SavedFile, Task
 from reve_cli.engine.naming import Naming, Values, identity, numbered
-from reve_cli.terminal.output import quote
+from reve_cli.terminal.text import quote
 
 Say = Callable[[str], None]
 Note = Callable[[Task, SavedFile, str, Identity], None]

@@ -20,7 +20,7 @@ from reve_cli.engine.recovery import resume_command
 from reve_cli.journal.journal import NAMED, Journal, Row, Run, Standing
 from reve_cli.journal.ledger import KEY_LIFETIME, Ledger
 from reve_cli.journal.states import OPEN, UNFINISHED
-from reve_cli.terminal.output import quote
+from reve_cli.terminal.text import quote
 
 if TYPE_CHECKING:
     from reve_cli.engine.saving import Saver

@@ -20,7 +20,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.suggest import did_you_mean
 from reve_cli.help.pages import WIDTH, Block, Section, plain, roff
 from reve_cli.help.topics import TOPICS
-from reve_cli.terminal.output import stdout_is_terminal
+from reve_cli.terminal.streams import stdout_is_terminal
 
 COMMON = "Every command"
 _HELP = ("--help, -h", "Show this.")

@@ -14,7 +14,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import is_header_text
 from reve_cli.settings.config import config_file, read_config
 from reve_cli.settings.settings import API_KEY, Settings
-from reve_cli.terminal.output import quote
+from reve_cli.terminal.text import quote
 
 VARIABLE = "APIFRAME_API_KEY"
 OTHER_VARIABLE = "REVE_API_KEY"

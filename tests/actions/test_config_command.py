@@ -11,7 +11,7 @@ import pytest
 from reve_cli.core.contract import ASPECT_RATIOS
 from reve_cli.settings import config
 from reve_cli.settings.settings import SETTINGS
-from reve_cli.terminal.output import safe
+from reve_cli.terminal.text import safe
 from tests.conftest import KEY, Reve, loaded
 from tests.settings.test_config import write
 

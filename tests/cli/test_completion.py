@@ -24,7 +24,7 @@ from reve_cli.cli.completion import SCRIPTS, Shell
 from reve_cli.core.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
 from reve_cli.help.topics import TOPICS
 from reve_cli.sandbox import Sandbox, parse_faults
-from reve_cli.terminal.output import safe
+from reve_cli.terminal.text import safe
 from tests.conftest import Reve, loaded
 
 FILES = {"bash": "reve.bash", "zsh": "_reve", "fish": "reve.fish", "powershell": "reve.ps1"}

@@ -10,7 +10,7 @@ import pytest
 from reve_cli.sandbox import Sandbox
 from reve_cli.settings import config
 from reve_cli.settings.settings import SETTINGS
-from reve_cli.terminal.output import safe
+from reve_cli.terminal.text import safe
 from tests.conftest import KEY, Result, Reve
 from tests.settings.test_config import write
 from tests.support.servers import Origin, Reply

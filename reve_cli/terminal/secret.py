@@ -1,0 +1,70 @@
+"""Reads a secret from the terminal without showing it.
+
+May import: core.errors, core.signals, terminal.streams, terminal.text.
+"""
+
+import contextlib
+import os
+import select
+import sys
+from collections.abc import Callable
+
+from reve_cli.core.errors import ReveError
+from reve_cli.core.signals import Signals
+from reve_cli.terminal.streams import MOMENT, PART, write_stderr
+from reve_cli.terminal.text import safe
+
+
+def read_secret(prompt: str, signals: Signals, gave_up: Callable[[], bool]) -> str:
+    """Show `prompt` on stderr and return the line that is typed. Empty at the end of input.
+
+    The terminal is always restored, also when a signal ends the process.
+    Raises `ReveError` (code `timed_out`) if nothing is typed before `gave_up` returns True.
+    """
+    if sys.platform == "win32":
+        import getpass
+
+        return getpass.getpass(safe(prompt))
+    import signal
+    import termios
+
+    terminal = sys.stdin.fileno()
+    shown, hidden = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
+    hidden[3] = hidden[3] & ~termios.ECHO | termios.ECHONL
+    for key in (termios.VSUSP, termios.VQUIT):  # after these, some shells keep the terminal as it is
+        hidden[6][key] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])
+
+    def show() -> None:
+        with contextlib.suppress(termios.error):  # the window was closed
+            termios.tcflush(terminal, termios.TCIFLUSH)  # else the shell shows what was typed and not read
+            termios.tcsetattr(terminal, termios.TCSANOW, shown)
+
+    def hide(*_: object) -> None:
+        termios.tcsetattr(terminal, termios.TCSANOW, hidden)
+
+    def say(text: str) -> None:
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):
+                write_stderr(text, gave_up)
+
+    typed = b""
+    with signals.cleaning(show):
+        continued = signal.signal(signal.SIGCONT, hide)  # a shell may have changed the terminal meanwhile
+        try:
+            termios.tcsetattr(terminal, termios.TCSAFLUSH, hidden)
+            say(safe(prompt))
+            while not typed.endswith(b"\n"):
+                if select.select([terminal], [], [], MOMENT)[0]:
+                    part = os.read(terminal, PART)
+                    if not part:
+                        break
+                    typed += part
+                elif gave_up():
+                    break
+        finally:
+            signal.signal(signal.SIGCONT, continued)
+    if not typed.endswith(b"\n"):
+        say("\n")  # the cursor is still behind the prompt
+    if not typed and gave_up():
+        raise ReveError("timed_out", "nothing was typed within the time limit")
+    return typed.decode(errors="replace")
