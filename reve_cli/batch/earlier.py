@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reve_cli.batch import manifest
+from reve_cli.batch.identity import read_scope, scope_prefix, write_scope
 from reve_cli.batch.target import beginning
 from reve_cli.batch.worklist import Planned, Worklist
 from reve_cli.core.tasks import new_key
@@ -40,7 +41,7 @@ class BatchRun:
 
     def scope(self, out: str | None) -> str:
         """What the idempotency keys of its items are made from, beside their requests."""
-        return json.dumps(["batch", self.name, out])
+        return write_scope(self.name, out)
 
     def key(self, planned: Planned) -> str:
         """The idempotency key of an item's next attempt."""
@@ -68,7 +69,10 @@ def _run_in(journal: "Journal", folder: Path, origin: str) -> str | None:
     query = f"origin = :origin AND identity = :identity ORDER BY jobs.id DESC LIMIT {_NEWEST}"
     last: str | None = None
     for row in journal.rows(query, {"origin": origin, "identity": identity_in(folder)}):
-        run = json.loads(row.scope or "[]")[1]
+        scope = read_scope(row.scope)
+        if scope is None:
+            continue
+        run = scope[0]
         last = last or run
         if run == last and (row.is_unfinished or any(os.path.lexists(file["path"]) for file in row.files or [])):
             return last
@@ -141,5 +145,4 @@ _MINE = "origin = :origin AND substr(scope, 1, length(:scope)) = :scope"
 
 
 def _values(run: BatchRun, ledger: Ledger) -> dict[str, str]:
-    scope = json.dumps(["batch", run.name])[:-1] + ","
-    return {"origin": ledger.origin, "scope": scope, "tag": ledger.tag}
+    return {"origin": ledger.origin, "scope": scope_prefix(run.name), "tag": ledger.tag}

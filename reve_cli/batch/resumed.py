@@ -5,12 +5,11 @@ journal alone knows. Imports `manifest`, `worklist`, `naming`, `tasks`, `errors`
 """
 
 import contextlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from reve_cli.batch.identity import item_id, read_scope
 from reve_cli.batch.manifest import FINAL, Manifest, begun_in
-from reve_cli.batch.worklist import item_id
 from reve_cli.core.errors import ReveError
 from reve_cli.core.tasks import Task, new_key
 from reve_cli.engine.naming import Naming, Values
@@ -33,7 +32,7 @@ class Finished:
     def note(self, task: Task, naming: Naming) -> None:
         """Note `task`, if it is a batch's item and has its image where it was meant to go, or will never have one."""
         is_final = bool(task.files) if task.error is None else task.error.code in FINAL and task.job_id is not None
-        of_batch = _of_batch(task.scope)
+        of_batch = read_scope(task.scope)
         if not is_final or of_batch is None or task.request is None:
             return
         run, out = of_batch
@@ -72,15 +71,3 @@ class Finished:
             if run in self._begun[folder]:
                 return self._begun[folder][run]
         return ()
-
-
-def _of_batch(scope: str | None) -> tuple[str, str | None] | None:
-    """The run and the own `out` of a batch's item, by the scope of its key; None where it is another's."""
-    try:
-        found = json.loads(scope or "null")
-    except (ValueError, RecursionError):
-        return None
-    match found:
-        case ["batch", str(run), (str() | None) as out]:
-            return run, out
-    return None

@@ -8,7 +8,6 @@ sqlite3.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import sqlite3
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reve_cli.batch.identity import digest, item_id, likeness
 from reve_cli.batch.items import Item
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest
@@ -92,7 +92,7 @@ class Worklist:
                 same = "UPDATE items SET told = ? WHERE source = ? AND body = ?"
                 if item.source and self._database.execute(same, (item.line, item.source, body)).rowcount:
                     continue
-                alike = _likeness(body, item.out)
+                alike = likeness(body, item.out)
                 ordinal = self._value("SELECT coalesce(max(ordinal), 0) + 1 FROM items WHERE alike = ?", alike)
                 self._database.execute(
                     "INSERT INTO items (line, item, alike, ordinal, body, out, source, told) VALUES (?,?,?,?,?,?,?,?)",
@@ -155,7 +155,7 @@ class Worklist:
         replaced = f"source IS NOT NULL AND out IS NOT NULL AND EXISTS (SELECT 1 FROM items AS one WHERE {later})"  # noqa: S608
         if not self._database.execute(f"DELETE FROM items WHERE place IS NOT NULL AND {replaced}").rowcount:  # noqa: S608
             return
-        self._database.create_function("item_of", 2, _digest, deterministic=True)
+        self._database.create_function("item_of", 2, digest, deterministic=True)
         counted = "SELECT number AS of, row_number() OVER (PARTITION BY alike ORDER BY number) AS ordinal FROM items"
         self._database.execute(
             f"UPDATE items SET ordinal = now.ordinal, item = item_of(alike, now.ordinal) FROM ({counted}) AS now "  # noqa: S608
@@ -269,16 +269,3 @@ class Worklist:
                 f"the list of images cannot be kept among the temporary files: {error}; TMPDIR names another folder"
             )
             raise ReveError("output", message) from error
-
-
-def item_id(body: str, out: str | None, ordinal: int) -> str:
-    """What an item is known by: its request's exact body, its own `out`, and which of several alike it is."""
-    return _digest(_likeness(body, out), ordinal)
-
-
-def _likeness(body: str, out: str | None) -> str:
-    return _digest(body, out)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
