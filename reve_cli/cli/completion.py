@@ -21,16 +21,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, get_args
 
 import typer
-from typer._click import Command, Context, Parameter
-from typer._click.shell_completion import (
-    CompletionItem,
-    _is_incomplete_argument,
-    _resolve_context,
-    split_arg_string,
-)
 from typer.core import TyperGroup, TyperOption
 
 from reve_cli.core.process import Process
+from reve_cli.core.typer_private import (
+    Command,
+    CompletionItem,
+    Context,
+    Parameter,
+    context_after,
+    has_unknown_subcommand,
+    split_arg_string,
+    takes_more,
+)
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.text import safe
 
@@ -56,7 +59,7 @@ def answer(command: Command, arguments: Sequence[str], process: Process) -> None
 
 def _candidates(root: Command, process: Process, words: list[str], word: str) -> Iterable[CompletionItem]:
     """What `word` can become, after `words`."""
-    context = _resolve_context(root, {"obj": process}, "reve", words)
+    context = context_after(root, words, process)
     command = context.command
     parameters = command.get_params(context)
     if "--" not in words:
@@ -74,14 +77,13 @@ def _candidates(root: Command, process: Process, words: list[str], word: str) ->
         if word.startswith("-"):
             return command.shell_complete(context, word)
     if isinstance(command, TyperGroup):
-        unknown_command = context._protected_args
-        items = [] if unknown_command else command.shell_complete(context, word)
+        items = [] if has_unknown_subcommand(context) else command.shell_complete(context, word)
         for item in items:
             if item.value in command.commands:  # Typer cuts it at 45 characters
                 item.help = command.commands[item.value].get_short_help_str(_LONGEST_HELP)
         return items
     for parameter in parameters:
-        if _is_incomplete_argument(context, parameter):
+        if takes_more(context, parameter):
             return _values(context, parameter, word)
     return [] if word or "--" in words else command.shell_complete(context, "-")  # only options can follow
 

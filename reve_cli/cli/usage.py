@@ -6,12 +6,11 @@ Imports `manual`, `suggest`, `errors` and Typer, which is pinned: the kinds of i
 from collections.abc import Sequence
 
 import typer
-from typer._click import Command
-from typer._click.exceptions import NoSuchOption
 from typer.core import TyperArgument, TyperGroup
 
 from reve_cli.core.errors import ReveError, holds_key
 from reve_cli.core.suggest import did_you_mean
+from reve_cli.core.typer_private import Command, NoSuchOption
 from reve_cli.help.manual import find
 
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from typer._click import Command, Context, Parameter
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from reve_cli import __version__
 from reve_cli.core.errors import ReveError
 from reve_cli.core.suggest import did_you_mean
+from reve_cli.core.typer_private import Command, Context, Parameter
 from reve_cli.help.pages import WIDTH, Block, Section, plain, roff
 from reve_cli.help.topics import TOPICS
 from reve_cli.terminal.streams import stdout_is_terminal
