@@ -100,7 +100,7 @@ class Listener:
                     target=self._serve, args=(connection,), name=f"sandbox-{self._name}-connection", daemon=True
                 )
                 self._open[thread] = connection
-            thread.start()
+                thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
         try:

@@ -646,7 +646,7 @@ def test_it_needs_no_key_and_no_network_and_loads_neither(reve: Reve, sandbox: S
     for arguments in (["history"], ["history", "show", job], ["history", "--json"]):
         lines, modules = loaded(arguments)  # without a key
         assert any(job in line for line in lines)
-        assert not {"httpx", "rich", "reve_cli.api", "reve_cli.sandbox"} & modules
+        assert not {"httpx", "rich", "reve_cli.api.http", "reve_cli.sandbox"} & modules
     assert len(sandbox.requests) == seen
 
 

@@ -140,7 +140,7 @@ def test_a_senseless_request_is_answered_with_nothing(reve: Reve) -> None:
 def test_an_answer_loads_nothing_slow(words: list[str]) -> None:
     candidates, modules = loaded(words[:-1], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
     assert candidates
-    assert not {"httpx", "rich", "sqlite3", "reve_cli.api", "reve_cli.engine"} & modules
+    assert not {"httpx", "rich", "sqlite3", "reve_cli.api.http", "reve_cli.engine.engine"} & modules
 
 
 # Jobs
@@ -259,7 +259,7 @@ def test_where_the_journal_is_off_nothing_is_offered(reve: Reve, jobs: list[str]
 def test_jobs_are_found_without_httpx_and_rich() -> None:
     candidates, modules = loaded(["status"], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": ""})
     assert len(candidates) == 3
-    assert not {"httpx", "rich", "truststore", "reve_cli.api"} & modules
+    assert not {"httpx", "rich", "truststore", "reve_cli.api.http"} & modules
 
 
 # Help
