@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reve_cli.core.clock import DAY
 from reve_cli.core.contract import GENERATE_PATH
 from reve_cli.core.errors import ReveError
 from reve_cli.core.tasks import Task
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from reve_cli.engine.report import Shows
     from reve_cli.journal.journal import Row
     from reve_cli.journal.ledger import Ledger
-
-_DAY = 24 * 3600
 
 
 def generate(
@@ -70,7 +69,7 @@ def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None
         command = None if max_credits is None else amount(max_credits)
     except ValueError as error:
         raise ReveError("usage", f"--max-credits {max_credits!r} {error}") from error
-    if day is not None and run.state and (damaged := damaged_since(run.state, run.process.clock.now() - _DAY)):
+    if day is not None and run.state and (damaged := damaged_since(run.state, run.process.clock.now() - DAY)):
         message = f"{damaged} was in use within a day, and cannot tell what was spent; nothing was submitted"
         raise ReveError("journal", message, hint="move it elsewhere to go on without what it knew")
     prices = (

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reve_cli.core.clock import DAY, HOUR, MINUTE
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import iso, job_id, whole
 from reve_cli.core.suggest import did_you_mean
@@ -22,13 +23,12 @@ from reve_cli.terminal.text import in_words, safe
 
 _STATES = ("unfinished", *OPEN, *CLOSED)
 """What rows can be chosen by."""
-_HOUR = 3600.0
 _KEPT_HOURS = 24.0
 """How long the API keeps the images of a job that has ended."""
 _ON_SERVER = ("accepted", "completed", "saved")
 _PENDING = ("sending", "accepted", "completed")
 """States in which a charge that is not known may yet become known."""
-_UNITS = {"m": 60.0, "h": _HOUR, "d": 24 * _HOUR, "w": 7 * 24 * _HOUR}
+_UNITS = {"m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _AGE = re.compile(rf"([0-9]+(?:\.[0-9]+)?)([{''.join(_UNITS)}])")
 _ALL = -1
 """SQL's limit that is none."""
@@ -131,7 +131,7 @@ class Entry:
         """Hours before the images expire on the server, 0 when they have; None where that is not known."""
         if self.row.ended is None or self.row.state not in _ON_SERVER:
             return None
-        left = _KEPT_HOURS - (self.now - self.row.ended) / _HOUR
+        left = _KEPT_HOURS - (self.now - self.row.ended) / HOUR
         return min(max(0.0, left), _KEPT_HOURS)  # no more than all, where clocks differ
 
     @property

@@ -12,14 +12,14 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from reve_cli.core.clock import Clock, Deadline, Stop
+from reve_cli.core.clock import HOUR, MINUTE, Clock, Deadline, Stop
 
 START = 490.0
 """Requests a minute before anything is known: just under the 500 that are heard of."""
 _LEAST = 6.0
-_WINDOW = 60.0
+_WINDOW = MINUTE
 """Seconds over which limits are counted."""
-LONGEST = 3600.0
+LONGEST = HOUR
 """Seconds that are waited at a time at most, whatever a refusal asks for: it may be a mistake, and"""
 LONGEST_URGENT = _WINDOW
 """seconds that urgent requests are: the images of jobs that are paid for expire while nobody asks."""

@@ -6,7 +6,7 @@ Imports `output`, `tasks`, `clock`, `errors`.
 from collections import Counter, deque
 from collections.abc import Callable
 
-from reve_cli.core.clock import Clock
+from reve_cli.core.clock import MINUTE, Clock
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.tasks import Task
 from reve_cli.terminal.output import Output
@@ -15,7 +15,7 @@ _FRAME = 0.25
 """Seconds between two pictures of the live view."""
 _LINE_SECONDS = 10.0
 """Seconds between two lines where there is no live view."""
-_WINDOW = 60.0
+_WINDOW = MINUTE
 _FAILURES = 3
 """How many of the last failures the live view shows."""
 _MARGIN = 5
@@ -137,7 +137,7 @@ class Progress:
         while self._ended and self._ended[0] <= now - _WINDOW:
             self._ended.popleft()
         elapsed = now - self._started
-        rate = len(self._ended) * 60 / max(min(elapsed, _WINDOW), 1.0)
+        rate = len(self._ended) * MINUTE / max(min(elapsed, _WINDOW), 1.0)
         left = self.count - self.there - self.saved - self.failures
         parts = [f"{self.there + self.saved} of {self.count} saved"]
         words = {"accepted": "running", "saving": "saving", "completed": "to save", "sending": "submitting"}
@@ -146,7 +146,7 @@ class Progress:
         trouble = self._trouble()
         parts += [trouble] if trouble else []
         parts += [f"{rate:.0f}/min", f"{self._spent:g} credits"]
-        parts += [f"{_duration(left * 60 / rate)} left"] if rate and left else []
+        parts += [f"{_duration(left * MINUTE / rate)} left"] if rate and left else []
         return [*parts, _duration(elapsed)]
 
     def total(self, again: str, finish: Callable[[list[str]], str] | None, refusal: ReveError | None) -> None:

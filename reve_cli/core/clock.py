@@ -10,12 +10,14 @@ import time
 from dataclasses import dataclass
 from typing import TypeVar
 
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0  # in seconds
+
 T = TypeVar("T")
 
 _SLICE = 0.25
 """Longest uninterrupted wait of the main thread, in seconds: Windows delivers Ctrl-C only between waits."""
 
-_LONGEST_WAIT = 30 * 86400.0
+_LONGEST_WAIT = 30 * DAY
 """Seconds of one wait that every call of every system takes."""
 
 

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from reve_cli.api.download import Unusable
 from reve_cli.api.endpoints import Api
 from reve_cli.core import endings
-from reve_cli.core.clock import Deadline
+from reve_cli.core.clock import DAY, Deadline
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import Job, moment
 from reve_cli.core.tasks import Task
 from reve_cli.engine.saving import Saver
-
-_EXPIRY = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -61,4 +59,4 @@ class Fetcher:
     def _is_old(self, job: Job) -> bool:
         """Whether its images may be gone for good, by the server's clock: this machine's may be wrong."""
         created = moment(job.completed_at) or moment(job.created_at)
-        return created is not None and self.api.account(self.deadline).at - created > _EXPIRY
+        return created is not None and self.api.account(self.deadline).at - created > DAY

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from reve_cli.core.clock import Clock
+from reve_cli.core.clock import HOUR, Clock
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.tasks import Phase, Task
 from reve_cli.terminal.output import Output
@@ -19,7 +19,7 @@ Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
 
 _FRAME = 0.1
 """Seconds between two pictures of a spinner."""
-_SILENT = 3600.0
+_SILENT = HOUR
 _WORDS: dict[Phase, str] = {
     "done": "done",
     "saving": "saving",

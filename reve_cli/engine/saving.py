@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from reve_cli.api.download import Images, Unusable
 from reve_cli.api.formats import Format
-from reve_cli.core.clock import Deadline
+from reve_cli.core.clock import DAY, Deadline
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import SavedFile, Task
@@ -34,7 +34,7 @@ Note = Callable[[Task, SavedFile, str, Identity], None]
 
 RESCUE, SPOOL = "rescue", "spool"
 """Folders in the state folder: for images that found no other place, and for those on their way to a pipe."""
-_SPOOL_SECONDS = 24 * 3600
+_SPOOL_SECONDS = DAY
 
 
 class Saver:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from reve_cli.core.clock import Clock
+from reve_cli.core.clock import DAY, HOUR, Clock
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, Job, cut, iso, job_id, whole
 from reve_cli.core.tasks import Task
@@ -25,8 +25,7 @@ from reve_cli.terminal.text import quote
 if TYPE_CHECKING:
     from reve_cli.engine.saving import Saver
 
-_HOUR = 3600.0
-_KEPT = 24 * _HOUR
+_KEPT = DAY
 """How long the API keeps images."""
 _PAUSE = 10.0
 """Seconds after the last try of a process that crashed, before the same request is sent again: its own may be on the
@@ -65,7 +64,7 @@ def adopt(
         age = clock.uptime() - first.begun_uptime
         same_key = first.key_is_given or first.scope is not None  # then the API itself would know the request again
         foreign = any(row.tries and not row.job and row.key_tag != ledger.tag for row in run.rows)
-        if run.standing == "ours" and not foreign and 0 <= age < (KEY_LIFETIME if same_key else _HOUR):
+        if run.standing == "ours" and not foreign and 0 <= age < (KEY_LIFETIME if same_key else HOUR):
             taken.append(run)
         return bool(taken)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from reve_cli.core.clock import Clock
+from reve_cli.core.clock import DAY, HOUR, Clock
 from reve_cli.core.endings import FINISH
 from reve_cli.core.errors import ErrorCode, ReveError
 from reve_cli.core.models import Identity, moment
@@ -24,10 +24,8 @@ from reve_cli.journal.states import OPEN
 if TYPE_CHECKING:
     from reve_cli.journal.journal import Journal, Row
 
-KEY_LIFETIME = 23 * 3600.0
+KEY_LIFETIME = 23 * HOUR
 """Seconds after its first try for which a request may be sent again: the API keeps its key for 24 hours."""
-_HOUR = 3600.0
-_DAY = 24 * _HOUR
 _LEARN_FROM = 50
 """Past jobs that the polling schedule learns from."""
 _REFUSALS: tuple[ErrorCode, ...] = ("usage", "invalid_request", "invalid_key", "forbidden", "insufficient_credits")
@@ -66,7 +64,7 @@ class Ledger:
         keep_days: float,
     ) -> None:
         self.journal, self.origin, self._clock, self._say = journal, origin, clock, say
-        self.lost, self._keep = lost, max(keep_days, 2.0) * _DAY
+        self.lost, self._keep = lost, max(keep_days, 2.0) * DAY
         self.tag = journal.tag(key) if journal else ""
         self.run = uuid.uuid4().hex
         self.caps: Caps | None = None
@@ -99,7 +97,7 @@ class Ledger:
 
         def prepare(journal: "Journal") -> None:
             for task, row in zip(tasks, rows, strict=True):
-                used = task.key_is_given and (row["key"], row["body"], self._clock.now() - _DAY)
+                used = task.key_is_given and (row["key"], row["body"], self._clock.now() - DAY)
                 if used and journal.has_other_body(self.origin, self.tag, *used):
                     message = f"the idempotency key {row['key']} belongs to another request; nothing was submitted"
                     raise ReveError("key_mismatch", message, hint="use another key")
@@ -132,7 +130,7 @@ class Ledger:
             task.first_try, task.first_uptime = self._clock.now(), self._clock.uptime()
         row, first_try, first_uptime = task.row or 0, task.first_try or 0.0, task.first_uptime
         age = self._clock.uptime() - first_uptime
-        if age > _HOUR:
+        if age > HOUR:
             age = max(age, abs(server_time() - first_try))
         if age > KEY_LIFETIME:
             raise ReveError("unsettled", "it was first sent more than 23 hours ago, and is not sent again")
@@ -281,7 +279,7 @@ class Ledger:
         if self.caps:
             self.caps.check_command(self._begun + count)
             if self.caps.day is not None:
-                spent = journal.spent(self.origin, self._clock.now() - _DAY, self.caps.price, without=without)
+                spent = journal.spent(self.origin, self._clock.now() - DAY, self.caps.price, without=without)
                 self.caps.check_day(spent, count)
             self._begun += count
 

@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+from reve_cli.core.clock import MINUTE
 from reve_cli.sandbox import api
 from reve_cli.sandbox.faults import Fault, take
 from reve_cli.sandbox.messages import Answer, Request, Side, error_answer
 from reve_cli.sandbox.server import HOST, Listener, Message
 from reve_cli.sandbox.store import JobRecord, Plan, Store
 
-_WINDOW = 60.0
+_WINDOW = MINUTE
 
 
 @dataclass(frozen=True)

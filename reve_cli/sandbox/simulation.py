@@ -6,14 +6,13 @@ Imports `process`, `config`, `errors`, and `sandbox` late: it is slow to load.
 import errno
 from typing import TYPE_CHECKING
 
+from reve_cli.core.clock import DAY
 from reve_cli.core.errors import ReveError
 from reve_cli.core.process import Process
 from reve_cli.settings import config
 
 if TYPE_CHECKING:
     from reve_cli.sandbox import Sandbox
-
-_LONGEST_JOB = 86400
 
 
 def simulate(process: Process, port: int = 0) -> "Sandbox":
@@ -28,8 +27,8 @@ def simulate(process: Process, port: int = 0) -> "Sandbox":
         raise ReveError("config", "there is no home folder to keep simulated jobs in", hint="set REVE_STATE_DIR")
     try:
         job_seconds = float(environ.get("REVE_SANDBOX_SECONDS") or 2)
-        if not 0 <= job_seconds < _LONGEST_JOB:
-            raise ValueError(f"a job takes from 0 to {_LONGEST_JOB} seconds")
+        if not 0 <= job_seconds < DAY:
+            raise ValueError(f"a job takes from 0 to {DAY:g} seconds")
         faults = parse_faults(environ.get("REVE_SANDBOX_FAULTS") or "")
     except ValueError as error:
         raise ReveError("config", f"REVE_SANDBOX_SECONDS or REVE_SANDBOX_FAULTS: {error}") from error

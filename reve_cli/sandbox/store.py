@@ -4,7 +4,7 @@ A row holds facts that are fixed when the job is made. Status and progress are d
 asking, so nothing has to run for a job to go on, and jobs outlive the process that made them.
 
 Safe against concurrent use and against being killed; not against power failure, which a simulation may forget.
-Imports `outcomes` and the standard library.
+Imports `outcomes`, `clock` and the standard library.
 """
 
 import json
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reve_cli.core.clock import DAY
 from reve_cli.sandbox.outcomes import OUTCOMES, Outcome
 
 PRICE = 4
 """Credits for a job that COMPLETED. Simulated: the real price is not published."""
-DAY = 86400.0
 _VERSION = 1
 _BUSY_SECONDS = 30.0
 _QUEUED_PART = 0.1

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from reve_cli.core.clock import DAY
 from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL
 from reve_cli.core.models import cut, is_loopback, is_model_name, is_web_url
 from reve_cli.core.templates import DEFAULT_NAME, parse
 
 BASE_URL = "https://api.apiframe.ai"
 TIMEOUT = 600.0
-LONGEST = 86400.0
+LONGEST = DAY
 """Seconds that a command may take at most."""
 COLORS = ("auto", "always", "never")
 Color = Literal["auto", "always", "never"]

@@ -14,6 +14,7 @@ import pytest
 from reve_cli import app
 from reve_cli.actions import history
 from reve_cli.cli import options
+from reve_cli.core.clock import HOUR
 from reve_cli.core.process import Process
 from reve_cli.core.signals import Signals
 from reve_cli.journal.journal import NAME, Journal, open_journal
@@ -30,7 +31,6 @@ KEYS = [
     "aspectRatio", "version", "out", "files", "creditCost", "createdAt", "completedAt", "hoursLeft", "tries", "origin",
     "account", "error",
 ]  # fmt: skip
-HOUR = 3600.0
 
 
 def table(result: Result) -> list[list[str]]:

@@ -14,11 +14,10 @@ import pytest
 
 from reve_cli.api.http import Http
 from reve_cli.api.pace import START, Obstacles, Pace
-from reve_cli.core.clock import Clock, Deadline, Limits, Stop
+from reve_cli.core.clock import MINUTE, Clock, Deadline, Limits, Stop
 from tests.conftest import KEY, Reve
 from tests.support.servers import Asked, Reply, answered, json_reply
 
-MINUTE = 60.0
 BEGUN = 1000.0
 LATENCY = 0.1
 WORKERS = 6

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.core.clock import Clock
+from reve_cli.core.clock import DAY, Clock
 from reve_cli.journal.database import open_database
 from reve_cli.journal.journal import NAME, Journal, open_journal
 from reve_cli.journal.locks import FileLock, Owner
@@ -302,7 +302,7 @@ def test_finished_rows_are_thinned_after_a_year(reve: Reve, sandbox: Sandbox, st
     sandbox.faults.clear()
     assert unfinished.code == 75
     assert reve("generate", "a finished fox", "--out", "1.png").code == 0
-    reve.clock.advance(366 * 86400)
+    reve.clock.advance(366 * DAY)
     assert reve("generate", "a new fox", "--out", "2.png").code == 0
     with sqlite3.connect(state / NAME) as database:
         found = list(database.execute("SELECT body, out, files, state, charge, job IS NULL FROM jobs ORDER BY id"))
@@ -314,7 +314,7 @@ def test_finished_rows_are_thinned_after_a_year(reve: Reve, sandbox: Sandbox, st
 def test_the_age_is_a_setting(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     for out in ("1.png", "2.png"):
         assert reve("generate", "fox", "--out", out, env={"REVE_HISTORY_DAYS": "2"}).code == 0
-        reve.clock.advance(3 * 86400)
+        reve.clock.advance(3 * DAY)
     with sqlite3.connect(state / NAME) as database:
         assert [body is None for (body,) in database.execute("SELECT body FROM jobs ORDER BY id")] == [True, False]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reve_cli.core.clock import DAY, HOUR
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 
@@ -24,7 +25,7 @@ def test_a_day_over_its_cap_is_refused_until_the_day_is_over(reve: Reve, sandbox
     reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "8"
     assert reve("generate", "fox", "--count", "2").code == 0
     assert reve("generate", "fox").code == 4
-    reve.clock.advance(86401)
+    reve.clock.advance(DAY + 1)
     assert reve("generate", "fox").code == 0
     assert len(sandbox.jobs()) == 3
 
@@ -116,9 +117,9 @@ def test_what_is_made_anew_keeps_the_cap_of_the_command(reve: Reve, simulate: Si
 def test_a_key_that_was_used_a_day_ago_is_charged_again_and_counts(reve: Reve, sandbox: Sandbox) -> None:
     command = ("generate", "fox", "--once", "7", "--out", "f.png", "--force")
     assert reve(*command).code == 0
-    reve.clock.advance(22 * 3600)
+    reve.clock.advance(22 * HOUR)
     assert reve(*command, "--max-credits", "0").code == 0
-    reve.clock.advance(3 * 3600)
+    reve.clock.advance(3 * HOUR)
     assert reve(*command, "--max-credits", "0").code == 4
     assert len(sandbox.jobs()) == 1
 

@@ -28,13 +28,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from reve_cli.core.clock import DAY
 from reve_cli.core.contract import ASPECT_RATIOS
 from reve_cli.core.models import Job, utf16_units
 from reve_cli.sandbox import ALL_FAULTS, Fault, Sandbox, parse_faults, picture, reset
 from reve_cli.sandbox.outcomes import UGLY
 
 NOW = 1_800_000_000.0
-DAY = 86400.0
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Shared, for loading certificates would take most of the time of these tests."""
 BODY: dict[str, Any] = {"prompt": "a red fox", "model": "reve-create"}
