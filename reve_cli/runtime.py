@@ -7,9 +7,7 @@ sends anything never pays for it.
 import contextlib
 import math
 import os
-import queue
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,25 +18,20 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.process import Process
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
+from reve_cli.engine.workers import Inbox
 from reve_cli.settings import config
 from reve_cli.settings.settings import Settings, seconds
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import stdout_is_terminal
-from reve_cli.terminal.text import quote
 
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Api
-    from reve_cli.core.endings import Goal
-    from reve_cli.engine.report import Shows
     from reve_cli.engine.saving import Saver
-    from reve_cli.journal.journal import Journal, Row
+    from reve_cli.journal.journal import Journal
     from reve_cli.journal.ledger import Ledger
     from reve_cli.settings.credentials import Key
 
 T = TypeVar("T")
-
-_ABANDON = " --abandon "
-"""In a command that nobody should run unseen, among others."""
 
 
 class Runtime:
@@ -60,14 +53,11 @@ class Runtime:
         self.process = process
         self.output = process.output = Output(process.environ, json=json, quiet=quiet)
         self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
-        self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self.to_finish: list[str] = []
-        """Commands that finish what this run has left unfinished."""
+        self.inbox = Inbox(process.clock, process.limits.grace)
         self.debugging = self.debug if debug else None
         """Where debug lines go from any thread, if they are wanted."""
         self.api_key_file = api_key_file
         self._timeout, self._lenient = timeout, lenient
-        self._thread = threading.local()
         self._resources = contextlib.ExitStack()
         self.output.color = self.configured[0]["color"].value
         self.deadline = Deadline(process.clock, self.settings.timeout)
@@ -175,38 +165,13 @@ class Runtime:
         return Api(http)
 
     def ask(self, question: Callable[[], T], deadline: Deadline | None = None) -> T:
-        """The answer to `question`, asked in a thread: a silent name server holds up no signal and no time limit.
+        """Call `question` in a thread until `deadline` (default: the time limit of the run). See `Inbox.ask`."""
 
-        deadline: a time limit of its own. Raises what `question` raises, and `ReveError` (code `timed_out`).
-        """
-        if getattr(self._thread, "asks", False):  # in such a thread already
-            return question()
-        deadline = deadline or self.deadline
-        answers: list[T] = []
-        problems: list[BaseException] = []
-        finished: list[bool] = []
+        def trouble() -> str:
+            api: Api | None = vars(self).get("api")  # not built here: building it may be what hangs
+            return (api.http.trouble or "") if api else ""
 
-        def work() -> None:
-            self._thread.asks = True
-            try:
-                answers.append(question())
-            except BaseException as error:
-                problems.append(error)
-            self.inbox.put(lambda: finished.append(True))  # after all that was said meanwhile
-
-        threading.Thread(target=work, daemon=True).start()
-        while not finished:
-            patience = max(deadline.left, 0.0) + self.process.limits.grace
-            then = self.process.clock.receive(self.inbox, patience, idle=False)
-            if then is None:
-                api: Api | None = vars(self).get("api")  # not built here: that may be what hangs
-                trouble = f" ({api.http.trouble})" if api and api.http.trouble else ""
-                message = f"the time limit of {deadline.seconds:g} s passed without an answer{trouble}"
-                raise ReveError("timed_out", message)
-            then()
-        if problems:
-            raise problems[0]
-        return answers[0]
+        return self.inbox.ask(question, deadline or self.deadline, trouble)
 
     def say(self, text: str) -> None:
         """A note from any thread."""
@@ -287,92 +252,6 @@ class Runtime:
             raise ReveError("usage", f"--out {out} would print an image on a terminal; redirect it, or name a file")
         return naming
 
-    @contextlib.contextmanager
-    def keeping(self, tasks: Sequence[Task], command: str) -> Iterator[None]:
-        """Jobs that came through a pipe are named nowhere else: no mistake in how to save them may lose them."""
-        try:
-            yield
-        except ReveError as error:
-            if not tasks or error.exit_code not in (2, 7):
-                raise
-            why = f"{error.message}; nothing is saved of the {len(tasks)} jobs that came in; finish them with:"
-            words = ["reve", command, *(str(task.job_id) for task in tasks), *self.flags]
-            raise ReveError("unsaved", why, hint=f"{' '.join(map(quote, words))} --out PATH") from error
-
-    def follow(self, tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None = None) -> int:
-        """Take jobs that are named by their ids to `goal`. Returns the exit code."""
-        ledger = self.ledger(begin=False)
-        ledger.attach(tasks)
-        return self.run(tasks, goal, shows, ledger, (lambda _: naming) if naming else None)
-
-    def run(
-        self,
-        tasks: Sequence[Task],
-        goal: "Goal",
-        shows: "Shows",
-        ledger: "Ledger",
-        naming_of: "Callable[[Task], Naming] | None" = None,
-        rows: "Mapping[int, Row] | None" = None,
-        *,
-        by_run: bool = False,
-        note: Callable[[Task], None] | None = None,
-    ) -> int:
-        """Take `tasks` to `goal`, saving where `naming_of` says, printing what `shows` says. Returns the exit code.
-
-        rows: those of tasks that are taken up, by the task's index. by_run: the tasks are all that their run has.
-        note: told each that ended.
-        """
-        from reve_cli.engine.engine import Engine
-        from reve_cli.engine.recovery import finish_command, resume_command
-        from reve_cli.engine.report import Report
-
-        def recover(task: Task) -> str:
-            if ledger.can_resume(task):
-                return resume_command([_name(task)], self.flags)
-            return finish_command(task, naming_of(task) if naming_of else None, self.flags)
-
-        saver = self.saver(naming_of, ledger) if naming_of else None
-        for task in tasks:
-            if saver and rows and task.index in rows:
-                from reve_cli.engine.takeup import recover_files
-
-                recover_files(task, rows[task.index], saver)
-        model = next((task.request.model for task in tasks if task.request), self.settings.model)
-        report = Report(
-            self.output,
-            self.process.clock,
-            tasks,
-            shows,
-            simulated=lambda: self.api.http.simulated,
-            is_over=lambda: bool(self.process.stop) or self.deadline.passed,
-        )
-        report.note = note or report.note
-        engine = Engine(
-            api=self.api,
-            ledger=ledger,
-            saver=saver,
-            inbox=self.inbox,
-            deadline=self.deadline,
-            signals=self.process.signals,
-            watcher=report,
-            recover=recover,
-            past=ledger.durations(model),
-        )
-        for task in tasks:
-            if task.phase == "done":
-                report.done(task)
-        engine.run(tasks, goal)
-        self.output.rest()
-        hints = {task.index: task.error.hint for task in tasks if task.error and task.error.exit_code == 75}
-        resumable = [task for task in tasks if hints.get(task.index) == recover(task) and ledger.can_resume(task)]
-        names = {str(task.run) for task in resumable} if by_run else {_name(task) for task in resumable}
-        resume = [resume_command(sorted(names), self.flags)] if resumable else []
-        done_with = {task.index for task in resumable}
-        others = [hint for index, hint in hints.items() if hint and index not in done_with and _ABANDON not in hint]
-        self.to_finish += [*others, *resume]
-        report.total(" && ".join([*others, *resume]))
-        return report.exit_code()
-
     def saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
         """What saves images where `naming_of` a task says."""
         from reve_cli.api.download import Images
@@ -389,8 +268,3 @@ class Runtime:
         )
         self._resources.callback(images.close)
         return Saver(images, naming_of, self.state, self.say, ledger.publishing, ledger.is_kept)
-
-
-def _name(task: Task) -> str:
-    """What the journal knows a task by."""
-    return task.job_id or task.idempotency_key or ""

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reve_cli.actions.drive import drive
 from reve_cli.core.clock import DAY
 from reve_cli.core.contract import GENERATE_PATH
 from reve_cli.core.errors import ReveError
@@ -17,7 +18,7 @@ from reve_cli.runtime import Runtime
 from reve_cli.settings.settings import amount
 
 if TYPE_CHECKING:
-    from reve_cli.engine.report import Shows
+    from reve_cli.actions.report import Shows
     from reve_cli.journal.journal import Row
     from reve_cli.journal.ledger import Ledger
 
@@ -49,12 +50,12 @@ def generate(
                 task.out, task.replaces = naming.as_row(task)
         ledger.begin(tasks, identity)
     if naming is None:
-        code = run.run(tasks, "accepted", "ids", ledger, by_run=True)
+        outcome = drive(run, tasks, "accepted", "ids", ledger, by_run=True)
     else:
         shows: Shows = "bytes" if naming.to_stdout else "paths"
-        code = run.run(tasks, "saved", shows, ledger, lambda _: naming, rows, by_run=True)
-    ledger.end(told=code == 0 and not run.process.stop)
-    return code
+        outcome = drive(run, tasks, "saved", shows, ledger, lambda _: naming, rows, by_run=True)
+    ledger.end(told=outcome.exit_code == 0 and not run.process.stop)
+    return outcome.exit_code
 
 
 def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reve_cli.actions.drive import follow
 from reve_cli.core.contract import JOB_STATUSES
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import Job, cut, is_model_name, job_id, moment
@@ -166,7 +167,7 @@ def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
         run.output.note(f"left out: {', '.join(f'{count} {why}' for why, count in left_out.items())}")
     code = 0
     if tasks:
-        code = run.follow(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)
+        code = follow(run, tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)
     elif failure is None:
         run.output.note("there is nothing to save")
     if failure is not None:

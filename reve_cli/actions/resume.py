@@ -6,6 +6,7 @@ May import runtime and every package below it.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from reve_cli.actions.drive import Outcome, drive
 from reve_cli.actions.generate import learn_account, say_what_waits
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.tasks import Task
@@ -98,14 +99,15 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", note: Note,
         return 0
     to_save = [task for task in tasks if task.out is not None]
     namings = {task.index: Naming.of_row(task.out, task.replaces) for task in to_save if task.out is not None}
-    codes = [0]
+    outcomes: list[Outcome] = []
     say_what_waits(run, tasks)
     only_sent = [task for task in tasks if task.out is None]
     if only_sent:
-        codes.append(run.run(only_sent, "accepted", "ids", ledger))
+        outcomes.append(drive(run, only_sent, "accepted", "ids", ledger))
     if to_save and not run.process.stop:
-        codes.append(
-            run.run(
+        outcomes.append(
+            drive(
+                run,
                 to_save,
                 "saved",
                 "paths",
@@ -115,8 +117,9 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", note: Note,
                 note=lambda task: note(task, namings[task.index]),
             )
         )
-    if only_sent and to_save and run.to_finish:
-        hint = " && ".join(run.to_finish)
+    finish = [command for outcome in outcomes for command in outcome.finish]
+    if only_sent and to_save and finish:
+        hint = " && ".join(finish)
         run.output.fail(ReveError("unfinished", "not everything is finished; finish it with:", hint=hint))
     ledger.end(told=not run.process.stop)
-    return worst(codes)
+    return worst(outcome.exit_code for outcome in outcomes)

@@ -83,6 +83,7 @@ class BatchSupply(Supply):
         """Make all that are left."""
         run, ledger = self._run, self._ledger
         engine = Engine(
+            goal="saved",
             api=run.api,
             ledger=ledger,
             saver=self._saver,
@@ -95,7 +96,7 @@ class BatchSupply(Supply):
             supply=self,
             poller=PagePoller(run.api),
         )
-        engine.run([], "saved")
+        engine.run([])
         run.output.rest()
 
     def tell(self) -> int:

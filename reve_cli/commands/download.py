@@ -15,10 +15,11 @@ def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, forc
     Examples:
         reve download "$job" --out 'again-{job}.{ext}'
     """
+    from reve_cli.actions.drive import follow, naming_lost_jobs
     from reve_cli.actions.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
-    with run.keeping(tasks if "-" in jobs else [], "download"):
+    with naming_lost_jobs(run, tasks if "-" in jobs else [], "download"):
         naming = run.naming(out, tasks, force=force)
         naming.check(tasks)
-    return run.follow(tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)
+    return follow(run, tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)

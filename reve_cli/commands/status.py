@@ -17,10 +17,11 @@ def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus
         reve status "$job"
         reve status "$job" --json | jq -r .status
     """
+    from reve_cli.actions.drive import follow
     from reve_cli.actions.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
-    code = run.follow(tasks, "seen", "rows")
+    code = follow(run, tasks, "seen", "rows")
     found = [task.job for task in tasks if task.job and not task.error]
     if not run.output.json and found:
         headers = ("JOB", "STATUS", "PROGRESS", "CREDITS", "CREATED", "PROMPT")

@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import pytest
 
+from reve_cli.actions.report import Report
 from reve_cli.api.endpoints import Api
 from reve_cli.core.clock import Limits
-from reve_cli.engine.report import Report
 from reve_cli.sandbox import ALL_FAULTS, Fault, Sandbox, parse_faults
 from reve_cli.settings.config import config_file
 from tests.conftest import Result, Reve

@@ -1,0 +1,128 @@
+"""Take jobs to a goal, print how each ended, and name the command that finishes the rest.
+
+May import: runtime and every package below it. The engine is slow to load, so it is imported when it is needed.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reve_cli.core.errors import ReveError
+from reve_cli.core.tasks import Task
+from reve_cli.engine.naming import Naming
+from reve_cli.terminal.text import quote
+
+if TYPE_CHECKING:
+    from reve_cli.actions.report import Shows
+    from reve_cli.core.endings import Goal
+    from reve_cli.journal.journal import Row
+    from reve_cli.journal.ledger import Ledger
+    from reve_cli.runtime import Runtime
+
+# A command with this option gives a job up. It is shown with its job, never joined to other commands.
+_ABANDON = " --abandon "
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of jobs ended. `finish`: the commands that finish its unfinished jobs."""
+
+    exit_code: int
+    finish: Sequence[str]
+
+
+def follow(run: "Runtime", tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None = None) -> int:
+    """Take jobs that are named by their ids to `goal`. Returns the exit code."""
+    ledger = run.ledger(begin=False)
+    ledger.attach(tasks)
+    return drive(run, tasks, goal, shows, ledger, (lambda _: naming) if naming else None).exit_code
+
+
+def drive(
+    run: "Runtime",
+    tasks: Sequence[Task],
+    goal: "Goal",
+    shows: "Shows",
+    ledger: "Ledger",
+    naming_of: Callable[[Task], Naming] | None = None,
+    rows: "Mapping[int, Row] | None" = None,
+    *,
+    by_run: bool = False,
+    note: Callable[[Task], None] | None = None,
+) -> Outcome:
+    """Take `tasks` to `goal` and print `shows` of each.
+
+    naming_of: where to save the images of a task; None saves nothing. rows: the journal's rows of tasks that an earlier
+    process began, by the task's index. by_run: `tasks` are all jobs of their run, so the run names them. note: called
+    for each task that ends.
+    """
+    from reve_cli.actions.report import Report
+    from reve_cli.engine.engine import Engine
+    from reve_cli.engine.recovery import finish_command, resume_command
+
+    def recover(task: Task) -> str:
+        if ledger.can_resume(task):
+            return resume_command([_name(task)], run.flags)
+        return finish_command(task, naming_of(task) if naming_of else None, run.flags)
+
+    saver = run.saver(naming_of, ledger) if naming_of else None
+    for task in tasks:
+        if saver and rows and task.index in rows:
+            from reve_cli.engine.takeup import recover_files
+
+            recover_files(task, rows[task.index], saver)
+    model = next((task.request.model for task in tasks if task.request), run.settings.model)
+    report = Report(
+        run.output,
+        run.process.clock,
+        tasks,
+        shows,
+        simulated=lambda: run.api.http.simulated,
+        is_over=lambda: bool(run.process.stop) or run.deadline.passed,
+    )
+    report.note = note or report.note
+    engine = Engine(
+        goal=goal,
+        api=run.api,
+        ledger=ledger,
+        saver=saver,
+        inbox=run.inbox,
+        deadline=run.deadline,
+        signals=run.process.signals,
+        watcher=report,
+        recover=recover,
+        past=ledger.durations(model),
+    )
+    for task in tasks:
+        if task.phase == "done":
+            report.done(task)
+    engine.run(tasks)
+    run.output.rest()
+    hints = {task.index: task.error.hint for task in tasks if task.error and task.error.exit_code == 75}
+    resumable = [task for task in tasks if hints.get(task.index) == recover(task) and ledger.can_resume(task)]
+    names = {str(task.run) for task in resumable} if by_run else {_name(task) for task in resumable}
+    resume = [resume_command(sorted(names), run.flags)] if resumable else []
+    done_with = {task.index for task in resumable}
+    others = [hint for index, hint in hints.items() if hint and index not in done_with and _ABANDON not in hint]
+    finish = [*others, *resume]
+    report.total(" && ".join(finish))
+    return Outcome(report.exit_code(), finish)
+
+
+@contextlib.contextmanager
+def naming_lost_jobs(run: "Runtime", tasks: Sequence[Task], command: str) -> Iterator[None]:
+    """Name the jobs that came through a pipe if `--out` turns out to be wrong: nothing else names them."""
+    try:
+        yield
+    except ReveError as error:
+        if not tasks or error.exit_code not in (2, 7):
+            raise
+        why = f"{error.message}; nothing was saved; save the {len(tasks)} jobs with:"
+        words = ["reve", command, *(str(task.job_id) for task in tasks), *run.flags]
+        raise ReveError("unsaved", why, hint=f"{' '.join(map(quote, words))} --out PATH") from error
+
+
+def _name(task: Task) -> str:
+    """The name by which the journal knows a task."""
+    return task.job_id or task.idempotency_key or ""

@@ -1,0 +1,158 @@
+"""What an answer means for a task: its next phase, its end, or another request with a new key.
+
+Every fact is told to the ledger before the next step is taken. Whether a request may be sent again with the *same* key
+is not decided here but where it is sent: `api.http` (retries), `Ledger.sending` (23 hours), `takeup` (after a crash).
+May import: engine.saving, engine.supply, engine.waiting, journal, api, core.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from reve_cli.api.endpoints import Accepted
+from reve_cli.core import endings
+from reve_cli.core.clock import Clock
+from reve_cli.core.endings import Goal
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ENDED, Job, moment
+from reve_cli.core.tasks import Task
+from reve_cli.engine.saving import Saver
+from reve_cli.engine.supply import Supply, Watcher
+from reve_cli.engine.waiting import Waiting
+from reve_cli.journal.ledger import Ledger
+
+# A job older than our first try by this many seconds is a replay: the server's date has whole seconds.
+_REPLAY_SLACK = 2.0
+
+
+@dataclass
+class Outcomes:
+    """Judges answers and moves tasks on. Used by the main thread only."""
+
+    goal: Goal
+    ledger: Ledger
+    saver: Saver | None
+    supply: Supply
+    waiting: Waiting
+    watcher: Watcher
+    clock: Clock
+    is_over: Callable[[], bool]
+    """Whether the run is winding down."""
+    recover: Callable[[Task], str]
+    """The command that finishes a task."""
+    refusal: ReveError | None = None
+    """Why the API refuses the key or the account: what it says of one request it says of all."""
+
+    # Answers
+
+    def accepted(self, task: Task, accepted: Accepted) -> None:
+        """The request was answered with a job id."""
+        now = self.clock.monotonic()
+        task.job_id, task.phase = accepted.job_id, "accepted"
+        task.job = Job(id=accepted.job_id, status=accepted.status)
+        task.accepted_at, task.asked_at = now, accepted.asked_at
+        self.ledger.accepted(task)
+        if accepted.status in ENDED:
+            task.due = now
+        else:
+            self.waiting.schedule(task)
+        self.watcher.accepted(task)
+        if self.goal == "accepted":
+            if task.key_is_given or task.scope:  # the job may be another request's, or have failed: look once
+                task.due = now
+            else:
+                self.end(task, None)
+
+    def polled(self, task: Task, answer: Job | ReveError | None) -> None:
+        """A poll brought this about the job of `task`; None if nothing."""
+        if isinstance(answer, Job):
+            self.found(task, answer)
+        elif answer is not None and not self.waiting.may_yet_appear(task, answer):
+            self.fail(task, answer)
+        else:
+            self.waiting.schedule(task)
+
+    def found(self, task: Task, job: Job) -> None:
+        """The API said where the job stands."""
+        if task.phase != "accepted":
+            return
+        if task.accepted_at is None:
+            created, now = moment(job.created_at), self.clock.monotonic()
+            task.accepted_at = now if created is None else now - max(0.0, self.clock.now() - created)
+        first = task.job is None or task.job.created_at is None
+        task.job = job if job.input is not None else replace(job, input=task.job.input if task.job else None)
+        if first:
+            task.ended_before = job.ended
+        if first and task.request is not None:
+            self._note_replay(task, job)
+        self.waiting.schedule(task)
+        if task.phase == "accepted" and (job.ended or self.goal not in ("ended", "saved")):
+            self._conclude(task, job)
+
+    def fail(self, task: Task, error: ReveError) -> None:
+        """Work for a task raised `error`. While the run winds down, its reason says more than a lost connection."""
+        given_up = task.phase == "accepted" and self.is_over() and error.exit_code == 6
+        if task.phase != "done" and not given_up:
+            self.end(task, error)
+
+    def end(self, task: Task, error: ReveError | None) -> None:
+        """End a task, unless its request is to be made again. error: None if it reached the goal."""
+        if error is not None:
+            try:
+                if self._is_made_anew(task, error) or self._is_tried_again(task, error):
+                    return
+            except ReveError as refused:
+                error = refused
+            if task.phase == "sending" and error.exit_code in (3, 4):
+                self.refusal = error
+            task.error = endings.final(task, error, self.goal, self.recover)
+        self.ledger.ended(task, saved=self.goal in ("saved", "saved if ended"))
+        task.phase = "done"
+        self.watcher.done(task)
+
+    def _note_replay(self, task: Task, job: Job) -> None:
+        """Note whether an earlier request made the job; end the task if that request was a different one."""
+        created = moment(job.created_at)
+        if created is not None:
+            task.replayed = created < task.asked_at - _REPLAY_SLACK
+        surely_ours = not task.key_is_given or (created is not None and created > task.asked_at + _REPLAY_SLACK)
+        if not surely_ours and task.request is not None and not task.request.matches(job):
+            self.end(task, ReveError("key_mismatch", f"the idempotency key belongs to another request: job {job.id}"))
+
+    def _conclude(self, task: Task, job: Job) -> None:
+        """Decide what to do with a job that is not polled again: save its images, make it anew, or end."""
+        self.ledger.completed(task)
+        error = endings.of_job(job, key_is_given=task.key_is_given)
+        if self.goal in ("accepted", "seen"):
+            try:
+                if error is not None and self._is_made_anew(task, error):
+                    return
+                error = None
+            except ReveError as refused:
+                error = refused
+        if error is None and self.goal in ("saved", "saved if ended"):
+            task.phase = "completed"
+            if task.request is None and self.saver is not None:
+                error = self.saver.refusal(task)
+            if error is None:
+                return
+        self.end(task, error)
+
+    # Made again, with a new key
+
+    def _is_made_anew(self, task: Task, error: ReveError) -> bool:
+        """Begin again what had failed or expired before this run asked for it. Raises `ReveError` over a cap."""
+        over = error.code not in ("job_failed", "job_cancelled", "expired") or self.is_over() or bool(task.files)
+        if over or not (task.may_renew and task.ended_before and (task.adopted or task.replayed)):
+            return False
+        self.watcher.say(f"{error.message}; it had ended before: made anew, with a new key")
+        self.ledger.renew(task, "expired" if error.code == "expired" else "failed")
+        return True
+
+    def _is_tried_again(self, task: Task, error: ReveError) -> bool:
+        """Begin again what failed for a reason that may be gone by then. Raises `ReveError` over a cap."""
+        seconds = None if self.is_over() or self.refusal else self.supply.again(task, error)
+        if seconds is None:
+            return False
+        self.ledger.renew(task, "failed")
+        task.due = self.clock.monotonic() + seconds
+        return True

@@ -1,0 +1,115 @@
+"""Work in threads, whose outcome the main thread handles: it alone changes the state of a run.
+
+A thread puts a function into the inbox; the main thread takes it out and calls it.
+May import: core.
+"""
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+from reve_cli.core import endings
+from reve_cli.core.clock import Clock, Deadline
+from reve_cli.core.errors import ReveError
+
+T = TypeVar("T")
+# What the main thread does with the outcome of some work.
+Then = Callable[[], None]
+
+
+class Inbox:
+    """Functions that threads hand to the main thread, in order."""
+
+    def __init__(self, clock: Clock, grace: float) -> None:
+        """grace: seconds that a question may take after its deadline."""
+        self._clock, self._grace = clock, grace
+        self._queue: queue.SimpleQueue[Then] = queue.SimpleQueue()
+        self._thread = threading.local()
+
+    def put(self, then: Then) -> None:
+        """Let the main thread call `then`. Takes no lock, so a signal handler may call it too."""
+        self._queue.put(then)
+
+    def receive(self, seconds: float, *, idle: bool) -> bool:
+        """Wait for the next function and call it. Returns False if none arrives in time.
+
+        idle: no thread is at work.
+        """
+        then = self._clock.receive(self._queue, seconds, idle=idle)
+        if then is not None:
+            then()
+        return then is not None
+
+    def ask(self, question: Callable[[], T], deadline: Deadline, trouble: Callable[[], str]) -> T:
+        """Call `question` in a thread, so that a silent name server delays no signal and no time limit.
+
+        trouble: what the network last reported, for the message. Raises what `question` raises, and `ReveError` (code
+        `timed_out`).
+        """
+        if getattr(self._thread, "asks", False):  # already in such a thread
+            return question()
+        answers: list[T] = []
+        problems: list[BaseException] = []
+        finished: list[bool] = []
+
+        def work() -> None:
+            self._thread.asks = True
+            try:
+                answers.append(question())
+            except BaseException as error:
+                problems.append(error)
+            self.put(lambda: finished.append(True))  # after every note that the question put here
+
+        threading.Thread(target=work, daemon=True).start()
+        while not finished:
+            if not self.receive(max(deadline.left, 0.0) + self._grace, idle=False):
+                known = f" ({trouble()})" if trouble() else ""
+                message = f"the time limit of {deadline.seconds:g} s passed without an answer{known}"
+                raise ReveError("timed_out", message)
+        if problems:
+            raise problems[0]
+        return answers[0]
+
+
+class Workers:
+    """Daemon threads, at most so many for each kind of work."""
+
+    def __init__(self, inbox: Inbox, at_once: Mapping[str, int]) -> None:
+        """at_once: the most threads for each kind of work."""
+        self._inbox, self._at_once = inbox, at_once
+        self._busy: Counter[str] = Counter()
+
+    def are_busy(self, kind: str) -> bool:
+        """Whether a thread does this kind of work."""
+        return bool(self._busy[kind])
+
+    def have_room(self, kind: str) -> bool:
+        """Whether one more thread may do this kind of work."""
+        return self._busy[kind] < self._at_once[kind]
+
+    def start(self, kind: str, work: Callable[[], Then], fail: Callable[[ReveError], None]) -> None:
+        """Do `work` in a new thread and what it returns in the main thread. If it raises, `fail` is called there."""
+        self._busy[kind] += 1
+
+        def run() -> None:
+            try:
+                then = work()
+            except ReveError as error:
+                then = partial(fail, error)
+            except Exception as error:  # a bug in reve must not lose the other jobs
+                then = partial(fail, endings.fault(error))
+
+            def finish() -> None:
+                self._busy[kind] -= 1
+                then()
+
+            self._inbox.put(finish)
+
+        threading.Thread(target=run, daemon=True, name=kind).start()
+
+    def receive(self, seconds: float) -> bool:
+        """Handle the next outcome. Returns False if none arrives within `seconds`."""
+        return self._inbox.receive(seconds, idle=not self._busy.total())
