@@ -9,83 +9,28 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from reve_cli import __version__
 from reve_cli.core.clock import Clock
-from reve_cli.core.contract import KEY_PREFIX
-from reve_cli.core.errors import EXIT_CODES, ErrorCode, ReveError
+from reve_cli.core.errors import ReveError
+from reve_cli.doctor.findings import Finding, problem
 from reve_cli.engine.recovery import resume_command
 from reve_cli.engine.saving import RESCUE, SPOOL
 from reve_cli.journal.database import JournalError
 from reve_cli.journal.journal import Journal, damaged, open_journal
 from reve_cli.journal.states import UNFINISHED
 from reve_cli.settings import config
-from reve_cli.settings.credentials import SHOWN, Key
+from reve_cli.settings.credentials import Key
 from reve_cli.settings.settings import SETTINGS
 from reve_cli.terminal.text import quote
 
-Status = Literal["ok", "hint", "problem"]
 _LIBRARIES = ("typer", "httpx", "rich", "platformdirs", "truststore", "tomlkit", "certifi")
 _OPTIONAL = ("keyring",)
-_EMAIL = re.compile(r"([\w.+'-])[\w.+'-]*@((?:[\w-]+\.)+[^\W\d]{2,})")
-_KEY = re.compile(rf"{KEY_PREFIX}\S+")
-_AFTER_HOME = r"(?=[/\\]|[\s:,;'\")]|$)"
-_LONGEST_START_FILE = 2**20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check came to. remedy: what to do about it, for all but ok. code: of a problem, as in `errors`."""
-
-    check: str
-    status: Status
-    finding: str
-    remedy: str | None = None
-    details: Mapping[str, Any] | None = None
-    code: ErrorCode | None = None
-
-    @property
-    def exit_code(self) -> int:
-        return EXIT_CODES[self.code] if self.code else 0
-
-    def document(self) -> dict[str, Any]:
-        """The finding in JSON, fit for a bug report: see `shareable`."""
-        details = {**(self.details or {}), **({"code": self.code} if self.code else {})}
-        document = {"check": self.check, "status": self.status, "finding": self.finding, "remedy": self.remedy}
-        return {name: shareable(value) for name, value in (document | {"details": details or None}).items()}
-
-
-def problem(
-    check: str, error: ReveError, remedy: str | None = None, details: Mapping[str, Any] | None = None
-) -> Finding:
-    """The finding that an error is. Its own hint is the remedy, where it has one."""
-    return Finding(check, "problem", error.message, error.hint or remedy, details, error.code)
-
-
-def shareable(value: Any) -> Any:
-    """Text, or all text inside, without keys and e-mail addresses, and with the home folder as `~`."""
-    if isinstance(value, Mapping):
-        return {name: shareable(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [shareable(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    value = _KEY.sub(lambda found: found[0] if len(found[0]) <= SHOWN else f"{found[0][:SHOWN]}…", value)
-    value = _EMAIL.sub(r"\1***@\2", value)
-    home = os.path.expanduser("~")
-    for folder in dict.fromkeys((home, os.path.realpath(home))):
-        if len(folder) > 1:
-            for quoted in ("$'", "'"):  # a shell expands no ~ inside quotes
-                value = value.replace(f"{quoted}{folder}/", f"~/{quoted}")
-            value = re.sub(re.escape(folder) + _AFTER_HOME, "~", value)
-    return value
 
 
 # Versions
@@ -93,7 +38,7 @@ def shareable(value: Any) -> Any:
 
 def versions() -> Iterator[Finding]:
     """reve itself, Python, what reve is built on, and the system."""
-    package = str(Path(__file__).parent)
+    package = str(Path(__file__).parents[1])
     yield Finding("reve", "ok", __version__, details={"version": __version__, "folder": package})
     python = {"version": platform.python_version(), "executable": sys.executable}
     yield Finding("python", "ok", f"{python['version']} ({platform.python_implementation()})", details=python)
@@ -159,7 +104,7 @@ def key(found: Key, warnings: Sequence[str]) -> Iterator[Finding]:
 # State folder and journal
 
 
-def state_folder(folder: Path | None) -> Iterator[Finding]:
+def state(folder: Path | None) -> Iterator[Finding]:
     """Whether what must last can be kept."""
     if folder is None:
         error = ReveError("journal", "there is no home folder to keep the journal in", hint="set REVE_STATE_DIR")
@@ -243,79 +188,3 @@ def terminal(surroundings: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         remedy = "choose a UTF-8 locale, such as LC_ALL=C.UTF-8: other characters are shown as escapes"
         yield Finding("terminal", "hint", said, remedy, surroundings)
-
-
-_START_FILES = {
-    "bash": ("~/.bashrc", "~/.bash_profile", "~/.profile", "~/.bash_completion"),
-    "zsh": ("{zsh}/.zshrc", "{zsh}/.zshenv", "{zsh}/.zprofile"),
-    "fish": ("{config}/fish/config.fish", "{config}/fish/conf.d/*.fish"),
-    "pwsh": ("{config}/powershell/*profile.ps1",),
-}
-_COMPLETION_FILES = {
-    "bash": (
-        "{data}/bash-completion/completions/reve",
-        "{root}/share/bash-completion/completions/reve",
-        "{root}/etc/bash_completion.d/reve",
-    ),
-    "zsh": (
-        "~/.zfunc/_reve",
-        "{data}/zsh/site-functions/_reve",
-        "{root}/share/zsh/site-functions/_reve",
-        "{root}/share/zsh/vendor-completions/_reve",
-    ),
-    "fish": (
-        "{config}/fish/completions/reve.fish",
-        "{data}/fish/vendor_completions.d/reve.fish",
-        "{root}/share/fish/vendor_completions.d/reve.fish",
-        "{root}/etc/fish/completions/reve.fish",
-    ),
-    "pwsh": (),
-}
-_LINES = {
-    "bash": 'eval "$(reve --show-completion bash)"',
-    "zsh": 'eval "$(reve --show-completion zsh)"',
-    "fish": "reve --show-completion fish | source",
-    "pwsh": "reve --show-completion powershell | Out-String | Invoke-Expression",
-}
-_ROOTS = ("/usr", "/usr/local", "/opt/homebrew", "")
-
-
-def completion(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the shell of `SHELL` completes reve's words, as far as its files tell."""
-    shell = os.path.basename(environ.get("SHELL", "")).removesuffix(".exe")
-    if shell not in _LINES:
-        said = f"nothing is known of {shell}" if shell else "SHELL is not set"
-        yield Finding("completion", "ok", said, details={"shell": shell or None, "where": None})
-        return
-    places = {
-        "zsh": environ.get("ZDOTDIR") or "~",
-        "config": environ.get("XDG_CONFIG_HOME") or "~/.config",
-        "data": environ.get("XDG_DATA_HOME") or "~/.local/share",
-    }
-    starts = [path for pattern in _START_FILES[shell] for path in _found(pattern.format(**places))]
-    patterns = {pattern.format(**places, root=root) for pattern in _COMPLETION_FILES[shell] for root in _ROOTS}
-    files = [path for pattern in sorted(patterns) for path in _found(pattern)]
-    where = next((str(path) for path in [*filter(_mentions_us, starts), *files]), None)
-    details = {"shell": shell, "where": where}
-    if where:
-        yield Finding("completion", "ok", f"{shell}: {where}", details=details)
-        return
-    start = _START_FILES[shell][0].format(**places)
-    remedy = f"add to {'your profile' if '*' in start else start}: {_LINES[shell]}"
-    yield Finding("completion", "hint", f"not set up for {shell}, as far as its files tell", remedy, details)
-
-
-def _found(pattern: str) -> list[Path]:
-    """The files that there are of a pattern, of whose path only the last part may be one."""
-    folder, name = os.path.split(os.path.expanduser(pattern))
-    return sorted(Path(folder).glob(name))
-
-
-def _mentions_us(path: Path) -> bool:
-    """Whether a start-up file asks for our completion, not in a comment."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(_LONGEST_START_FILE).splitlines()
-    except OSError:
-        return False
-    return any("reve --show-completion" in line for line in lines if not line.lstrip().startswith("#"))

@@ -4,7 +4,6 @@ Whatever one check runs into, the others are made. Imports `probes`, `checks`, `
 `output`, `errors`; slow to load, like `http`.
 """
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,9 @@ from reve_cli.core.clock import Deadline
 from reve_cli.core.endings import fault
 from reve_cli.core.errors import ErrorCode, ReveError, worst
 from reve_cli.doctor import checks, probes
-from reve_cli.doctor.checks import Finding, problem, shareable
+from reve_cli.doctor.completion import completion
+from reve_cli.doctor.findings import Finding, lines, problem
 from reve_cli.settings import config
-from reve_cli.terminal.text import safe
 
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Api
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
     from reve_cli.settings.credentials import Key
 
 _COLORS = {"ok": "green", "hint": "yellow", "problem": "red"}
-_COPIED = ("reve ", "chmod ", "pip ", "unset ", "add to ")
-"""What a remedy begins with that is to be copied, or ends in what is."""
-_WIDE = 60
-"""Columns from which a finding has room beside its name."""
-_STATUS, _NAME = 9, 14
 _BASE_URL = "settings (base_url)"
 _REMEDIES = {
     "key": "set APIFRAME_API_KEY to a key from the Apiframe console, or run reve auth login",
@@ -63,40 +57,6 @@ def examine(run: "Runtime") -> int:
     return worst(codes)
 
 
-def lines(found: Finding, columns: int | None) -> list[str]:
-    """A finding for people, folded for a terminal of so many columns; None folds nothing.
-
-    What is to be copied into a shell is never folded: a terminal may wrap it and still knows it as one line.
-    """
-    said, remedy = (safe(shareable(text)) for text in (found.finding, found.remedy or ""))
-    head = f"{found.status:{_STATUS}}{found.check:{_NAME}}"
-    is_narrow = columns is not None and columns < _WIDE
-    margin = "  " if is_narrow else " " * len(head)
-    if columns is None or (is_narrow and len(head + said) < columns):
-        folded = [head + said]
-    elif is_narrow:
-        folded = [head.rstrip(), *_fold(said, margin, margin, columns)]
-    else:
-        folded = _fold(said, head, margin, columns)
-    if remedy and (columns is None or remedy.startswith(_COPIED)):
-        fits = columns is None or len(f"{margin}fix: {remedy}") < columns
-        folded.append(f"{margin if fits else '  '}fix: {remedy}")
-    elif remedy and columns:
-        folded += _fold(remedy, f"{margin}fix: ", margin, columns)
-    return folded
-
-
-def _fold(text: str, first: str, others: str, columns: int) -> list[str]:
-    return textwrap.wrap(
-        text,
-        columns - 1,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [first.rstrip()]
-
-
 class Doctor:
     """The checks of one run. What they find they keep for those that depend on it."""
 
@@ -114,13 +74,13 @@ class Doctor:
         yield from simulated or self._make("key", self._find_key)
         yield from self._make("proxy", lambda: probes.proxy(self._base_url), "sandbox")
         yield from self._make("certificates", lambda: probes.certificates(self._base_url, self._environ), "sandbox")
-        yield from self._make("api", self._reach, "sandbox", "proxy", "certificates")
+        yield from self._make("api", self._ask_api, "sandbox", "proxy", "certificates")
         yield from self._make("account", self._account, _BASE_URL, "key", "api")
         yield from self._make("images", self._images, "account")
-        yield from self._make("state", lambda: checks.state_folder(self._run.state))
+        yield from self._make("state", lambda: checks.state(self._run.state))
         yield from self._make("journal", self._journal, "state")
         yield from self._make("terminal", lambda: checks.terminal(self._surroundings))
-        yield from self._make("completion", lambda: checks.completion(self._environ))
+        yield from self._make("completion", lambda: completion(self._environ))
 
     def _make(self, name: str, check: Callable[[], Iterable[Finding]], *needs: str) -> list[Finding]:
         """The findings of a check, made in a thread with a patience of its own, unless something it needs failed."""
@@ -185,9 +145,8 @@ class Doctor:
         key = self._run.api.http.key if self._key is None else self._key.text
         return self._run.api_of(self._base_url, key, self._limits)
 
-    def _reach(self) -> Iterator[Finding]:
-        reached = probes.reach(self._base_url, self._run.process.clock, self._limits, self._patience())
-        return probes.reached_api(self._base_url, reached)
+    def _ask_api(self) -> Iterator[Finding]:
+        return probes.api(self._base_url, self._run.process.clock, self._limits, self._patience())
 
     def _account(self) -> Iterator[Finding]:
         return probes.account(self._api, self._patience())

@@ -27,7 +27,7 @@ from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Clock, Deadline, Limits
 from reve_cli.core.errors import ErrorCode, ReveError
 from reve_cli.core.models import Job, cut, is_web_url
-from reve_cli.doctor.checks import Finding, problem
+from reve_cli.doctor.findings import Finding, problem
 
 PATIENCE = 6.0
 """Seconds for a probe: what takes longer is not fit to work with."""
@@ -80,49 +80,9 @@ def _is_misspelt(url: str) -> bool:
     return bool(re.search("[/?#].*@", url.partition("://")[2]))
 
 
-@dataclass(frozen=True)
-class Reached:
-    """How the API was reached. Times are in seconds; `skew` is how far this machine's clock is ahead of the API's."""
-
-    connected: float
-    answered: float
-    status: int
-    tls: str | None
-    issuer: str | None
-    expires: str | None
-    skew: float | None
-
-
-def reach(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> Reached:
-    """Ask the API for what it tells without a key. Raises `ReveError` where no answer of the API's comes."""
-    route = proxy_for(base_url)
-    moments: dict[str, float] = {}
-
-    def trace(event: str, info: Mapping[str, Any]) -> None:
-        if "request" not in info or info["request"].method != b"CONNECT":
-            moments[event.rpartition("http11.")[2]] = clock.monotonic()
-
-    started = clock.monotonic()
-    with contextlib.closing(new_client(urlsplit(base_url).scheme, route, {})) as client:
-        try:
-            with client.stream(
-                "GET", base_url + _KEYLESS, timeout=patience(limits, deadline), extensions={"trace": trace}
-            ) as response:
-                answered = clock.monotonic()
-                secured = response.extensions["network_stream"].get_extra_info("ssl_object")
-                tls, issuer, expires = (None, None, None) if secured is None else _secured(secured)
-                answer = Answer(response.status_code, _data(response, deadline), response.headers)
-        except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL, UnicodeError) as error:
-            raise _unreachable(base_url, error, route) from error
-    _check(base_url, answer)
-    sent = moments.get("send_request_headers.started", answered)
-    date = http_date(answer.headers.get("date", ""))
-    skew = None if date is None else clock.now() - date
-    return Reached(sent - started, answered - sent, answer.status, tls, issuer, expires, skew)
-
-
-def reached_api(base_url: str, reached: Reached) -> Iterator[Finding]:
-    """That the API was reached, how fast and how safely; and whether the clocks agree."""
+def api(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> Iterator[Finding]:
+    """How fast and how safely the API answers, and whether its clock and ours agree."""
+    reached = _reach(base_url, clock, limits, deadline)
     secured = ""
     if reached.tls:
         secured = f"; {reached.tls}, certificate of {reached.issuer or 'an authority that the system does not tell'}"
@@ -150,16 +110,56 @@ def _clock(skew: float | None) -> Finding:
     return problem("clock", ReveError("config", f"this machine's clock is {apart}", hint=remedy), details=details)
 
 
-def account(api: Api, deadline: Deadline) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class _Reached:
+    """How the API was reached. Times are in seconds; `skew` is how far this machine's clock is ahead of the API's."""
+
+    connected: float
+    answered: float
+    tls: str | None
+    issuer: str | None
+    expires: str | None
+    skew: float | None
+
+
+def _reach(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> _Reached:
+    """Ask the API for what it tells without a key. Raises `ReveError` where no answer of the API's comes."""
+    route = proxy_for(base_url)
+    moments: dict[str, float] = {}
+
+    def trace(event: str, info: Mapping[str, Any]) -> None:
+        if "request" not in info or info["request"].method != b"CONNECT":
+            moments[event.rpartition("http11.")[2]] = clock.monotonic()
+
+    started = clock.monotonic()
+    with contextlib.closing(new_client(urlsplit(base_url).scheme, route, {})) as client:
+        try:
+            with client.stream(
+                "GET", base_url + _KEYLESS, timeout=patience(limits, deadline), extensions={"trace": trace}
+            ) as response:
+                answered = clock.monotonic()
+                secured = response.extensions["network_stream"].get_extra_info("ssl_object")
+                tls, issuer, expires = (None, None, None) if secured is None else _secured(secured)
+                answer = Answer(response.status_code, _data(response, deadline), response.headers)
+        except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL, UnicodeError) as error:
+            raise _unreachable(base_url, error, route) from error
+    _check(base_url, answer)
+    sent = moments.get("send_request_headers.started", answered)
+    date = http_date(answer.headers.get("date", ""))
+    skew = None if date is None else clock.now() - date
+    return _Reached(sent - started, answered - sent, tls, issuer, expires, skew)
+
+
+def account(endpoints: Api, deadline: Deadline) -> Iterator[Finding]:
     """Whether the API takes the key, and for whom. Raises `ReveError` where it does not."""
-    found = api.account(deadline)
+    found = endpoints.account(deadline)
     details = {
         "email": _masked(found.email),
         "team": found.team_name,
         "plan": found.plan,
         "credits": found.credits,
         "keyName": found.key_name,
-        "simulated": api.http.simulated,
+        "simulated": endpoints.http.simulated,
     }
     named = (_masked(found.email), found.team_name, found.plan and f"plan {found.plan}", _credits(found))
     said = ", ".join(part for part in ("the key is taken", *named) if part)

@@ -19,6 +19,7 @@ import pytest
 import trustme
 import typer
 
+import reve_cli
 from reve_cli.api.network import tls_context
 from reve_cli.app import app
 from reve_cli.core.process import Process
@@ -189,6 +190,11 @@ def test_nothing_is_made_by_looking(reve: Reve, sandbox: Sandbox, home: Path) ->
     result = reve("doctor", "--json")
     assert (sorted(home.rglob("*")), list(Path.cwd().iterdir())) == (before, [])
     assert checks(result)["state"]["details"] == {"path": "~/.local/state/reve", "exists": False}
+
+
+def test_the_folder_of_reve_is_the_packages(reve: Reve, sandbox: Sandbox) -> None:
+    folder = checks(reve("doctor", "--json"))["reve"]["details"]["folder"]
+    assert Path(folder).expanduser() == Path(reve_cli.__file__).parent
 
 
 def test_quiet_leaves_out_what_is_well(reve: Reve, sandbox: Sandbox) -> None:

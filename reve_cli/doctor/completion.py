@@ -1,0 +1,86 @@
+"""The check of shell completion: whether a start-up file or a completion file of the shell mentions reve.
+
+May import: doctor.findings.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from reve_cli.doctor.findings import Finding
+
+_LONGEST_START_FILE = 2**20
+_START_FILES = {
+    "bash": ("~/.bashrc", "~/.bash_profile", "~/.profile", "~/.bash_completion"),
+    "zsh": ("{zsh}/.zshrc", "{zsh}/.zshenv", "{zsh}/.zprofile"),
+    "fish": ("{config}/fish/config.fish", "{config}/fish/conf.d/*.fish"),
+    "pwsh": ("{config}/powershell/*profile.ps1",),
+}
+_COMPLETION_FILES = {
+    "bash": (
+        "{data}/bash-completion/completions/reve",
+        "{root}/share/bash-completion/completions/reve",
+        "{root}/etc/bash_completion.d/reve",
+    ),
+    "zsh": (
+        "~/.zfunc/_reve",
+        "{data}/zsh/site-functions/_reve",
+        "{root}/share/zsh/site-functions/_reve",
+        "{root}/share/zsh/vendor-completions/_reve",
+    ),
+    "fish": (
+        "{config}/fish/completions/reve.fish",
+        "{data}/fish/vendor_completions.d/reve.fish",
+        "{root}/share/fish/vendor_completions.d/reve.fish",
+        "{root}/etc/fish/completions/reve.fish",
+    ),
+    "pwsh": (),
+}
+_LINES = {
+    "bash": 'eval "$(reve --show-completion bash)"',
+    "zsh": 'eval "$(reve --show-completion zsh)"',
+    "fish": "reve --show-completion fish | source",
+    "pwsh": "reve --show-completion powershell | Out-String | Invoke-Expression",
+}
+_ROOTS = ("/usr", "/usr/local", "/opt/homebrew", "")
+
+
+def completion(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the shell of `SHELL` completes reve's words, as far as its files tell."""
+    shell = os.path.basename(environ.get("SHELL", "")).removesuffix(".exe")
+    if shell not in _LINES:
+        said = f"nothing is known of {shell}" if shell else "SHELL is not set"
+        yield Finding("completion", "ok", said, details={"shell": shell or None, "where": None})
+        return
+    places = {
+        "zsh": environ.get("ZDOTDIR") or "~",
+        "config": environ.get("XDG_CONFIG_HOME") or "~/.config",
+        "data": environ.get("XDG_DATA_HOME") or "~/.local/share",
+    }
+    starts = [path for pattern in _START_FILES[shell] for path in _found(pattern.format(**places))]
+    patterns = {pattern.format(**places, root=root) for pattern in _COMPLETION_FILES[shell] for root in _ROOTS}
+    files = [path for pattern in sorted(patterns) for path in _found(pattern)]
+    where = next((str(path) for path in [*filter(_mentions_us, starts), *files]), None)
+    details = {"shell": shell, "where": where}
+    if where:
+        yield Finding("completion", "ok", f"{shell}: {where}", details=details)
+        return
+    start = _START_FILES[shell][0].format(**places)
+    remedy = f"add to {'your profile' if '*' in start else start}: {_LINES[shell]}"
+    yield Finding("completion", "hint", f"not set up for {shell}, as far as its files tell", remedy, details)
+
+
+def _found(pattern: str) -> list[Path]:
+    """The files that there are of a pattern, of whose path only the last part may be one."""
+    folder, name = os.path.split(os.path.expanduser(pattern))
+    return sorted(Path(folder).glob(name))
+
+
+def _mentions_us(path: Path) -> bool:
+    """Whether a start-up file asks for our completion, not in a comment."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = file.read(_LONGEST_START_FILE).splitlines()
+    except OSError:
+        return False
+    return any("reve --show-completion" in line for line in lines if not line.lstrip().startswith("#"))
