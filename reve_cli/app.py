@@ -1,10 +1,12 @@
 """The Typer app, and the one place where an error becomes an exit code. Imports everything, the slow parts late."""
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer._click import Command
 
 from reve_cli import __version__
 from reve_cli.cli import completion
@@ -87,9 +89,15 @@ def root(
         raise typer.Exit
 
 
+@functools.cache
+def _commands() -> Command:
+    """The tree of commands, built once: it takes longer to build than a small command takes to run."""
+    return describe_with_this(typer.main.get_command(app))
+
+
 def run(arguments: Sequence[str], process: Process) -> int:
     """Run one command line. Returns its exit code; does not return where the process must die by a signal."""
-    commands = describe_with_this(typer.main.get_command(app))
+    commands = _commands()
     if process.environ.get("_REVE_COMPLETE"):
         completion.answer(commands, arguments, process)
         return 0

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -43,6 +44,11 @@ def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_the_world)
+
+# Whoever starts the tests may ignore signals (nohup does), and children inherit that: reve would ignore them as well.
+for _name in {"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"} & {each.name for each in signal.Signals}:
+    if signal.getsignal(signal.Signals[_name]) is signal.SIG_IGN:
+        signal.signal(signal.Signals[_name], signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 
 class MadeUpClock(Clock):

@@ -125,12 +125,7 @@ def scene(simulate: Callable[..., Sandbox], reve: Reve, tmp_path: Path) -> Itera
     sandbox = simulate(clock=lambda: time.time() + leap[0], job_seconds=3600)
     reve.environ |= with_reve_on_path(reve.command(), reve.environ, tmp_path)
     scene = Scene(reve, sandbox, tmp_path, leap)
-    ignored = [signum for signum in FATAL if signal.getsignal(signum) is signal.SIG_IGN]
-    for signum in ignored:  # whoever started the tests, in the background perhaps: children would inherit it
-        signal.signal(signum, signal.SIG_DFL)
     yield scene
-    for signum in ignored:
-        signal.signal(signum, signal.SIG_IGN)
     for run in scene.started:
         run.process.kill()
         run.process.wait()
