@@ -24,6 +24,7 @@ from reve_cli.sandbox import Sandbox
 
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"
+_KILLABLE = Path(__file__).parent / "support" / "killable.py"
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 _KEPT = ("PATH", "CI", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
 
@@ -114,6 +115,8 @@ class Reve:
     folder: Path
     clock: MadeUpClock = field(default_factory=MadeUpClock)
     limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=1, tries=3, grace=1))
+    fast: int = 1
+    """How many times as fast a child's clocks run: above 1 it waits less, and for a silent server less long."""
 
     def __call__(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
         process = Process(Signals(), {**self.environ, **(env or {})}, self.clock, self.limits)
@@ -131,7 +134,9 @@ class Reve:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of a child process."""
-        return [sys.executable, "-m", "reve_cli", *arguments]
+        if self.fast == 1:
+            return [sys.executable, "-m", "reve_cli", *arguments]
+        return [sys.executable, str(_KILLABLE), "--fast", str(self.fast), "--", *arguments]
 
     def child(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, **more: Any) -> Result:
         """Run in a child process, with real time and a real environment."""

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +55,7 @@ def test_a_live_view_tells_counts_rate_time_spend_and_failures_and_is_gone_at_th
     faults = parse_faults("outcome:fail*2")
     sandbox = simulate(clock=lambda: time.time() + leap[0], job_seconds=lambda: next(seconds), faults=faults)
     write(12)
+    reve.fast = 10
     with Terminal(reve.command(*COMMAND), env=reve.environ, columns=columns) as terminal:
         terminal.expect("2 failed")
         terminal.expect("left")
@@ -101,10 +101,9 @@ def test_why_nothing_moves_is_told_with_where_it_stands_and_not_for_each_request
 ) -> None:
     sandbox = simulate(clock=time.time, job_seconds=0.2, faults=parse_faults(f"submit:{status}/60*6"))
     write(6)
-    command = [sys.executable, "-m", "tests.support.killable", "--fast", "40", "--", *COMMAND]
-    environ = {**reve.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr
+    reve.fast = 40
+    done = reve.child(*COMMAND)
+    assert done.code == 0, done.stderr
     assert len(sandbox.requests) > 12
     *lines, total = done.stderr.splitlines()
     assert any(f"submitting · the API says {status}: waiting · " in line for line in lines)
@@ -151,6 +150,7 @@ def test_a_signal_winds_down_says_what_finishes_it_and_the_same_command_does(
         r"\d+ not begun; charged: \d+ credits, \d+ pending; .* unfinished: run the same command again", said
     )
     assert re.search(r"^reve resume [0-9a-f]{32}$", stderr, re.MULTILINE)
+    live._job_seconds, reve.fast = 0.2, 20
     again = reve.child(*COMMAND)
     assert again.code == 0, again.stderr
     assert (len(live.jobs()), pictures()) == (40, 40)
@@ -166,6 +166,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(reve: Reve, live: S
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE)
     assert process.returncode in (-signal.SIGINT, -signal.SIGTERM)
+    live._job_seconds, reve.fast = 0.2, 20
     assert reve.child(*COMMAND).code == 0
     assert (len(live.jobs()), pictures()) == (20, 20)
 
@@ -177,12 +178,13 @@ def test_the_time_limit_ends_a_batch_and_the_same_command_goes_on(reve: Reve, li
     assert result.code == 75
     assert {document["error"]["code"] for document in result.documents} == {"unfinished"}
     assert "3 unfinished: run the same command again, or:\nreve resume" in result.stderr
+    reve.fast = 20
     assert reve.child(*COMMAND).code == 0
     assert len(live.jobs()) == 3
 
 
 def test_there_is_no_time_limit_but_one_that_is_given(reve: Reve, sandbox: Sandbox) -> None:
-    sandbox._job_seconds = 5000.0
+    sandbox._job_seconds = 1500.0
     write(1)
     assert reve(*COMMAND, env={"REVE_TIMEOUT": "60"}).code == 0
 
@@ -210,6 +212,7 @@ def test_a_pipe_is_waited_for_without_a_time_limit(reve: Reve, live: Sandbox) ->
 
 def test_a_reader_that_leaves_costs_no_image(reve: Reve, live: Sandbox) -> None:
     write(8)
+    reve.fast = 10
     done = subprocess.run(
         ["bash", "-c", '"$@" --concurrency 1 | head -1; exit "${PIPESTATUS[0]}"', "-", *reve.command(*COMMAND)],
         env=reve.environ, capture_output=True, text=True, check=False, timeout=PATIENCE,
@@ -232,6 +235,7 @@ def test_a_manifest_that_cannot_be_written_ends_submission_and_what_runs_is_save
     assert done.returncode == 7
     assert done.stderr.count("error: pics/manifest.jsonl cannot be written: File too large") == 1
     assert pictures() == len(live.jobs()) < 40
+    reve.fast = 20
     again = reve.child(*COMMAND)
     assert again.code == 0, again.stderr
     assert (len(live.jobs()), pictures()) == (40, 40)
