@@ -36,7 +36,7 @@ from reve_cli.help.topics import TOPICS
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import discard_stdout
 
-_MAKE, _LOOK, _SET_UP = "Make images", "Look", "Set up and learn"
+_MAKE, _LOOK, _SET_UP = "Make images", "Inspect", "Set up and learn"
 
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"reve help TOPIC tells about {', '.join(TOPICS)}.",
+    epilog=f"Topics for reve help: {', '.join(TOPICS)}.",
 )
 app.command(rich_help_panel=_MAKE)(generate.generate)
 app.command(rich_help_panel=_MAKE)(batch.batch)
@@ -78,7 +78,7 @@ def root(
     ] = False,
     show_completion: completion.ShowCompletion = None,
 ) -> None:
-    """Images from the Reve model on the Apiframe API, paid for once and never lost.
+    """Make images with the Reve model through Apiframe. Never pays twice, never loses a paid image.
 
     Examples:
         reve generate "a red fox in the snow" --seed 1 --out fox.png

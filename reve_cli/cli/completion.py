@@ -121,7 +121,7 @@ ShowCompletion = Annotated[
     typer.Option(
         "--show-completion",
         metavar="SHELL",
-        help=f"Print the completion script for a shell: {', '.join(get_args(Shell))}.",
+        help=f"Print a completion script: {', '.join(get_args(Shell))}.",
         callback=_show,
         is_eager=True,
     ),

@@ -1,7 +1,6 @@
-"""The options and arguments of all commands, each declared once.
+"""The options and arguments of all commands but `batch`, each declared once.
 
-Imports `contract`, `states` and Typer; `recent`, `manual` and `settings` when a word is completed: `--help` loads
-little else.
+What completion needs is imported late, to keep start-up fast. May import: help, settings, journal, core.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
+from reve_cli.help.manual import COMMON
 from reve_cli.journal.states import CLOSED, OPEN
 
 if TYPE_CHECKING:
     from reve_cli.cli.recent import Wanted
 
-_COMMON = "Every command"
-_IMAGE, _OUTPUT, _JOB, _MONEY, _WHICH = "Image", "Output", "Job", "Money", "Which"
+_IMAGE, _OUTPUT, _JOB, _MONEY, _FILTER = "Image", "Output", "Job", "Money", "Filter"
 STATES = ("unfinished", *OPEN, *CLOSED)
-"""What `--state` takes: that something is left to do, and the states of the journal."""
+"""The values of `--state`: the journal's states, and `unfinished` for all that `resume` can finish."""
 
 
 def _among(words: Sequence[str]) -> Callable[[str], list[str]]:
-    """Completes one of `words`."""
+    """Return a completer that offers `words`."""
 
     def complete(incomplete: str) -> list[str]:
         return [word for word in words if word.startswith(incomplete)]
@@ -31,7 +30,7 @@ def _among(words: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def _recent(wanted: "Wanted") -> Callable[[typer.Context, str], list[tuple[str, str]]]:
-    """Completes a job of the journal that a command can do something with."""
+    """Return a completer that offers the journal's jobs, except those already typed."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
         from reve_cli.cli.recent import jobs
@@ -43,34 +42,35 @@ def _recent(wanted: "Wanted") -> Callable[[typer.Context, str], list[tuple[str, 
     return complete
 
 
-def _words_of_help(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Completes a topic, or the words of a command."""
+def _help_words(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Complete a help topic or the next word of a command."""
     from reve_cli.help.manual import next_words
 
     return next_words(ctx.find_root().command, ctx.params.get("words") or (), incomplete)
 
 
 def _among_statuses(incomplete: str) -> list[str]:
-    """Completes a job's status, in the case in which it is typed."""
+    """Complete a job's status: in lower case if the typed part is."""
     return _among([status.lower() if incomplete.islower() else status for status in JOB_STATUSES])(incomplete)
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.", rich_help_panel=_COMMON)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes; errors still.", rich_help_panel=_COMMON)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show each request and answer.", rich_help_panel=_COMMON)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document per line.", rich_help_panel=COMMON)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel=COMMON)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show each request and response.", rich_help_panel=COMMON)]
 Sandbox = Annotated[
-    bool, typer.Option("--sandbox", help="Simulate the API here: no key, no charge.", rich_help_panel=_COMMON)
+    bool, typer.Option("--sandbox", help="Use a simulated API: no key, no charge.", rich_help_panel=COMMON)
 ]
 ApiKeyFile = Annotated[
-    str | None, typer.Option("--api-key-file", metavar="PATH", help="Read the API key here.", rich_help_panel=_COMMON)
+    str | None,
+    typer.Option("--api-key-file", metavar="PATH", help="Read the API key from a file.", rich_help_panel=COMMON),
 ]
 Timeout = Annotated[
     str | None,
     typer.Option(
         "--timeout",
         metavar="SECONDS",
-        help="Limit for the whole command (default 600; batch: none).",
-        rich_help_panel=_COMMON,
+        help="Time limit for the command (default 600; batch: none).",
+        rich_help_panel=COMMON,
     ),
 ]
 
@@ -80,19 +80,21 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="PATH",
-        help="A file, a folder ending in /, a template, or - for standard output; see reve help templates.",
+        help="A file, a folder ending in /, a name template, or - for standard output. See reve help templates.",
         rich_help_panel=_OUTPUT,
     ),
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace what exists at the output path.", rich_help_panel=_OUTPUT)
-]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.", rich_help_panel=_OUTPUT)]
 JobIds = Annotated[
     list[str],
-    typer.Argument(metavar="JOB...", help="Job ids; - reads them from stdin.", autocompletion=_recent("jobs")),
+    typer.Argument(
+        metavar="JOB...", help="Job ids, or - to read them from standard input.", autocompletion=_recent("jobs")
+    ),
 ]
 
-Prompt = Annotated[str | None, typer.Argument(metavar="PROMPT", help="What to draw; - reads it from stdin.")]
+Prompt = Annotated[
+    str | None, typer.Argument(metavar="PROMPT", help="The prompt, or - to read it from standard input.")
+]
 PromptFile = Annotated[
     str | None,
     typer.Option("--prompt-file", metavar="PATH", help="Read the prompt from a file.", rich_help_panel=_IMAGE),
@@ -102,7 +104,7 @@ Seed = Annotated[
     typer.Option(
         "--seed",
         metavar="N|random",
-        help="The same number draws the same picture, mostly.",
+        help="The same seed usually reproduces the same image.",
         rich_help_panel=_IMAGE,
     ),
 ]
@@ -114,7 +116,7 @@ Count = Annotated[
         metavar="N",
         min=1,
         max=100,
-        help="Make this many images, 1 to 100, each charged.",
+        help="Number of images, 1 to 100. Each one is charged.",
         rich_help_panel=_IMAGE,
     ),
 ]
@@ -124,7 +126,7 @@ AspectRatio = Annotated[
         "--aspect-ratio",
         "--ar",
         metavar="W:H",
-        help=f"{', '.join(ASPECT_RATIOS)}.",
+        help=f"One of {', '.join(ASPECT_RATIOS)}.",
         autocompletion=_among(ASPECT_RATIOS),
         rich_help_panel=_IMAGE,
     ),
@@ -132,19 +134,19 @@ AspectRatio = Annotated[
 ModelVersion = Annotated[
     str | None,
     typer.Option(
-        "--model-version", metavar="NAME", help="A version of the model, such as latest.", rich_help_panel=_IMAGE
+        "--model-version", metavar="NAME", help="Version of the model, such as latest.", rich_help_panel=_IMAGE
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", metavar="NAME", help=f"Another model (default {DEFAULT_MODEL}).", rich_help_panel=_IMAGE),
+    typer.Option("--model", metavar="NAME", help=f"Model to use (default {DEFAULT_MODEL}).", rich_help_panel=_IMAGE),
 ]
 WebhookUrl = Annotated[
     str | None,
     typer.Option(
         "--webhook-url",
         metavar="URL",
-        help="Where the API reports what becomes of the job.",
+        help="URL that the API sends job events to.",
         rich_help_panel=_JOB,
     ),
 ]
@@ -153,24 +155,24 @@ WebhookEvent = Annotated[
     typer.Option(
         "--webhook-event",
         metavar="EVENT",
-        help=f"What it reports: {', '.join(WEBHOOK_EVENTS)}; repeatable.",
+        help=f"Event to send: {', '.join(WEBHOOK_EVENTS)}. Repeatable.",
         autocompletion=_among(WEBHOOK_EVENTS),
         rich_help_panel=_JOB,
     ),
 ]
 NoWait = Annotated[
-    bool, typer.Option("--no-wait", help="Print the job id and leave the job running.", rich_help_panel=_JOB)
+    bool, typer.Option("--no-wait", help="Print the job id and exit without waiting.", rich_help_panel=_JOB)
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print the exact request as JSON and send nothing.", rich_help_panel=_MONEY),
+    typer.Option("--dry-run", help="Print the request as JSON without sending it.", rich_help_panel=_MONEY),
 ]
 IdempotencyKey = Annotated[
     str | None,
     typer.Option(
         "--idempotency-key",
         metavar="KEY",
-        help="The same key within 24 hours is the same job, charged once.",
+        help="Within 24 hours, the same key makes only one job.",
         rich_help_panel=_MONEY,
     ),
 ]
@@ -179,32 +181,30 @@ Once = Annotated[
     typer.Option(
         "--once",
         metavar="SCOPE",
-        help="Make it once in this scope, such as a pipeline, on any machine.",
+        help="Make it only once under this name (such as a CI run id), on any machine, for 24 hours.",
         rich_help_panel=_MONEY,
     ),
 ]
 New = Annotated[
     bool,
-    typer.Option("--new", help="Make new images; do not take up a run that was cut short.", rich_help_panel=_MONEY),
+    typer.Option("--new", help="Start over instead of continuing an interrupted run.", rich_help_panel=_MONEY),
 ]
 MaxCredits = Annotated[
     str | None,
     typer.Option(
-        "--max-credits", metavar="N", help="Refuse to begin what may cost more than this.", rich_help_panel=_MONEY
+        "--max-credits", metavar="N", help="Submit nothing if the cost could exceed N credits.", rich_help_panel=_MONEY
     ),
 ]
 Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="JOB...",
-        help="Job ids, idempotency keys or runs; - reads them from stdin; without any, all that is unfinished.",
+        help="Job ids, idempotency keys or run ids, or - to read them from standard input (default: all unfinished).",
         autocompletion=_recent("unfinished"),
     ),
 ]
-WouldDo = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Abandon = Annotated[
-    bool, typer.Option("--abandon", help="Give up the jobs that are named: they are not asked about again.")
-]
+WouldDo = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, without doing it.")]
+Abandon = Annotated[bool, typer.Option("--abandon", help="Give up the named jobs instead of finishing them.")]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit with 5 if a job failed, 75 if one is still running.")
 ]
@@ -214,26 +214,32 @@ States = Annotated[
     typer.Option(
         "--state",
         metavar="STATE",
-        help=f"Only those that are {', '.join(STATES)}; repeatable.",
+        help=f"Only jobs in this state: {', '.join(STATES)}. Repeatable.",
         autocompletion=_among(STATES),
-        rich_help_panel=_WHICH,
+        rich_help_panel=_FILTER,
     ),
 ]
-_WHEN = "a date, a time, or an age such as 90m, 24h, 7d, 2w"
+_WHEN = "a date, a time, or an age such as 90m, 24h, 7d or 2w"
 Since = Annotated[
     str | None,
-    typer.Option("--since", metavar="WHEN", help=f"Begun then or later: {_WHEN}.", rich_help_panel=_WHICH),
+    typer.Option("--since", metavar="WHEN", help=f"Only jobs started since then: {_WHEN}.", rich_help_panel=_FILTER),
 ]
 Until = Annotated[
     str | None,
     typer.Option(
-        "--until", metavar="WHEN", help="Begun before then; a date is that whole day.", rich_help_panel=_WHICH
+        "--until",
+        metavar="WHEN",
+        help="Only jobs started before then. A date includes that whole day.",
+        rich_help_panel=_FILTER,
     ),
 ]
 Search = Annotated[
     str | None,
     typer.Option(
-        "--search", metavar="TEXT", help="Only with this in prompt, path, job id or key.", rich_help_panel=_WHICH
+        "--search",
+        metavar="TEXT",
+        help="Only jobs with this text in prompt, path, job id or key.",
+        rich_help_panel=_FILTER,
     ),
 ]
 Limit = Annotated[
@@ -242,23 +248,23 @@ Limit = Annotated[
         "--limit",
         metavar="N",
         min=0,
-        help="The newest N, 0 for all (default 50; with --json all).",
-        rich_help_panel=_WHICH,
+        help="Show the newest N; 0 shows all (default 50; with --json: all).",
+        rich_help_panel=_FILTER,
     ),
 ]
 Name = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="A job id, an idempotency key or a run.", autocompletion=_recent("all")),
+    typer.Argument(metavar="NAME", help="Job id, idempotency key or run id.", autocompletion=_recent("all")),
 ]
 HelpWords = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TOPIC|COMMAND...", help="What to tell about.", autocompletion=_words_of_help),
+    typer.Argument(metavar="TOPIC|COMMAND...", help="Topic or command to show.", autocompletion=_help_words),
 ]
 
 ModelName = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME]", help="Its name (default: the one in use).", autocompletion=_among((DEFAULT_MODEL,))
+        metavar="[NAME]", help="Model name (default: the configured model).", autocompletion=_among((DEFAULT_MODEL,))
     ),
 ]
 Statuses = Annotated[
@@ -266,34 +272,37 @@ Statuses = Annotated[
     typer.Option(
         "--status",
         metavar="STATUS",
-        help=f"{', '.join(JOB_STATUSES)}, in any case; repeatable.",
+        help=f"Only jobs with this status: {', '.join(JOB_STATUSES)}, in any case. Repeatable.",
         autocompletion=_among_statuses,
-        rich_help_panel=_WHICH,
+        rich_help_panel=_FILTER,
     ),
 ]
 OfModel = Annotated[
-    str | None, typer.Option("--model", metavar="NAME", help="Only of this model.", rich_help_panel=_WHICH)
+    str | None, typer.Option("--model", metavar="NAME", help="Only jobs of this model.", rich_help_panel=_FILTER)
 ]
 OfScope = Annotated[
     Literal["user", "team"] | None,
     typer.Option(
         "--scope",
         metavar="SCOPE",
-        help="Whose: user, your own (default), or for admins team.",
-        rich_help_panel=_WHICH,
+        help="Whose jobs: user (your own, the default) or team (admins only).",
+        rich_help_panel=_FILTER,
     ),
 ]
 OfJob = Annotated[
-    str | None, typer.Option("--job", metavar="JOB", help="Only the job with this id.", rich_help_panel=_WHICH)
+    str | None, typer.Option("--job", metavar="JOB", help="Only the job with this id.", rich_help_panel=_FILTER)
 ]
 CreatedSince = Annotated[
     str | None,
-    typer.Option("--since", metavar="WHEN", help=f"Created then or later: {_WHEN}.", rich_help_panel=_WHICH),
+    typer.Option("--since", metavar="WHEN", help=f"Only jobs created since then: {_WHEN}.", rich_help_panel=_FILTER),
 ]
 CreatedUntil = Annotated[
     str | None,
     typer.Option(
-        "--until", metavar="WHEN", help="Created before then; a date is that whole day.", rich_help_panel=_WHICH
+        "--until",
+        metavar="WHEN",
+        help="Only jobs created before then. A date includes that whole day.",
+        rich_help_panel=_FILTER,
     ),
 ]
 JobLimit = Annotated[
@@ -302,18 +311,18 @@ JobLimit = Annotated[
         "--limit",
         metavar="N",
         min=0,
-        help="The newest N, 0 for all (default 50; with --json or --download all).",
-        rich_help_panel=_WHICH,
+        help="Take the newest N; 0 takes all (default 50; with --json or --download: all).",
+        rich_help_panel=_FILTER,
     ),
 ]
 Download = Annotated[
     bool,
     typer.Option(
-        "--download", help="Save the images of jobs that are COMPLETED and not expired.", rich_help_panel=_OUTPUT
+        "--download", help="Save the images of completed jobs that have not expired.", rich_help_panel=_OUTPUT
     ),
 ]
 
-WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from stdin.")]
+WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from standard input.")]
 
 
 def _setting_names(incomplete: str) -> list[tuple[str, str]]:
@@ -330,11 +339,11 @@ def _setting_words(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 SettingName = Annotated[
-    str, typer.Argument(metavar="NAME", help="A setting, as reve config list shows.", autocompletion=_setting_names)
+    str, typer.Argument(metavar="NAME", help="Setting name; reve config list shows all.", autocompletion=_setting_names)
 ]
 SettingValue = Annotated[
     str,
     typer.Argument(
-        metavar="VALUE", help="Its value; one that begins with - goes after --.", autocompletion=_setting_words
+        metavar="VALUE", help="New value. Put -- before a value that starts with -.", autocompletion=_setting_words
     ),
 ]

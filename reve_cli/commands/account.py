@@ -1,4 +1,4 @@
-"""`reve account`: credits and plan."""
+"""`reve account`: account, plan and credits. May import: cli; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @command.api_command
 def account(run: "Runtime") -> int:
-    """Show whose key it is, the plan, and the credits that are left.
+    """Show your account, plan and remaining credits.
 
     Examples:
         reve account

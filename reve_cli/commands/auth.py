@@ -1,4 +1,4 @@
-"""`reve auth`: the API key, kept, looked at and forgotten."""
+"""`reve auth`: store, check and remove the API key. May import: cli; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 app = typer.Typer(
-    help="The API key: keep it on this machine, see whose it is, forget it.",
+    help="Store, check and remove the API key.",
     callback=command.show_help,
     invoke_without_command=True,
     epilog="Examples:\n    reve auth status",
@@ -20,7 +20,9 @@ app = typer.Typer(
 @app.command()
 @command.api_command
 def login(run: "Runtime", with_key: options.WithKey = False) -> int:
-    """Ask for a key, check it with the API, and keep it: in the system's keychain if there is one, else in a file.
+    """Check an API key and store it.
+
+    Asks for the key, or reads it with --with-key. Stores it in the system keychain, or else in the config file.
 
     Examples:
         printenv APIFRAME_API_KEY | reve auth login --with-key
@@ -33,7 +35,7 @@ def login(run: "Runtime", with_key: options.WithKey = False) -> int:
 @app.command()
 @command.api_command
 def status(run: "Runtime") -> int:
-    """Show where the key comes from, and whose it is.
+    """Show where the API key comes from and whose it is.
 
     Examples:
         reve auth status
@@ -47,7 +49,7 @@ def status(run: "Runtime") -> int:
 @app.command()
 @command.local_command
 def logout(run: "Runtime") -> int:
-    """Forget the key that login has kept.
+    """Remove the stored API key.
 
     Examples:
         reve auth logout

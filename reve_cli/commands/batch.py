@@ -32,7 +32,7 @@ def batch(
     concurrency: batch_options.Concurrency = 500,
     dry_run: batch_options.DryRun = False,
 ) -> int:
-    """Make an image of each line of a file, as fast as the API lets you, and only those that are missing.
+    """Generate an image for every line of a file. Running it again makes only what is missing.
 
     Examples:
         printf '%s\\n' "a red fox" "a blue fox" > prompts.txt

@@ -1,4 +1,4 @@
-"""`reve config`: the settings, where they come from, and changes to the user's file."""
+"""`reve config`: show and change settings. May import: cli; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 app = typer.Typer(
-    help="The settings: what they are, where they come from, and changes to your own.",
+    help="Show and change settings.",
     callback=command.show_help,
     invoke_without_command=True,
     epilog="Examples:\n    reve config list",
@@ -20,7 +20,7 @@ app = typer.Typer(
 @app.command("list")
 @command.mending_command
 def list_(run: "Runtime") -> int:
-    """List all settings with their values, and what each comes from.
+    """List all settings with their values and sources.
 
     Examples:
         reve config list
@@ -34,7 +34,7 @@ def list_(run: "Runtime") -> int:
 @app.command()
 @command.mending_command
 def get(run: "Runtime", name: options.SettingName) -> int:
-    """Print the value of a setting; nothing where it has none.
+    """Print the value of a setting, or nothing if it has none.
 
     Examples:
         reve config get timeout
@@ -47,7 +47,7 @@ def get(run: "Runtime", name: options.SettingName) -> int:
 @app.command("set")
 @command.mending_command
 def set_(run: "Runtime", name: options.SettingName, value: options.SettingValue) -> int:
-    """Set a setting in your config file, whose comments stay as they are.
+    """Change a setting in your config file. Comments in the file are kept.
 
     Examples:
         reve config set aspect_ratio 16:9
@@ -61,7 +61,7 @@ def set_(run: "Runtime", name: options.SettingName, value: options.SettingValue)
 @app.command()
 @command.mending_command
 def unset(run: "Runtime", name: options.SettingName) -> int:
-    """Remove a setting from your config file, or a line there that is none.
+    """Remove a setting from your config file, even an unknown one.
 
     Examples:
         reve config unset aspect_ratio
@@ -74,7 +74,7 @@ def unset(run: "Runtime", name: options.SettingName) -> int:
 @app.command()
 @command.mending_command
 def path(run: "Runtime") -> int:
-    """Print where your config file is, or would be; with --json, the project's too.
+    """Print the path of your config file. With --json, also of the project's.
 
     Examples:
         reve config path

@@ -1,4 +1,4 @@
-"""`reve doctor`: what is wrong here, and what to do about it."""
+"""`reve doctor`: check this installation. May import: cli; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @command.lenient_command
 def doctor(run: "Runtime") -> int:
-    """Check settings, key, network and journal, and say what to do about what is wrong.
+    """Check settings, key, network and journal, and suggest fixes.
 
     Examples:
         reve doctor --sandbox

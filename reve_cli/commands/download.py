@@ -1,4 +1,4 @@
-"""`reve download`: save the images of jobs that have ended."""
+"""`reve download`: save the images of finished jobs. May import: cli; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @command.api_command
 def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
-    """Save the images of jobs that have ended.
+    """Save the images of finished jobs.
 
     Examples:
         reve download "$job" --out 'again-{job}.{ext}'

@@ -1,4 +1,4 @@
-"""`reve generate`: submit, wait, save."""
+"""`reve generate`: submit, wait, save. May import: cli, core; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ def generate(
     new: options.New = False,
     max_credits: options.MaxCredits = None,
 ) -> int:
-    """Make an image: submit the prompt, wait for the job, save what it made.
+    """Generate images from a prompt and save them.
 
     Examples:
         reve generate "a lighthouse at dusk" --ar 16:9 --seed 42

@@ -1,4 +1,4 @@
-"""`reve help`: topics, the help of any command, and the manual page."""
+"""`reve help`: topics, the help of any command, and the manual page. May import: cli, core; the rest late."""
 
 from typing import Annotated
 
@@ -7,11 +7,11 @@ import typer
 from reve_cli.cli import options
 from reve_cli.core.process import Process
 
-Manual = Annotated[bool, typer.Option("--man", help="Print the manual page, for man -l.")]
+Manual = Annotated[bool, typer.Option("--man", help="Print the manual page, to view with man -l.")]
 
 
 def help_(ctx: typer.Context, words: options.HelpWords = None, man: Manual = False) -> None:
-    """Tell about a topic or a command; without either, list the topics.
+    """Show help for a topic or a command.
 
     Examples:
         reve help exit-codes

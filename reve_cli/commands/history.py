@@ -1,4 +1,4 @@
-"""`reve history`: what the journal knows of the images of this machine."""
+"""`reve history`: the jobs in this machine's journal. May import: cli, core; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ def history(
     search: options.Search = None,
     limit: options.Limit = None,
 ) -> int:
-    """List the images that were made, or begun, on this machine, and what they cost, newest first.
+    """List the jobs started on this machine and their cost, newest first.
 
     Examples:
         reve history --since 24h
@@ -40,7 +40,7 @@ def history(
 @app.command()
 @command.local_command
 def show(run: "Runtime", name: options.Name) -> int:
-    """Show all that is known of a job, with every attempt at it.
+    """Show everything known about a job, with every attempt.
 
     Examples:
         reve history show "$job"
@@ -51,8 +51,8 @@ def show(run: "Runtime", name: options.Name) -> int:
 
 
 def _journal(run: "Runtime") -> "Journal | None":
-    """The journal, or None where there is none yet. Raises `ReveError` where it cannot be used."""
-    run.output.gave_up = lambda: False  # no time limit: a pager may be left open
+    """Return the journal, or None if there is none yet. Raises `ReveError` if it cannot be used."""
+    run.output.gave_up = lambda: False  # no time limit: a pager may stay open
     journal, lost = run.journal(begin=False)
     if lost:
         raise ReveError("journal", lost)

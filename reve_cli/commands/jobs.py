@@ -1,4 +1,4 @@
-"""`reve jobs`: the jobs of the account, on whatever machine they were begun."""
+"""`reve jobs`: the account's jobs, started on any machine. May import: cli, core; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ def jobs(
     out: options.Out = None,
     force: options.Force = False,
 ) -> int:
-    """List the account's jobs, newest first; with --download, save the images of those that have some.
+    """List the account's jobs, newest first. With --download, save their images.
 
     Examples:
         reve jobs --since 24h
@@ -34,7 +34,7 @@ def jobs(
     from reve_cli.actions.jobs import Query, save, show
 
     if not download and (out is not None or force):
-        raise ReveError("usage", "--out and --force say where --download saves: they need it")
+        raise ReveError("usage", "--out and --force need --download")
     now, everything = run.process.clock.now(), download or run.output.json
     query = Query.of(status or [], model, scope, job, since, until, limit, now, all_by_default=everything)
     return save(run, query, out, force=force) if download else show(run, query)

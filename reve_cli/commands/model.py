@@ -1,4 +1,4 @@
-"""`reve model`: the price and the options of a model."""
+"""`reve model`: a model's price, limits and availability. May import: cli; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @command.api_command
 def model(run: "Runtime", name: options.ModelName = None) -> int:
-    """Show what a model costs, whether it is still offered, and what it takes.
+    """Show a model's price, limits and availability.
 
     Examples:
         reve model

@@ -1,4 +1,4 @@
-"""`reve resume`: finish what was begun and cut short."""
+"""`reve resume`: finish interrupted jobs. May import: cli, core; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ def resume(
     dry_run: options.WouldDo = False,
     abandon: options.Abandon = False,
 ) -> int:
-    """Finish what is unfinished: jobs that were paid for, or may have been, and are not on disk.
+    """Finish interrupted jobs that were paid for but not saved.
 
     Examples:
         reve resume --dry-run
@@ -27,7 +27,7 @@ def resume(
     from reve_cli.batch.resumed import Finished
 
     if abandon and (not jobs or dry_run):
-        raise ReveError("usage", "--abandon takes the jobs, keys or runs to give up, and no --dry-run")
+        raise ReveError("usage", "--abandon needs the jobs, keys or runs to give up, and cannot be used with --dry-run")
     names = read_words(jobs or [], run.deadline)
     if jobs and not names:
         raise ReveError("usage", "no jobs, keys or runs on standard input")

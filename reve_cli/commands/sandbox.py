@@ -1,4 +1,4 @@
-"""`reve sandbox`: the API, simulated on this machine."""
+"""`reve sandbox`: the simulated API. May import: cli, core; the rest late."""
 
 import shlex
 import time
@@ -14,7 +14,7 @@ app = typer.Typer(
     callback=command.show_help,
     invoke_without_command=True,
     epilog="""
-Every command does so with --sandbox.
+With --sandbox, any command uses the simulated API.
 
 Examples:
     reve generate "a fox" --sandbox --out simulated.png
@@ -22,12 +22,16 @@ Examples:
 """,
 )
 
-Port = Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="Listen here; 0 is any free port.")]
+Port = Annotated[
+    int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port to listen on; 0 picks a free port.")
+]
 
 
 @app.command()
 def serve(ctx: typer.Context, port: Port = 0) -> None:
-    """Simulate the API until interrupted, and print the two variables that point reve at it.
+    """Run the simulated API until interrupted.
+
+    Prints the two environment variables that point reve at it.
 
     Examples:
         reve sandbox serve > sandbox.env &
@@ -43,14 +47,14 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
     simulation = simulate(process, port)
     output.line(f"export APIFRAME_BASE_URL={simulation.url}")
     output.line(f"export APIFRAME_API_KEY={shlex.quote(simulation.key)}")
-    output.note("serving; Ctrl-C ends it")
-    while not (output.error or output.reader_left):  # until a signal ends the process
+    output.note("serving; press Ctrl-C to stop")
+    while not (output.error or output.reader_left):  # a signal ends the process
         time.sleep(3600)
 
 
 @app.command()
 def reset(ctx: typer.Context) -> None:
-    """Forget the simulated jobs.
+    """Delete the simulated jobs.
 
     Examples:
         reve sandbox reset

@@ -1,4 +1,4 @@
-"""`reve status`: where jobs stand now."""
+"""`reve status`: the current state of jobs. May import: cli, core; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @command.api_command
 def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus = False) -> int:
-    """Show where jobs stand now.
+    """Show the current state of jobs.
 
     Examples:
         reve status "$job"

@@ -1,4 +1,4 @@
-"""`reve wait`: until every job has ended."""
+"""`reve wait`: wait for jobs to end. May import: cli; the rest late."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @command.api_command
 def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
-    """Wait until every job has ended; with --out, save its images.
+    """Wait until all jobs have ended. With --out, save their images.
 
     Examples:
         reve wait "$job"

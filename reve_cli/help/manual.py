@@ -22,8 +22,8 @@ from reve_cli.help.pages import WIDTH, Block, Section, plain, roff
 from reve_cli.help.topics import TOPICS
 from reve_cli.terminal.streams import stdout_is_terminal
 
-COMMON = "Every command"
-_HELP = ("--help, -h", "Show this.")
+COMMON = "Common options"
+_HELP = ("--help, -h", "Show this help.")
 _ALSO = "reve help COMMAND is the same as reve COMMAND --help, and reve help --man prints the manual page."
 _NARROWEST = 30
 _ANY_WORDS = {"integer": "N", "integer range": "N", "int": "N", "int range": "N", "float": "N", "float range": "N"}
@@ -58,7 +58,7 @@ def describe_with_this(root: Command) -> Command:
 def _help(command: Command, path: str, context: Context) -> str:
     environ = context.obj.environ
     bold = stdout_is_terminal() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and os.name != "nt"
-    return plain(describe(command, path), _width(), bold=bold)
+    return describe(command, path, bold=bold)
 
 
 def _width() -> int:
@@ -81,23 +81,26 @@ def told(root: Command, words: Sequence[str], *, man: bool) -> str:
     path, command = find(root, words)
     known = path.split()[1:]
     if known == list(words):
-        return plain(describe(command, path), _width())
+        return describe(command, path)
     unknown = words[len(known)]
     names = [*(command.commands if isinstance(command, TyperGroup) else ()), *(() if known else TOPICS)]
     message = f"there is no {'command' if known else 'topic or command'} {' '.join([*known, unknown])!r}"
     raise ReveError("usage", message + did_you_mean(unknown, names), hint=f"reve help {' '.join(known)}".strip())
 
 
-def describe(command: Command, path: str) -> list[Section]:
-    """The page of one command."""
+def describe(command: Command, path: str, *, bold: bool = False) -> str:
+    """The page of one command. Long options do not indent the summaries of subcommands."""
     paragraphs, examples = explained(command)
-    return [
+    commands: list[Section] = [
         ("", [f"Usage: {usage(command, path)}"]),
         ("", paragraphs),
         *((title, [rows]) for title, rows in _commands(command).items()),
+    ]
+    options: list[Section] = [
         *((title, [rows]) for title, rows in parameters(command).items()),
         *([("Examples", examples)] if examples else []),
     ]
+    return "\n\n".join(plain(part, _width(), bold=bold) for part in (commands, options))
 
 
 def usage(command: Command, path: str) -> str:
@@ -122,8 +125,8 @@ def explained(command: Command) -> tuple[list[str], list[str]]:
 
 
 def summary(command: Command) -> str:
-    """The first paragraph of what it says."""
-    return next(iter(explained(command)[0]), "")
+    """The first sentence of its description."""
+    return next(iter(explained(command)[0]), "").partition(". ")[0].removesuffix(".") + "."
 
 
 def parameters(command: Command) -> dict[str, list[tuple[str, str]]]:
@@ -156,7 +159,8 @@ def _about(option: TyperOption) -> str:
     says = (
         not option.is_flag and default is not None and default != () and not callable(default) and option.show_default
     )
-    return f"{option.help or ''} (default {default})" if says else option.help or ""
+    about = option.help or ""
+    return f"{about.removesuffix('.')} (default {default})." if says else about
 
 
 def _commands(command: Command) -> dict[str, list[tuple[str, str]]]:
@@ -176,7 +180,7 @@ def manual(root: Command) -> str:
     common = next(rows for _, command in commands[1:] for title, rows in parameters(command).items() if title == COMMON)
     examples = "\n".join(example for _, command in commands for example in explained(command)[1])
     head: list[Section] = [
-        ("NAME", ["reve - make images with the Reve model on the Apiframe API"]),
+        ("NAME", ["reve - make images with the Reve model through Apiframe"]),
         ("SYNOPSIS", [usage(root, "reve")]),
         ("DESCRIPTION", paragraphs),
         ("OPTIONS", list(parameters(root).values())),

@@ -9,12 +9,14 @@ import pytest
 from typer.main import get_command
 
 from reve_cli.app import app
-from reve_cli.help.manual import walk
+from reve_cli.help.manual import summary, walk
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 
 Golden = Callable[[str, str], None]
-COMMANDS = [path.removeprefix("reve").strip() for path, _ in walk(get_command(app))]
+TREE = dict(walk(get_command(app)))
+COMMANDS = [path.removeprefix("reve").strip() for path in TREE]
+GROUPS = {path.rpartition(" ")[0].removeprefix("reve").strip() for path in TREE}
 NAMES = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
     (r"\b[0-9a-f]{32}\b", "<run>"),
@@ -44,6 +46,19 @@ def test_help_texts(reve: Reve, golden: Golden, command: str) -> None:
     assert max(map(len, result.out.splitlines())) <= 80
     assert result.out.isascii()
     golden(f"help-{command.replace(' ', '-') or 'reve'}.txt", result.out)
+
+
+@pytest.mark.parametrize("command", sorted(GROUPS))
+def test_each_summary_of_a_command_fits_one_line(reve: Reve, command: str) -> None:
+    result = reve.child(*command.split(), "--help", env={"COLUMNS": "80"})
+    for path, inner in TREE.items():
+        parent, _, name = path.rpartition(" ")
+        if name and parent == f"reve {command}".strip():
+            assert re.search(rf"^  {name} +{re.escape(summary(inner))}$", result.out, re.MULTILINE), path
+
+
+def test_the_help_of_reve_fits_40_lines(reve: Reve) -> None:
+    assert len(reve.child("--help", env={"COLUMNS": "80"}).out.splitlines()) <= 40
 
 
 def test_json_documents(reve: Reve, simulate: Callable[..., Sandbox], golden: Golden) -> None:
