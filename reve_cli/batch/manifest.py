@@ -5,7 +5,7 @@
 
 Paths of files inside the folder are relative to it: it may be moved as a whole. It is how a later run knows what
 is left, also without the journal, and may be put together from several with `cat`.
-Imports `owners`, `tasks`, `models`, `errors`.
+Imports `filelock`, `tasks`, `models`, `errors`.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
+from reve_cli.core.filelock import FileLock
 from reve_cli.core.models import job_id
 from reve_cli.core.tasks import Task
-from reve_cli.journal.locks import FileLock
 
 _NAME = "manifest"
 FINAL = ("job_failed", "job_cancelled", "expired")
@@ -28,9 +28,7 @@ _BEGINNING = b'{"run":"'
 """Of each line that is written here."""
 _LONGEST = 1 << 18
 """Bytes that no line has."""
-_MOMENT = 0.1
-"""Seconds that are more than it takes to note a line."""
-_TRIES = 3
+_LOCK_SECONDS = 0.3  # longer than it takes to add a line
 
 
 @dataclass(frozen=True)
@@ -240,12 +238,11 @@ def _list(value: Any) -> list[Any]:
 
 
 def _take_lock(path: Path) -> FileLock:
-    """Hold the manifest at `path`. Who notes a single line has it for a moment, and takes the lock's file away then."""
-    for _ in range(_TRIES):
-        lock = FileLock(path.with_name(f".{path.name}.lock"))
-        if lock.take(seconds=_MOMENT) and lock.is_there():
-            return lock
-        lock.close()
+    """Lock the manifest at `path`. A process that adds a single line holds the lock only briefly."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    if lock.take(seconds=_LOCK_SECONDS):
+        return lock
+    lock.close()
     message = f"another reve batch is at work on {path}; nothing was submitted"
     raise ReveError("output", message, hint="wait until it has ended, or use another --out")
 

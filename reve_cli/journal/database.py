@@ -2,7 +2,7 @@
 
 A rollback journal, `synchronous=EXTRA`, every transaction locked at once, the settings read back. Nothing but SQLite
 opens the file while it is in use: closing it in the same process would drop SQLite's locks. All users hold a second
-file's lock, shared; only who holds it alone may set a damaged file aside. Imports `owners`, `errors` and sqlite3.
+file's lock, shared; only who holds it alone may set a damaged file aside. Imports `filelock`, `errors` and sqlite3.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
-from reve_cli.journal.locks import FileLock
+from reve_cli.core.filelock import FileLock
 
 _BUSY_SECONDS = 30.0
 _SLICE = 0.25

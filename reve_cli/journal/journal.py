@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reve_cli.core.clock import Clock
 from reve_cli.journal.database import Database, JournalError, open_database
-from reve_cli.journal.locks import Owner, boot, machine
+from reve_cli.journal.owners import Owner, boot, machine
 from reve_cli.journal.schema import MIGRATIONS
 from reve_cli.journal.states import FREE, UNFINISHED
 

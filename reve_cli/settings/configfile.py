@@ -2,22 +2,21 @@
 
 The file is replaced as a whole, so that a crash leaves the old one or the new one; it is its owner's alone from then
 on, as it may hold the key. A lock beside it keeps two changes at once from undoing each other. Imports `config`,
-`owners`, `errors`, and tomlkit late.
+`filelock`, `errors`, and tomlkit late.
 """
 
 import codecs
-import contextlib
 import errno
 import os
 import re
 import secrets
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
-from reve_cli.journal.locks import FileLock
+from reve_cli.core.filelock import FileLock
 from reve_cli.settings.config import config_file, contents
 
 _BARE_LINE_END = re.compile(r"(?<!\r)\n")
@@ -37,29 +36,17 @@ def put(values: Mapping[str, Any]) -> Path:
         if all(value is None for value in values.values()) and _new(target, values) == _old(target):
             return path
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _locked(target):
+        lock = FileLock(target.with_name(f".{target.name}.lock"))
+        try:
+            if not lock.take(seconds=_LOCK_SECONDS):
+                raise TimeoutError(errno.ETIMEDOUT, "another process is changing it")
             _replace(target, _new(target, values))
+        finally:
+            lock.close(remove=True)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else f"it is not valid TOML: {error}"
         raise ReveError("config", f"{path} cannot be changed: {why}", hint="environment variables work too") from error
     return path
-
-
-@contextlib.contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """While this lasts, no other process changes the file. Raises OSError where none lets go of it."""
-    while True:
-        lock = FileLock(target.with_name(f".{target.name}.lock"))
-        if not lock.take(seconds=_LOCK_SECONDS):
-            lock.close()
-            raise TimeoutError(errno.ETIMEDOUT, "another process is changing it")
-        if lock.is_there():
-            break
-        lock.close()  # whoever held it has removed it
-    try:
-        yield
-    finally:
-        lock.close(remove=True)
 
 
 def _old(target: Path) -> bytes:

@@ -15,7 +15,7 @@ import pytest
 from reve_cli.core.clock import DAY, Clock
 from reve_cli.journal.database import open_database
 from reve_cli.journal.journal import NAME, Journal, open_journal
-from reve_cli.journal.locks import FileLock, Owner
+from reve_cli.journal.owners import Owner
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import KEY, Reve
 from tests.support.terminal import eventually
@@ -246,7 +246,7 @@ def test_threads_of_one_process_may_share_it(opened: Callable[[], Journal]) -> N
 
 
 def test_an_owner_is_gone_when_its_process_is(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from reve_cli.journal.locks import Owner;"
+    code = "import sys; from pathlib import Path; from reve_cli.journal.owners import Owner;"
     code += "owner = Owner(Path(sys.argv[1])); print(owner.name, flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -265,7 +265,7 @@ def test_an_owner_is_gone_when_its_process_is(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 def test_a_forked_child_keeps_no_owner_alive(tmp_path: Path) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from reve_cli.journal.locks import Owner;"
+        "import os, sys, time; from pathlib import Path; from reve_cli.journal.owners import Owner;"
         "owner = Owner(Path(sys.argv[1])); print(owner.name, flush=True); child = os.fork();"
         "print(child, flush=True) if child else time.sleep(60)"
     )
@@ -280,17 +280,6 @@ def test_a_forked_child_keeps_no_owner_alive(tmp_path: Path) -> None:
         os.kill(child, signal.SIGKILL)
         done.stdout.close()
         me.close()
-
-
-def test_a_lock_can_be_shared_or_held_alone(tmp_path: Path) -> None:
-    first, second = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
-    assert first.take(shared=True)
-    assert second.take(shared=True)
-    if os.name != "nt":
-        assert not second.take()
-    first.close()
-    assert second.take()
-    second.close()
 
 
 # What it forgets
