@@ -15,16 +15,22 @@ from urllib.parse import urlsplit
 
 from reve_cli.actions.generate import learn_account, set_caps, show_requests
 from reve_cli.api.pace import Pace
-from reve_cli.batch.earlier import BatchRun, ask_journal, choose_run, take_stock
+from reve_cli.batch.continuing import Continuing
+from reve_cli.batch.earlier import BatchRun, ask_journal, choose_run, left_behind, take_stock
 from reve_cli.batch.items import Multiples, open_items, read_items
 from reve_cli.batch.manifest import Manifest
-from reve_cli.batch.progress import Progress
+from reve_cli.batch.progress import LiveView, Report
+from reve_cli.batch.results import ActiveItems, Results
 from reve_cli.batch.supply import BatchSupply
+from reve_cli.batch.tally import Stop, Tally
 from reve_cli.batch.target import Target, check_name
 from reve_cli.batch.worklist import Worklist
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import ImageRequest, is_loopback, iso
 from reve_cli.core.tasks import Task
+from reve_cli.engine.engine import Engine
+from reve_cli.engine.polling import PagePoller
+from reve_cli.engine.recovery import finish_command, resume_command
 from reve_cli.journal.ledger import Ledger
 from reve_cli.runtime import Runtime
 
@@ -177,29 +183,102 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
         book.begin(chosen.name, iso(run.process.clock.now()), chosen.instead)
         run.api.http.pace = Pace(run.process.clock, wishes.rate)
         run.api.http.limits = replace(run.api.http.limits, tries=max(_TRIES, run.api.http.limits.tries))
-    progress = Progress(
+    now = run.process.clock.monotonic()
+    tally, stop = Tally(worklist.size, there, now), Stop(wishes.max_failures)
+    report = _make_images(run, wishes, worklist, target, book, ledger, chosen, tally, stop)
+    code = _tell(run, chosen, book, ledger, tally, stop, report)
+    ledger.end(told=code == 0 and not run.process.stop)
+    return code
+
+
+def _make_images(
+    run: Runtime,
+    wishes: Wishes,
+    worklist: Worklist,
+    target: Target,
+    book: Manifest,
+    ledger: Ledger,
+    chosen: BatchRun,
+    tally: Tally,
+    stop: Stop,
+) -> Report:
+    """Make all images that are left."""
+    clock, active = run.process.clock, ActiveItems()
+    view = LiveView(run.output, clock, tally, phases=active.phases, trouble=lambda: run.api.http.obstacles.tell())
+    report = Report(
         run.output,
-        run.process.clock,
-        worklist.size,
-        there,
+        tally,
+        view,
         simulated=lambda: run.api.http.simulated,
         is_over=lambda: bool(run.process.stop) or run.deadline.passed,
-        trouble=lambda: run.api.http.obstacles.tell(),
     )
+    if not worklist.left:
+        return report
+    results = Results(
+        active,
+        tally,
+        book,
+        view,
+        report,
+        stop,
+        clock=clock,
+        run=chosen.name,
+        retries=wishes.retries,
+        simulated=lambda: run.api.http.simulated,
+    )
+    saver = run.saver(active.naming, ledger)
+    continuing = Continuing(active, tally, target, ledger, saver, results, clock, run.flags)
     supply = BatchSupply(
-        run,
         chosen,
         worklist,
         target,
-        book,
         ledger,
-        progress,
-        retries=wishes.retries,
-        max_failures=wishes.max_failures,
+        active,
+        continuing,
+        results,
+        stop,
         in_flight=wishes.in_flight,
+        keeps_a_journal=run.keeps_a_journal,
     )
-    if worklist.left:
-        supply.make(wishes.defaults.model)
-    code = supply.tell()
-    ledger.end(told=code == 0 and not run.process.stop)
-    return code
+
+    def recover(task: Task) -> str:
+        if ledger.can_resume(task):
+            return resume_command([task.job_id or task.idempotency_key or ""], run.flags)
+        return finish_command(task, active[task.index].naming if task.index in active else None, run.flags)
+
+    engine = Engine(
+        goal="saved",
+        api=run.api,
+        ledger=ledger,
+        saver=saver,
+        inbox=run.inbox,
+        deadline=run.deadline,
+        signals=run.process.signals,
+        watcher=results,
+        recover=recover,
+        past=ledger.durations(wishes.defaults.model),
+        supply=supply,
+        poller=PagePoller(run.api),
+    )
+    engine.run([])
+    run.output.rest()
+    return report
+
+
+def _tell(
+    run: Runtime, chosen: BatchRun, book: Manifest, ledger: Ledger, tally: Tally, stop: Stop, report: Report
+) -> int:
+    """Print the warnings and the summary at the end. Returns the exit code."""
+    refusal = stop.reason
+    if refusal is None and tally.unbegun and not run.process.stop:
+        refusal = ReveError("timed_out", f"the time limit of {run.deadline.seconds:g} s passed")
+    if not book.is_there:
+        known = "; the journal knows what was made" if ledger.journal else ""
+        run.output.warn(f"{book.path} was moved, replaced or removed meanwhile{known}")
+    if others := left_behind(chosen, ledger, tally.unfinished_runs):
+        theirs = resume_command(others, run.flags)
+        run.output.warn(f"lines that are gone have jobs that are paid for and not saved; to save them: {theirs}")
+    again = "run the same command again" + (", without --new" if chosen.is_new else "")
+    finish = (lambda runs: resume_command(runs, run.flags)) if ledger.journal else None
+    report.summary(run.process.clock.monotonic(), again, finish, refusal)
+    return tally.exit_code(refusal)

@@ -26,8 +26,11 @@ class Supply:
 
     at_once: Mapping[str, int] = {"send": 4, "look": 4, "poll": 1, "save": 4}
     """How many threads do the same kind of work at once."""
-    refusal: ReveError | None = None
-    """Why nothing more is begun, once there is a reason."""
+
+    @property
+    def refusal(self) -> ReveError | None:
+        """Why nothing more is begun, once there is a reason."""
+        return None
 
     def more(self, running: int, waiting: int) -> Sequence[Task]:
         """The tasks to begin next, noted in the ledger: none, for good, once `is_empty`.
