@@ -1,6 +1,6 @@
-"""How a command gets the options that all have, and what it runs with.
+"""Wraps a command function: adds the common options and passes it a `Runtime`.
 
-Imports `options`, `errors` and Typer; `runtime` when a command runs: `--help` and completion load little else.
+`runtime` is imported when a command runs, so that `--help` and completion stay fast. May import: runtime, core.
 """
 
 import inspect
@@ -29,22 +29,25 @@ _LOCAL_OPTIONS = {name: kind for name, kind in _COMMON_OPTIONS.items() if name n
 
 
 def api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """Make a function of a `Runtime` and its own options a Typer command with the common options as well."""
+    """Add the common options to a command that calls the API, and pass it a `Runtime` as first argument."""
     return _with_runtime(command, _COMMON_OPTIONS)
 
 
 def local_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """The same for what never asks the API. As a group's callback it is what the group does without a subcommand."""
+    """Wrap a command that never calls the API: as `api_command`, without the key and the time limit.
+
+    Also wraps a group's callback, which runs if the group is called without a subcommand.
+    """
     return _with_runtime(command, _LOCAL_OPTIONS)
 
 
-def lenient_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """As `api_command`, for what is to run whatever is wrong with the settings."""
+def lenient_api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
+    """Wrap a command that calls the API and must run even if settings are invalid."""
     return _with_runtime(command, _COMMON_OPTIONS, lenient=True)
 
 
-def mending_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
-    """The same for what must work while settings are wrong, as it shows or mends them."""
+def lenient_local_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
+    """Wrap a command that shows or repairs settings, and must run even if they are invalid."""
     return _with_runtime(command, _LOCAL_OPTIONS, lenient=True)
 
 
@@ -59,7 +62,7 @@ def _with_runtime(
             return 0
         given = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
         with Runtime(ctx.obj, **given, lenient=lenient) as run:
-            return command(run, **arguments)  # type: ignore[call-arg]  # Typer fills them in by the signature below
+            return command(run, **arguments)  # type: ignore[call-arg]  # Typer passes them, by the signature below
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     own = list(inspect.signature(command).parameters.values())[1:]
@@ -78,16 +81,16 @@ def _with_runtime(
 
 
 def _refuse_options(ctx: typer.Context) -> None:
-    """Refuse a group's options where one of its subcommands follows: they would be lost on it."""
+    """Refuse a group's options before a subcommand, which would ignore them."""
     for parameter in ctx.command.params:
         source = ctx.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE":
-            message = f"{parameter.opts[0]} stands before {ctx.invoked_subcommand}, whose own options stand after it"
+            message = f"{parameter.opts[0]} must come after {ctx.invoked_subcommand}"
             raise ReveError("usage", message, hint=f"{ctx.command_path} {ctx.invoked_subcommand} --help")
 
 
 def show_help(ctx: typer.Context) -> None:
-    """What a group does without a subcommand."""
+    """Print a group's help if it is called without a subcommand."""
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
         raise typer.Exit

@@ -1,19 +1,18 @@
-"""Completion for bash, zsh, fish and PowerShell: what the shells ask, and the scripts that ask it.
+"""Completion for bash, zsh, fish and PowerShell: the shell scripts, and the answers to them.
 
-Typer's own scripts do not work as files (compinit passes over the one for zsh, bash stops at the colon of `--ar 16:`)
-and its answers load rich. The answers here come from the same command tree that parses the command line, so no option
-is listed twice. A shell asks by running `reve` in one of two ways:
+Typer's own scripts do not work as files (zsh's compinit ignores one, bash stops at the colon of `--ar 16:`), and its
+answers load rich. Answers come from the command tree that also parses the command line. A shell asks by running `reve`
+in one of two ways:
 
-    _REVE_COMPLETE=words _REVE_COMPLETE_WORD=WORD reve WORD...    the word at the cursor, and all before it
+    _REVE_COMPLETE=words _REVE_COMPLETE_WORD=WORD reve WORD...    the word at the cursor, and the words before it
     _REVE_COMPLETE=line reve LINE                                 the command line up to the cursor, as typed (bash)
 
-and reads one candidate a line, `VALUE` or `VALUE<TAB>HELP`, always for the whole word (`--ar=16:9`), or the one line
-`:files`: complete file names. Whatever goes wrong, the answer is empty and the exit code 0: nobody wants an error in
-the middle of a half-typed line.
+The answer has one candidate per line, `VALUE` or `VALUE<TAB>HELP`, always for the whole word (`--ar=16:9`). The single
+line `:files` asks the shell to complete file names. On any error the answer is empty and the exit code 0, because an
+error message would disturb a half-typed line.
 
-The scripts below are the source of the files in completions/, one `reve --show-completion SHELL` each.
-
-Imports `output`, `process` and Typer, which is pinned: the walk to the command in question is private to it.
+The scripts below are the source of the files in completions/: each is the output of `reve --show-completion SHELL`.
+May import: terminal, core.
 """
 
 import contextlib
@@ -42,11 +41,11 @@ _LONGEST_HELP = 150
 
 
 def answer(command: Command, arguments: Sequence[str], process: Process) -> None:
-    """Print the candidates that the shell asks for."""
+    """Print the candidates for a shell's request."""
     environ = process.environ
     with contextlib.suppress(Exception):
         if environ["_REVE_COMPLETE"] == "line":
-            # A letter at the cursor tells `out ` from `out`, and `"out ` from both.
+            # The added letter marks the cursor: without it, `out ` and `out` split into the same words.
             _, *words, word = split_arg_string(arguments[0] + "x")
             word = word[:-1]
         else:
@@ -58,7 +57,7 @@ def answer(command: Command, arguments: Sequence[str], process: Process) -> None
 
 
 def _candidates(root: Command, process: Process, words: list[str], word: str) -> Iterable[CompletionItem]:
-    """What `word` can become, after `words`."""
+    """Return the completions of `word` after `words`."""
     context = context_after(root, words, process)
     command = context.command
     parameters = command.get_params(context)
@@ -79,7 +78,7 @@ def _candidates(root: Command, process: Process, words: list[str], word: str) ->
     if isinstance(command, TyperGroup):
         items = [] if has_unknown_subcommand(context) else command.shell_complete(context, word)
         for item in items:
-            if item.value in command.commands:  # Typer cuts it at 45 characters
+            if item.value in command.commands:  # Typer shortens it to 45 characters
                 item.help = command.commands[item.value].get_short_help_str(_LONGEST_HELP)
         return items
     for parameter in parameters:
@@ -89,7 +88,7 @@ def _candidates(root: Command, process: Process, words: list[str], word: str) ->
 
 
 def _option_with_value(parameters: Sequence[Parameter], name: str) -> Parameter | None:
-    """The option called `name`, if it takes a value."""
+    """Return the option `name` if it takes a value, else None."""
     for parameter in parameters:
         if isinstance(parameter, TyperOption) and name in parameter.opts and not parameter.is_flag:
             return parameter
@@ -97,7 +96,7 @@ def _option_with_value(parameters: Sequence[Parameter], name: str) -> Parameter 
 
 
 def _values(context: Context, parameter: Parameter, start: str) -> list[CompletionItem]:
-    """What a value can be, by its metavar (a path; `random` of `N|random`), its choices and its `autocompletion`."""
+    """Return the completions of a parameter's value: files, words of its metavar (`N|random`), choices, `autocompletion`."""
     metavar = parameter.metavar or ""
     if metavar in ("PATH", "FILE"):
         return [_FILES]

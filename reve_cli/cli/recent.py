@@ -1,7 +1,6 @@
-"""What completion offers as jobs: the newest of the journal, with what became of them.
+"""The journal's newest jobs, which completion offers with their state and prompt.
 
-It looks, and does nothing else: no journal is made, waited for, mended or complained about. Imports `config`,
-`database`, `states`, and the file's name from `journal`.
+Only reads: it never creates, locks or repairs a journal, and reports no error. May import: settings, journal.
 """
 
 from collections.abc import Mapping
@@ -14,9 +13,11 @@ from reve_cli.settings.config import SANDBOX, state_folder, truthy
 
 Wanted = Literal["jobs", "unfinished", "all"]
 _WHERE: Mapping[Wanted, str] = {"jobs": "job IS NOT NULL", "unfinished": UNFINISHED, "all": "TRUE"}
-"""jobs: those that the API has made. unfinished: what `resume` is for. The latter may still have keys only."""
+"""The SQL condition of each choice. Jobs that `resume` can finish may have a key but no job id yet."""
 _MOST = 50
+"""Jobs that are offered at most."""
 _ABOUT = 60
+"""Characters of the prompt that are shown."""
 _NEWEST = """
     SELECT coalesce(job, key) AS name, state, substr(json_extract(body, '$.prompt'), 1, :about), max(id) FROM jobs
     WHERE {where} AND substr(coalesce(job, key), 1, length(:start)) = :start
@@ -25,7 +26,7 @@ _NEWEST = """
 
 
 def jobs(environ: Mapping[str, str], wanted: Wanted, start: str, *, sandbox: bool) -> list[tuple[str, str]]:
-    """Names that begin with `start`, newest first, each with its state and the prompt's beginning."""
+    """Return the job ids or keys that begin with `start`, newest first, each with its state and prompt."""
     folder = state_folder(environ)
     if folder is None or not truthy(environ.get("REVE_JOURNAL") or "on"):
         return []

@@ -1,6 +1,6 @@
-"""What Typer finds wrong with a command line, in our words: the nearest right one, and the help to read.
+"""Turns Typer's usage errors into reve's: with a suggestion and the help command to run.
 
-Imports `manual`, `suggest`, `errors` and Typer, which is pinned: the kinds of its errors are private to it.
+May import: help, core.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from reve_cli.help.manual import find
 
 
 def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence[str]) -> ReveError:
-    """`caught`, which the command line `arguments` led to."""
+    """Return the error to report for `caught`, which Typer raised for the command line `arguments`."""
     context = getattr(caught, "ctx", None)
     path, command = (context.command_path, context.command) if context else find(root, arguments)
     message, hint = caught.format_message().replace("\n", " "), f"{path} --help"
@@ -23,11 +23,11 @@ def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence
         nearest = did_you_mean(caught.option_name, [name for each in command.params for name in each.opts])
         message = caught.message + nearest
         if isinstance(command, TyperGroup) and not nearest:
-            hint += " (options stand after the name of the command)"
+            hint += " (put options after the command)"
     if "extra argument" in message:
         if not any(isinstance(each, TyperArgument) for each in command.params):
             message = f"{path} takes no arguments"
         elif path == "reve generate":
-            hint += " (a prompt of several words is quoted)"
+            hint += " (put quotes around the prompt)"
     message = message[:1].lower() + message[1:].removesuffix(".")
-    return ReveError("usage", message, hint=None if holds_key(message) else hint)  # there is more urgent advice
+    return ReveError("usage", message, hint=None if holds_key(message) else hint)  # a leaked key gets its own hint

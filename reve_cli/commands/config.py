@@ -18,7 +18,7 @@ app = typer.Typer(
 
 
 @app.command("list")
-@command.mending_command
+@command.lenient_local_command
 def list_(run: "Runtime") -> int:
     """List all settings with their values and sources.
 
@@ -32,7 +32,7 @@ def list_(run: "Runtime") -> int:
 
 
 @app.command()
-@command.mending_command
+@command.lenient_local_command
 def get(run: "Runtime", name: options.SettingName) -> int:
     """Print the value of a setting, or nothing if it has none.
 
@@ -45,7 +45,7 @@ def get(run: "Runtime", name: options.SettingName) -> int:
 
 
 @app.command("set")
-@command.mending_command
+@command.lenient_local_command
 def set_(run: "Runtime", name: options.SettingName, value: options.SettingValue) -> int:
     """Change a setting in your config file. Comments in the file are kept.
 
@@ -59,7 +59,7 @@ def set_(run: "Runtime", name: options.SettingName, value: options.SettingValue)
 
 
 @app.command()
-@command.mending_command
+@command.lenient_local_command
 def unset(run: "Runtime", name: options.SettingName) -> int:
     """Remove a setting from your config file, even an unknown one.
 
@@ -72,7 +72,7 @@ def unset(run: "Runtime", name: options.SettingName) -> int:
 
 
 @app.command()
-@command.mending_command
+@command.lenient_local_command
 def path(run: "Runtime") -> int:
     """Print the path of your config file. With --json, also of the project's.
 

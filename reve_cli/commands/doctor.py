@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
-@command.lenient_command
+@command.lenient_api_command
 def doctor(run: "Runtime") -> int:
     """Check settings, key, network and journal, and suggest fixes.
 

@@ -731,7 +731,7 @@ def test_options_are_not_lost_on_a_subcommand(reve: Reve, given: list[str]) -> N
     add(reve, "fox")
     result = reve("history", *given, "show", "run of fox")
     assert result.code == 2
-    assert "stands before show" in result.stderr
+    assert "must come after show" in result.stderr
     assert "history show --help" in result.stderr
     assert reve("history", "show", "run of fox").code == 0
 

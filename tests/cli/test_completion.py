@@ -1,7 +1,7 @@
-"""Completion: what the program answers, and that real shells make a completed command line of it.
+"""Completion: the program's answers, and completed command lines in real shells.
 
-In bash and zsh a person's keys are typed into a terminal; then Enter shows what arguments the command would get. No
-PowerShell was at hand: of its script only the delivery is tested.
+In bash and zsh, keys are typed into a terminal; Enter then shows the arguments that the command would get. For
+PowerShell, only the output of the script is tested.
 """
 
 import os
@@ -30,7 +30,7 @@ from tests.conftest import Reve, loaded
 FILES = {"bash": "reve.bash", "zsh": "_reve", "fish": "reve.fish", "powershell": "reve.ps1"}
 FILE = {shell: Path(__file__).parents[2] / "completions" / name for shell, name in FILES.items()}
 LIMIT = 60
-"""Seconds after which a shell that has not said what it should is given up."""
+"""Seconds to wait for a shell's output."""
 
 needs_bash = pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
 needs_zsh = pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
@@ -75,11 +75,11 @@ needs_fish = pytest.mark.skipif(not shutil.which("fish"), reason="fish is not in
     ],
     ids=" ".join,
 )
-def test_candidates(ask: Callable[..., list[str]], words: list[str], expected: list[str]) -> None:
+def test_each_word_gets_its_candidates(ask: Callable[..., list[str]], words: list[str], expected: list[str]) -> None:
     assert ask(*words) == expected
 
 
-def test_commands(ask: Callable[..., list[str]]) -> None:
+def test_the_first_word_is_a_command_not_an_option(ask: Callable[..., list[str]]) -> None:
     assert {"generate", "status", "wait", "download", "sandbox"} <= set(ask(""))
     assert not any(value.startswith("-") for value in ask(""))
 
@@ -99,12 +99,12 @@ def test_options_follow_when_no_argument_is_missing(ask: Callable[..., list[str]
     assert {"--out", "-o", "--seed"} <= set(ask("generate", "a fox", ""))
 
 
-def test_a_request_runs_no_callback(ask: Callable[..., list[str]]) -> None:
+def test_completion_runs_no_callback(ask: Callable[..., list[str]]) -> None:
     assert ask("--version", "gen") == ["generate"]
     assert ask("--show-completion", "bash", "gen") == ["generate"]
 
 
-def test_help_is_one_plain_line(reve: Reve) -> None:
+def test_the_help_of_a_candidate_is_one_plain_line(reve: Reve) -> None:
     result = reve("generate", env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": "-"})
     for line in result.out.splitlines():
         value, _, help_text = line.partition("\t")
@@ -126,12 +126,12 @@ def test_help_is_one_plain_line(reve: Reve) -> None:
         ("'/my venv/bin/reve' gen", ["generate"]),
     ],
 )
-def test_a_line_as_typed_is_taken_apart_like_a_shell_does(reve: Reve, line: str, expected: list[str]) -> None:
+def test_a_typed_line_is_split_as_a_shell_splits_it(reve: Reve, line: str, expected: list[str]) -> None:
     result = reve(line, env={"_REVE_COMPLETE": "line"})
     assert [each.split("\t")[0] for each in result.out.splitlines()] == expected
 
 
-def test_a_senseless_request_is_answered_with_nothing(reve: Reve) -> None:
+def test_an_incomplete_request_gets_an_empty_answer(reve: Reve) -> None:
     result = reve(env={"_REVE_COMPLETE": "line"})
     assert (result.code, result.stdout, result.stderr) == (0, b"", "")
 
@@ -152,14 +152,14 @@ def journal_of(home: Path) -> Path:
 
 @pytest.fixture
 def jobs(reve: Reve, sandbox: Sandbox) -> list[str]:
-    """Three jobs, the newest first: two that were left to run, and one whose image was saved."""
+    """Three jobs, newest first: two submitted with --no-wait, and one whose image was saved."""
     made = [reve("generate", "a saved fox", "--seed", "1", "--out", "fox.png", "--json").document["jobId"]]
     made += [reve("generate", f"a {word} fox", "--no-wait").out.strip() for word in ("first", "last")]
     return made[::-1]
 
 
 def offers(reve: Reve, *words: str) -> list[tuple[str, ...]]:
-    """The values that the last word can become, with what is said of each."""
+    """The candidates for the last word, each with its description."""
     result = reve(*words[:-1], env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
     assert (result.code, result.stderr) == (0, "")
     return [tuple(line.split("\t")) for line in result.out.splitlines()]
@@ -171,15 +171,13 @@ def test_jobs_are_offered_newest_first_with_state_and_prompt(reve: Reve, jobs: l
     assert offers(reve, *command, "") == list(zip(jobs, states, strict=True))
 
 
-def test_only_jobs_that_begin_as_typed_are_offered_and_none_twice(
-    ask: Callable[..., list[str]], jobs: list[str]
-) -> None:
+def test_only_jobs_with_the_typed_prefix_are_offered_each_once(ask: Callable[..., list[str]], jobs: list[str]) -> None:
     assert ask("status", jobs[1][:12]) == [jobs[1]]
     assert ask("status", jobs[0], "") == jobs[1:]
     assert ask("status", "%") == []
 
 
-def test_resume_is_offered_what_is_unfinished_by_its_key_where_there_is_no_job(
+def test_resume_offers_the_key_of_an_unfinished_job_without_an_id(
     reve: Reve, simulate: Callable[..., Sandbox], ask: Callable[..., list[str]]
 ) -> None:
     simulate(faults=parse_faults("submit:drop-after"))
@@ -191,11 +189,11 @@ def test_resume_is_offered_what_is_unfinished_by_its_key_where_there_is_no_job(
 
 
 @pytest.mark.usefixtures("jobs")
-def test_resume_is_not_offered_what_is_finished_or_was_left_to_run(ask: Callable[..., list[str]]) -> None:
+def test_resume_does_not_offer_saved_or_no_wait_jobs(ask: Callable[..., list[str]]) -> None:
     assert all(value.startswith("-") for value in ask("resume", ""))
 
 
-def test_the_sandbox_has_jobs_of_its_own(reve: Reve, jobs: list[str], ask: Callable[..., list[str]]) -> None:
+def test_the_sandbox_offers_only_its_own_jobs(reve: Reve, jobs: list[str], ask: Callable[..., list[str]]) -> None:
     simulated = reve("generate", "fox", "--no-wait", "--sandbox", env={"REVE_SANDBOX_SECONDS": "0"}).out.strip()
     assert ask("status", "--sandbox", "") == [simulated]
     assert ask("status", "") == jobs
@@ -203,19 +201,19 @@ def test_the_sandbox_has_jobs_of_its_own(reve: Reve, jobs: list[str], ask: Calla
     assert ask("status", "") == [simulated]
 
 
-def test_no_more_than_fifty_are_offered(reve: Reve, sandbox: Sandbox, ask: Callable[..., list[str]]) -> None:
+def test_at_most_fifty_jobs_are_offered(reve: Reve, sandbox: Sandbox, ask: Callable[..., list[str]]) -> None:
     made = reve("generate", "fox", "--count", "60", "--no-wait").out.split()
     assert ask("status", "") == made[:9:-1]
 
 
-def test_prompts_cannot_steer_a_terminal_nor_break_a_line(reve: Reve, sandbox: Sandbox) -> None:
+def test_prompts_are_shown_without_control_characters_on_one_line(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", f"a\tred\x1b[31m\nfox {'x' * 100}", "--no-wait")
     ((_, about),) = offers(reve, "status", "")
     assert about.startswith("accepted: a red\\x1b[31m fox x")
     assert len(about) < 80
 
 
-def test_a_locked_journal_offers_nothing_at_once(
+def test_a_locked_journal_offers_nothing_without_waiting(
     home: Path, jobs: list[str], ask: Callable[..., list[str]], reve: Reve
 ) -> None:
     database = sqlite3.connect(journal_of(home))
@@ -228,7 +226,7 @@ def test_a_locked_journal_offers_nothing_at_once(
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "FIFO", "folder"])
 @pytest.mark.usefixtures("jobs")
-def test_a_damaged_journal_offers_nothing_and_is_left_as_it_is(reve: Reve, home: Path, damage: str) -> None:
+def test_a_damaged_journal_offers_nothing_and_stays_unchanged(reve: Reve, home: Path, damage: str) -> None:
     path = journal_of(home)
     whole = path.read_bytes()
     path.unlink()
@@ -243,20 +241,20 @@ def test_a_damaged_journal_offers_nothing_and_is_left_as_it_is(reve: Reve, home:
     assert sorted((each.name, each.stat().st_mtime_ns) for each in path.parent.iterdir()) == before
 
 
-def test_without_a_journal_nothing_is_offered_and_none_is_made(
+def test_without_a_journal_nothing_is_offered_and_none_is_created(
     reve: Reve, home: Path, ask: Callable[..., list[str]]
 ) -> None:
     assert ask("history", "show", "") == []
     assert not journal_of(home).parent.exists()
 
 
-def test_where_the_journal_is_off_nothing_is_offered(reve: Reve, jobs: list[str]) -> None:
+def test_nothing_is_offered_if_the_journal_is_off(reve: Reve, jobs: list[str]) -> None:
     reve.environ["REVE_JOURNAL"] = "off"
     assert offers(reve, "history", "show", "") == []
 
 
 @pytest.mark.usefixtures("jobs")
-def test_jobs_are_found_without_httpx_and_rich() -> None:
+def test_offering_jobs_does_not_load_httpx_or_rich() -> None:
     candidates, modules = loaded(["status"], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": ""})
     assert len(candidates) == 3
     assert not {"httpx", "rich", "truststore", "reve_cli.api.http"} & modules
@@ -265,7 +263,7 @@ def test_jobs_are_found_without_httpx_and_rich() -> None:
 # Help
 
 
-def test_help_is_offered_topics_and_commands(ask: Callable[..., list[str]]) -> None:
+def test_help_offers_topics_and_commands(ask: Callable[..., list[str]]) -> None:
     assert ask("help", "") == [*TOPICS, *ask("")]
     assert ask("help", "ex") == ["exit-codes"]
     assert ask("help", "history", "") == ["show"]
@@ -277,7 +275,7 @@ def test_help_is_offered_topics_and_commands(ask: Callable[..., list[str]]) -> N
 
 
 @pytest.mark.parametrize("shell", get_args(Shell))
-def test_the_program_prints_the_files(reve: Reve, shell: str) -> None:
+def test_show_completion_prints_the_installed_file(reve: Reve, shell: str) -> None:
     result = reve("--show-completion", shell)
     assert (result.code, result.stderr) == (0, "")
     assert result.stdout == FILE[shell].read_bytes()
@@ -323,7 +321,7 @@ def install(folder: Path, completes: str) -> None:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """An environment with a `reve` that completes for real, and otherwise shows its arguments."""
+    """An environment whose `reve` completes as the real one and otherwise prints its arguments."""
     install(
         tmp_path / "bin", f'PYTHONPATH="{Path(reve_cli.__file__).parents[1]}" exec "{sys.executable}" -m reve_cli "$@"'
     )
@@ -343,11 +341,11 @@ class Terminal:
         os.write(self._master, keys.encode())
 
     def wait_for(self, text: str) -> str:
-        """All that was shown up to `text`, without escape sequences; what follows is for the next call."""
+        """Return the output before `text`, without escape sequences. The rest is kept for the next call."""
         end = time.monotonic() + LIMIT
         while text not in self._seen:
             ready, _, _ = select.select([self._master], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{text!r} was never shown, but {self._seen!r}"
+            assert ready, f"expected {text!r}, got {self._seen!r}"
             self._seen = _ESCAPES.sub("", self._seen + os.read(self._master, 4096).decode(errors="replace"))
         shown, _, self._seen = self._seen.partition(text)
         return shown
@@ -413,12 +411,12 @@ LINES = [
     ("~/../bin/reve gen", "<generate>"),
     ("true; reve généré; reve sandbox ser", "<sandbox><serve>"),
 ]
-"""What is typed before Tab, and the arguments that come of it."""
+"""The line typed before Tab, and the arguments that the command gets."""
 
 
 @needs_bash
 @pytest.mark.parametrize(("line", "expected"), LINES, ids=[line for line, _ in LINES])
-def test_bash(environ: dict[str, str], line: str, expected: str) -> None:
+def test_bash_completes_a_typed_line(environ: dict[str, str], line: str, expected: str) -> None:
     with bash(environ) as shell:
         shell.type(f"{line}\t\r")
         shell.wait_for(f"{expected}.")
@@ -427,14 +425,14 @@ def test_bash(environ: dict[str, str], line: str, expected: str) -> None:
 @needs_bash
 @pytest.mark.parametrize("setting", ["COMP_WORDBREAKS=${COMP_WORDBREAKS//[:=]}", "set -u", "shopt -s failglob"])
 @pytest.mark.parametrize("line", ["reve generate x --ar 16:", "reve generate x --ar=16:"])
-def test_bash_settings(environ: dict[str, str], setting: str, line: str) -> None:
+def test_bash_completes_under_other_readline_settings(environ: dict[str, str], setting: str, line: str) -> None:
     with bash(environ, setting) as shell:
         shell.type(f"{line}\t\r")
         shell.wait_for("16:9>.")
 
 
 @needs_bash
-def test_bash_lists_what_is_possible(environ: dict[str, str]) -> None:
+def test_bash_lists_the_candidates(environ: dict[str, str]) -> None:
     with bash(environ) as shell:
         shell.type("reve s\t\t")
         shell.wait_for("status")
@@ -486,7 +484,9 @@ def in_bash(environ: dict[str, str], setup: str, line: str, words: list[str], wo
     ],
     ids=str,
 )
-def test_bash_function(environ: dict[str, str], line: str, words: list[str], word: str, expected: list[str]) -> None:
+def test_the_bash_function_fills_compreply(
+    environ: dict[str, str], line: str, words: list[str], word: str, expected: list[str]
+) -> None:
     assert in_bash(environ, "", line, words, word) == [*expected, "complete -F _reve reve"]
 
 
@@ -498,14 +498,14 @@ def test_bash_3_completes_file_names_too(environ: dict[str, str]) -> None:
 
 @needs_zsh
 @pytest.mark.parametrize(("line", "expected"), LINES, ids=[line for line, _ in LINES])
-def test_zsh(environ: dict[str, str], line: str, expected: str) -> None:
+def test_zsh_completes_a_typed_line(environ: dict[str, str], line: str, expected: str) -> None:
     with zsh(environ, AUTOLOAD) as shell:
         shell.type(f"{line}\t\r")
         shell.wait_for(f"{expected}.")
 
 
 @needs_zsh
-def test_zsh_with_the_script_evaluated(environ: dict[str, str]) -> None:
+def test_zsh_completes_after_eval_of_the_script(environ: dict[str, str]) -> None:
     with zsh(environ, EVAL) as shell:
         for line, expected in LINES[:5]:
             shell.type(f"{line}\t\r")
@@ -522,7 +522,7 @@ def test_zsh_shows_descriptions(environ: dict[str, str]) -> None:
 
 
 @needs_zsh
-def test_zsh_shows_what_became_of_jobs_newest_first(environ: dict[str, str], jobs: list[str]) -> None:
+def test_zsh_shows_the_state_of_jobs_newest_first(environ: dict[str, str], jobs: list[str]) -> None:
     with zsh(environ, AUTOLOAD) as shell:
         shell.type("reve wait \t")
         for job, about in zip(
@@ -541,7 +541,7 @@ def test_zsh_completes_a_topic(environ: dict[str, str]) -> None:
 
 @pytest.fixture
 def fish(environ: dict[str, str], home: Path) -> Callable[[str], list[str]]:
-    """What fish would offer, once the file is where fish looks for it."""
+    """Return the candidates that fish offers, with the file in its completions folder."""
     folder = home / ".config" / "fish" / "completions"
     folder.mkdir(parents=True)
     shutil.copy(FILE["fish"], folder)
@@ -575,7 +575,7 @@ def fish(environ: dict[str, str], home: Path) -> Callable[[str], list[str]]:
         ("~/../bin/reve gen", ["generate"]),
     ],
 )
-def test_fish(fish: Callable[[str], list[str]], line: str, expected: list[str]) -> None:
+def test_fish_completes_a_typed_line(fish: Callable[[str], list[str]], line: str, expected: list[str]) -> None:
     assert [offer.split("\t")[0] for offer in fish(line)] == expected
 
 
@@ -586,7 +586,7 @@ def test_fish_shows_descriptions(fish: Callable[[str], list[str]]) -> None:
 
 
 @needs_fish
-def test_fish_shows_what_became_of_jobs_newest_first(fish: Callable[[str], list[str]], jobs: list[str]) -> None:
+def test_fish_shows_the_state_of_jobs_newest_first(fish: Callable[[str], list[str]], jobs: list[str]) -> None:
     found = [tuple(offer.split("\t")) for offer in fish("reve history show ")]
     states = ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
     assert found == list(zip(jobs, states, strict=True))

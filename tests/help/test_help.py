@@ -280,7 +280,7 @@ def _words(value: object) -> str:
         (
             ["--sandbox", "generate", "x"],
             "no such option: --sandbox",
-            "reve --help (options stand after the name of the command)",
+            "reve --help (put options after the command)",
         ),
         (["sandbox", "reset", "x"], "reve sandbox reset takes no arguments", "reve sandbox reset --help"),
         (["generate", "x", "--seed"], "option '--seed' requires an argument", "reve generate --help"),
