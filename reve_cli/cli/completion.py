@@ -96,7 +96,7 @@ def _option_with_value(parameters: Sequence[Parameter], name: str) -> Parameter 
 
 
 def _values(context: Context, parameter: Parameter, start: str) -> list[CompletionItem]:
-    """Return the completions of a parameter's value: files, words of its metavar (`N|random`), choices, `autocompletion`."""
+    """Return a value's completions: files, words of the metavar (`N|random`), choices, `autocompletion`."""
     metavar = parameter.metavar or ""
     if metavar in ("PATH", "FILE"):
         return [_FILES]
