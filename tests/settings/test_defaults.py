@@ -42,7 +42,9 @@ def test_a_template_that_calls_all_the_same_is_refused_before_payment(
     Path("pics").mkdir()
     result = reve("generate", "fox", "--count", "2", *out)
     assert result.code == 2
-    assert result.stderr.startswith("error: name_template: several images would have one name; put {index} or {job}")
+    assert result.stderr.startswith(
+        "error: name_template: several images would have the same name; add {index} or {job}"
+    )
     assert not sandbox.requests
     assert reve("generate", "fox", *out).code == 0
     again = reve("generate", "fox", "--seed", "1", *out)
