@@ -1,6 +1,6 @@
-"""reve: images from the Reve model on the Apiframe API, from a shell, a CI job or a pipe.
+"""reve: make images with the Reve model through the Apiframe API, from a shell, a CI job or a pipe.
 
-Nothing is imported here: `reve --version` and shell completion load as little as they can.
+May import: nothing, so that `reve --version` and shell completion start fast.
 """
 
 __version__ = "0.1.0"

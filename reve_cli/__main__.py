@@ -1,4 +1,7 @@
-"""`reve` and `python -m reve_cli`. The signal handlers are installed before anything slow is imported."""
+"""The entry point of `reve` and `python -m reve_cli`.
+
+Signal handlers are installed before anything slow is imported. May import: app and core, app only when it is called.
+"""
 
 import sys
 

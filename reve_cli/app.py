@@ -1,4 +1,7 @@
-"""The Typer app, and the one place where an error becomes an exit code. Imports everything, the slow parts late."""
+"""The Typer app, and the one place where an error becomes an exit code.
+
+May import: every package; slow libraries only when they are needed.
+"""
 
 import functools
 import sys
@@ -96,7 +99,7 @@ def _commands() -> Command:
 
 
 def run(arguments: Sequence[str], process: Process) -> int:
-    """Run one command line. Returns its exit code; does not return where the process must die by a signal."""
+    """Run one command line. Returns its exit code, or does not return if the process must die by a signal."""
     commands = _commands()
     if process.environ.get("_REVE_COMPLETE"):
         completion.answer(commands, arguments, process)
@@ -117,7 +120,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
         die_by_broken_pipe()
     except OSError as caught:
         if caught.filename is None:
-            discard_stdout()  # what is left in its buffer would fail once more at the end
+            discard_stdout()  # its buffer would fail again when the process exits
         error = ReveError("write_failed", f"{caught.filename or 'standard output'}: {caught.strerror or caught}")
     except Exception as caught:
         if "--debug" in arguments:

@@ -1,7 +1,7 @@
-"""Everything one run of a command needs, built when it is first asked for. Imports all below the commands.
+"""What one run of a command needs: settings, deadline, API, journal, naming. Each part is built at its first use.
 
-What is slow to load (httpx, and all that imports it) is imported inside functions here: a run that is refused before it
-sends anything never pays for it.
+Slow libraries are imported inside functions here, so a run that is refused before it sends anything does not load them.
+May import: sandbox, settings, engine, journal, terminal, api, core.
 """
 
 import contextlib
@@ -49,13 +49,13 @@ class Runtime:
         timeout: str | None,
         lenient: bool = False,
     ) -> None:
-        """`lenient`: settings that are wrong count for nothing, and are no error."""
+        """lenient: ignore invalid settings instead of raising `ReveError`."""
         self.process = process
         self.output = process.output = Output(process.environ, json=json, quiet=quiet)
         self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
         self.inbox = Inbox(process.clock, process.limits.grace)
+        # Prints a debug line, from any thread; None without --debug.
         self.debugging = self.debug if debug else None
-        """Where debug lines go from any thread, if they are wanted."""
         self.api_key_file = api_key_file
         self._timeout, self._lenient = timeout, lenient
         self._resources = contextlib.ExitStack()
@@ -64,7 +64,7 @@ class Runtime:
         self.output.gave_up = lambda: bool(process.stop) or self.deadline.passed
 
     def take_your_time(self) -> None:
-        """For what may take hours: there is no time limit but one that was given to this command."""
+        """Drop the time limit unless --timeout was given: the command may take hours."""
         if self._timeout is None:
             self.deadline = Deadline(self.process.clock, math.inf)
 
@@ -77,18 +77,18 @@ class Runtime:
 
     @cached_property
     def configured(self) -> tuple[dict[str, config.Value], list[ReveError]]:
-        """Each setting with its source, and all that is wrong."""
+        """Each setting with its source, and every problem found."""
         return config.resolve(self.process.environ)
 
     @cached_property
     def settings(self) -> Settings:
-        """Settings with the common flags laid over them. A project file that is refused counts for nothing here."""
+        """The settings, with the common flags applied. An invalid project file is ignored here."""
         values, problems = self.configured
         own = [problem for problem in problems if not isinstance(problem, config.BadProjectFile)]
         if own and not self._lenient:
             raise own[0]
         settings = config.settings_of(values)
-        if values["timeout"].source == "project":  # a folder that was cloned ends nothing that goes on with paid jobs
+        if values["timeout"].source == "project":  # a cloned folder must not end the wait for paid jobs
             own_values, _ = config.resolve(self.process.environ, with_project=False)
             settings = replace(settings, timeout=own_values["timeout"].value)
         if self._timeout is not None:
@@ -101,16 +101,16 @@ class Runtime:
 
     @property
     def defaults(self) -> Settings:
-        """The settings for what is made and saved. Raises `ReveError` where the project file is refused.
+        """The settings for new images and saved files. Raises `ReveError` if the project file is invalid.
 
-        Only these depend on it, but for the time limit: a folder that was cloned keeps nobody from his paid images.
+        Commands that only fetch paid images use `settings`: a cloned folder must not keep anybody from them.
         """
         for problem in self._project_problems:
             raise problem
         return self.settings
 
     def limit_as_project_says(self) -> None:
-        """Let the time limit of the project count: for what begins something, and for nothing else."""
+        """Apply the project file's time limit. Only commands that submit new jobs call this."""
         limit = self.configured[0]["timeout"]
         if limit.source == "project" and self._timeout is None:
             self.deadline = Deadline(self.process.clock, limit.value)
@@ -121,32 +121,32 @@ class Runtime:
 
     @property
     def flags(self) -> list[str]:
-        """The common flags that a command which goes on with this one's jobs needs as well."""
+        """The common flags that a command needs to continue with this run's jobs."""
         key_file = [f"--api-key-file={os.path.abspath(self.api_key_file)}"] if self.api_key_file else []
         return ["--sandbox"] if self.sandbox else key_file
 
     @cached_property
     def api(self) -> "Api":
-        """The API, real or simulated. Raises `ReveError` where there is no key."""
+        """The API, real or simulated. Raises `ReveError` if there is no key."""
         for problem in self._project_problems:
-            self.output.warn(f"{problem.message}; it counts for nothing here")
+            self.output.warn(f"{problem.message}; it is ignored here")
         if self.sandbox:
             return self.api_of(*self._start_sandbox())
         return self.api_of(self.settings.base_url, self.key.text)
 
     @cached_property
     def key(self) -> "Key":
-        """The real API's key. Raises `ReveError` where there is none."""
+        """The real API's key. Raises `ReveError` if there is none."""
         return self.find_key(self.output.warn)
 
     def find_key(self, warn: Callable[[str], None]) -> "Key":
-        """The same, with what is wrong about its file told to `warn`."""
+        """Look up the key. warn: called for each problem of the key's file."""
         from reve_cli.settings.credentials import find_key
 
         return find_key(self.api_key_file, self.process.environ, self.settings, warn, self.ask)
 
     def api_of(self, base_url: str, key: str, limits: Limits | None = None) -> "Api":
-        """The API at `base_url`, asked with `key`, and with another patience than the run's where `limits` say so."""
+        """The API at `base_url`, used with `key`. limits: replace the run's time-outs and number of tries."""
         from reve_cli.api.endpoints import Api
         from reve_cli.api.http import Http
 
@@ -174,16 +174,16 @@ class Runtime:
         return self.inbox.ask(question, deadline or self.deadline, trouble)
 
     def say(self, text: str) -> None:
-        """A note from any thread."""
+        """Print a note, from any thread."""
         self.inbox.put(lambda: self.output.note(text))
 
     def debug(self, text: str) -> None:
-        """A debug line from any thread."""
+        """Print a debug line, from any thread."""
         self.inbox.put(lambda: self.output.debug(text))
 
     @property
     def state(self) -> Path | None:
-        """This run's state folder, if there can be one: the sandbox has its own."""
+        """This run's state folder, None without a home folder. The sandbox has its own."""
         folder = config.state_folder(self.process.environ)
         return folder / config.SANDBOX if folder and self.sandbox else folder
 
@@ -196,7 +196,7 @@ class Runtime:
         return simulation.url, simulation.key
 
     def ledger(self, *, begin: bool) -> "Ledger":
-        """What is written of this run's tasks into the journal. `begin`: also where there is no journal yet."""
+        """The writer of this run's facts to the journal. begin: create the journal if there is none."""
         from reve_cli.journal.ledger import Ledger
 
         journal, lost = self.journal(begin=begin)
@@ -220,7 +220,7 @@ class Runtime:
         return config.truthy(self.process.environ.get("REVE_JOURNAL") or "on")
 
     def journal(self, *, begin: bool) -> "tuple[Journal | None, str]":
-        """The journal, or None and why there is none."""
+        """The journal, or None and the reason. begin: create it if there is none."""
         if not self.keeps_a_journal:
             return None, "REVE_JOURNAL turns the journal off"
         if self.state is None:
@@ -238,7 +238,7 @@ class Runtime:
         return journal, ""
 
     def naming(self, out: str | None, tasks: Sequence[Task], *, force: bool) -> Naming:
-        """Where the images of `tasks` go, by `--out`."""
+        """The paths of the images of `tasks`, by `--out` and the settings."""
         from datetime import UTC, datetime
 
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
@@ -247,13 +247,13 @@ class Runtime:
             out, settings.output_folder, jobs=len(tasks), force=force, date=date, default=settings.name_template
         )
         if naming.to_stdout and self.output.json:
-            raise ReveError("usage", f"--out {out} and --json both want standard output")
+            raise ReveError("usage", f"--out {out} and --json both write to standard output; use one of them")
         if naming.to_stdout and stdout_is_terminal():
-            raise ReveError("usage", f"--out {out} would print an image on a terminal; redirect it, or name a file")
+            raise ReveError("usage", f"--out {out} would print an image on a terminal; redirect it or name a file")
         return naming
 
     def saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
-        """What saves images where `naming_of` a task says."""
+        """The saver of images, each to the path that `naming_of` gives for its task."""
         from reve_cli.api.download import Images
         from reve_cli.api.origins import Origins
         from reve_cli.engine.saving import Saver

@@ -401,7 +401,7 @@ def test_what_finishes_paid_jobs_goes_on_without_it_and_says_so_once(
     project.write_text("timeout = 0.001\nnope = 1")
     result = reve(*(job if word == "JOB" else word for word in command))
     assert result.code == 0
-    assert result.stderr.startswith(f"warning: {project}: there is no setting 'nope'; it counts for nothing here\n")
+    assert result.stderr.startswith(f"warning: {project}: there is no setting 'nope'; it is ignored here\n")
     assert result.stderr.count("nope") == 1
     assert Path("a.png").exists() == (command == ["resume"])
 
