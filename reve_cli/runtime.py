@@ -149,6 +149,7 @@ class Runtime:
         """The API at `base_url`, used with `key`. limits: replace the run's time-outs and number of tries."""
         from reve_cli.api.endpoints import Api
         from reve_cli.api.http import Http
+        from reve_cli.api.sending import Sender
 
         process = self.process
         http = Http(
@@ -157,19 +158,18 @@ class Runtime:
             clock=process.clock,
             stop=process.stop,
             limits=limits or process.limits,
-            say=self.say,
             debug=self.debugging,
         )
         http.simulated = self.sandbox
         self._resources.callback(http.close)
-        return Api(http)
+        return Api(Sender(http, self.say))
 
     def ask(self, question: Callable[[], T], deadline: Deadline | None = None) -> T:
         """Call `question` in a thread until `deadline` (default: the time limit of the run). See `Inbox.ask`."""
 
         def trouble() -> str:
             api: Api | None = vars(self).get("api")  # not built here: building it may be what hangs
-            return (api.http.trouble or "") if api else ""
+            return (api.sender.trouble or "") if api else ""
 
         return self.inbox.ask(question, deadline or self.deadline, trouble)
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reve_cli.api.accounts import Account, Offer
-from reve_cli.api.http import Answer, Http, http_date
+from reve_cli.api.answers import Answer
+from reve_cli.api.http import Request
+from reve_cli.api.sending import Sender
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import GENERATE_PATH
 from reve_cli.core.errors import ReveError
@@ -38,8 +40,8 @@ class Page:
 class Api:
     """Apiframe v2, as far as image jobs go."""
 
-    def __init__(self, http: Http) -> None:
-        self.http = http
+    def __init__(self, sender: Sender) -> None:
+        self.sender, self.http = sender, sender.http
 
     def submit(
         self,
@@ -51,7 +53,7 @@ class Api:
         *,
         perhaps: bool,
     ) -> Accepted:
-        """POST /v2/images/generate. Exactly these bytes and this key on every try; see `Http.send`."""
+        """POST /v2/images/generate. Exactly these bytes and this key on every try; see `Sender.send`."""
         clock = self.http.clock
         tries: list[float] = []
 
@@ -64,18 +66,16 @@ class Api:
             identity, status = job_id(data.get("jobId")), data.get("status")
             if identity is None:
                 return None
-            server_now = http_date(answer.headers.get("date", "")) or clock.now()
+            server_now = answer.date or clock.now()
             asked_at = server_now - (clock.monotonic() - tries[0])
             return Accepted(identity, status if isinstance(status, str) else "QUEUED", asked_at)
 
-        return self.http.send(
-            "POST",
-            GENERATE_PATH,
+        headers = {"Idempotency-Key": idempotency_key}
+        return self.sender.send(
+            Request("POST", GENERATE_PATH, body=request.body(), headers=headers),
             read,
             deadline,
             tries=self.http.limits.tries,
-            body=request.body(),
-            headers={"Idempotency-Key": idempotency_key},
             before=begin,
             leaving=leaving,
             perhaps=perhaps,
@@ -88,15 +88,15 @@ class Api:
             job = Job.from_wire(answer.data)
             return job if job is not None and job.id == identity else None
 
-        return self.http.send("GET", f"/v2/jobs/{identity}", read, deadline, tries=tries)
+        return self.sender.send(Request("GET", f"/v2/jobs/{identity}"), read, deadline, tries=tries)
 
     def account(self, deadline: Deadline, *, tries: float = _FEW) -> Account:
         """GET /v2/me. Raises `ReveError` also where the answer does not tell the user, or the time."""
 
         def read(answer: Answer) -> Account | None:
-            return Account.from_wire(answer.data, http_date(answer.headers.get("date", "")))
+            return Account.from_wire(answer.data, answer.date)
 
-        return self.http.send("GET", "/v2/me", read, deadline, tries=tries)
+        return self.sender.send(Request("GET", "/v2/me"), read, deadline, tries=tries)
 
     def offers(self, deadline: Deadline, *, tries: float = _FEW) -> list[Offer]:
         """GET /v2/models: the image models that the API offers."""
@@ -105,7 +105,8 @@ class Api:
             found = answer.data.get("models") if isinstance(answer.data, dict) else answer.data
             return found if isinstance(found, list) else None
 
-        models = self.http.send("GET", "/v2/models", read, deadline, tries=tries, params={"modality": "image"})
+        request = Request("GET", "/v2/models", params={"modality": "image"})
+        models = self.sender.send(request, read, deadline, tries=tries)
         return [offer for offer in map(Offer.from_wire, models) if offer is not None]
 
     def price(self, model: str, deadline: Deadline) -> float | None:
@@ -134,4 +135,4 @@ class Api:
             return Page(jobs, following if isinstance(following, str) and data.get("hasMore") is True else None)
 
         params = {**(filters or {}), "limit": str(PAGE)} | ({"cursor": cursor} if cursor else {})
-        return self.http.send("GET", "/v2/jobs", read, deadline, tries=tries, params=params)
+        return self.sender.send(Request("GET", "/v2/jobs", params=params), read, deadline, tries=tries)

@@ -3,14 +3,12 @@
 The documented limit is second-hand, may be another for each account, and is shared with whatever else uses the key. So
 requests are spread evenly from the start, at the rate that is heard of; a 429 says what the limit really is: what got
 through in the last minute; and without one the rate creeps upward, ever more slowly where a limit has been met before.
-And what keeps requests from getting through, for those who wait for it.
 Imports `clock`.
 """
 
 import random
 import threading
 from collections import deque
-from dataclasses import dataclass
 
 from reve_cli.core.clock import HOUR, MINUTE, Clock, Deadline, Stop
 
@@ -46,13 +44,6 @@ _UNKNOWN = 0.0005
 """Growth where nothing has been refused for a whole window."""
 _LONGEST_PAUSE = 32.0
 """Seconds of the longest pause that is made where no refusal asks for one."""
-
-_LASTING = 5.0
-"""Seconds for which no request of a kind must get through before that is an obstacle, and"""
-_OVER = 90.0
-"""seconds after the time of the next try when it is none any more, as nobody tries."""
-_SILENCE = 10.0
-"""Seconds between two announcements of the same."""
 
 
 class Pace:
@@ -147,56 +138,3 @@ class Pace:
         if self._calm > _CALM:
             return _FREE
         return _PROBE if self._rate > self._limit * _HOLD else _RETURN
-
-
-@dataclass(frozen=True)
-class _Wait:
-    """Since when requests do not get through, when the next one is tried, in monotonic seconds, and why."""
-
-    since: float
-    until: float
-    why: str
-
-
-class Obstacles:
-    """What keeps requests from getting through. Any thread may call any method."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._waits: dict[str, _Wait] = {}
-        """By the requests' method: questions may be answered where orders are not."""
-        self._announced: dict[str, float] = {}
-
-    def met(self, method: str, seconds: float, why: str) -> None:
-        """A request did not get through, and the next try is in `seconds`."""
-        with self._lock:
-            now = self._clock.monotonic()
-            before = self._waits.get(method)
-            self._waits[method] = _Wait(before.since if before else now, now + seconds, why)
-
-    def passed(self, method: str, started: float) -> None:
-        """A request that was begun at `started` got through, which counts if that was after the first did not."""
-        with self._lock:
-            if method in self._waits and self._waits[method].since <= started:
-                del self._waits[method]
-
-    def is_news(self, why: str) -> bool:
-        """Whether `why` is to be announced: it was not a moment ago."""
-        with self._lock:
-            now = self._clock.monotonic()
-            is_news = now - self._announced.get(why, -_SILENCE) >= _SILENCE
-            if is_news:
-                self._announced[why] = now
-            return is_news
-
-    def tell(self) -> str:
-        """What has let nothing through for some seconds, in a few words; empty where nothing has."""
-        now = self._clock.monotonic()
-        with self._lock:
-            waits = [wait for wait in self._waits.values() if wait.since + _LASTING <= now < wait.until + _OVER]
-        if not waits:
-            return ""
-        longest = max(waits, key=lambda wait: wait.until)
-        minutes = (longest.until - now) / 60
-        return f"{longest.why}: waiting" + (f" {minutes:.0f} min" if minutes > 1 else "")

@@ -181,7 +181,7 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
         if ledger.caps:
             ledger.caps.check_command(worklist.to_buy)
         book.begin(chosen.name, iso(run.process.clock.now()), chosen.instead)
-        run.api.http.pace = Pace(run.process.clock, wishes.rate)
+        run.api.sender.pace = Pace(run.process.clock, wishes.rate)
         run.api.http.limits = replace(run.api.http.limits, tries=max(_TRIES, run.api.http.limits.tries))
     now = run.process.clock.monotonic()
     tally, stop = Tally(worklist.size, there, now), Stop(wishes.max_failures)
@@ -204,7 +204,7 @@ def _make_images(
 ) -> Report:
     """Make all images that are left."""
     clock, active = run.process.clock, ActiveItems()
-    view = LiveView(run.output, clock, tally, phases=active.phases, trouble=lambda: run.api.http.obstacles.tell())
+    view = LiveView(run.output, clock, tally, phases=active.phases, trouble=lambda: run.api.sender.obstacles.tell())
     report = Report(
         run.output,
         tally,

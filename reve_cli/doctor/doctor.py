@@ -153,7 +153,7 @@ class Doctor:
 
     def _images(self) -> Iterator[Finding]:
         origins = Origins(public=not self._run.sandbox, loopback=self._api.http.loopback)
-        return probes.images(self._api.http, origins, self._patience(), self._run.debugging)
+        return probes.images(self._api, origins, self._patience(), self._run.debugging)
 
     def _journal(self) -> Iterator[Finding]:
         run = self._run

@@ -19,9 +19,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from reve_cli.api.accounts import Account
+from reve_cli.api.answers import Answer
 from reve_cli.api.download import Images, Unusable
 from reve_cli.api.endpoints import Api
-from reve_cli.api.http import BODY_CAP, Answer, Http, Say, http_date, judge
+from reve_cli.api.http import BODY_CAP, Request, Say
+from reve_cli.api.judging import judge
 from reve_cli.api.network import SYSTEM, new_client, patience, proxy_for, tls_context, trust_store
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Clock, Deadline, Limits
@@ -145,7 +147,7 @@ def _reach(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> _
             raise _unreachable(base_url, error, route) from error
     _check(base_url, answer)
     sent = moments.get("send_request_headers.started", answered)
-    date = http_date(answer.headers.get("date", ""))
+    date = answer.date
     skew = None if date is None else clock.now() - date
     return _Reached(sent - started, answered - sent, tls, issuer, expires, skew)
 
@@ -178,9 +180,9 @@ def _masked(email: str | None) -> str | None:
     return f"{name[:1]}***@{domain}" if at else None
 
 
-def images(http: Http, origins: Origins, deadline: Deadline, debug: Say | None) -> Iterator[Finding]:
+def images(api: Api, origins: Origins, deadline: Deadline, debug: Say | None) -> Iterator[Finding]:
     """Whether the newest image could be fetched. Only that tells where images are; nothing but its start is fetched."""
-    url = _newest_image(http, deadline)
+    url = _newest_image(api, deadline)
     if url is None:
         unknown = {"host": None, "proxy": None, "seconds": None}
         yield Finding("images", "ok", "their server is not known before the first image of these days", details=unknown)
@@ -190,6 +192,7 @@ def images(http: Http, origins: Origins, deadline: Deadline, debug: Say | None) 
         error = ReveError("network", said, hint="tell Apiframe: the API answers with it")
         yield problem("images", error, details={"host": None, "proxy": None, "seconds": None})
         return
+    http = api.http
     route, started = proxy_for(url), http.clock.monotonic()
     host = urlsplit(url).hostname
     details: dict[str, Any] = {"host": host, "proxy": route and bare_proxy(route), "seconds": None}
@@ -222,15 +225,15 @@ class _Taste(io.BytesIO):
         raise _EnoughError
 
 
-def _newest_image(http: Http, deadline: Deadline) -> str | None:
+def _newest_image(api: Api, deadline: Deadline) -> str | None:
     """GET /v2/jobs: the first image of the newest job that has any which can still be fetched."""
 
     def read(answer: Answer) -> list[Job] | None:
         found = answer.data.get("jobs") if isinstance(answer.data, dict) else None
         return [job for job in map(Job.from_wire, found) if job] if isinstance(found, list) else None
 
-    params = {"status": "COMPLETED", "limit": "1"}
-    jobs = http.send("GET", "/v2/jobs", read, deadline, tries=http.limits.tries, params=params)
+    request = Request("GET", "/v2/jobs", params={"status": "COMPLETED", "limit": "1"})
+    jobs = api.sender.send(request, read, deadline, tries=api.http.limits.tries)
     return next((job.urls[0] for job in jobs if job.urls and not job.expired), None)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from reve_cli.api.endpoints import Accepted, Api
-from reve_cli.api.http import FOREVER
+from reve_cli.api.sending import FOREVER
 from reve_cli.core import endings
 from reve_cli.core.clock import Deadline
 from reve_cli.core.endings import Goal
@@ -197,7 +197,7 @@ class Engine:
             self.saver.close()
 
     def _is_awaiting(self) -> bool:
-        """Whether a request has left and is not answered. One that has not left by now never will: see `Http.send`."""
+        """Whether a request has left and is not answered. One that has not left by now never will: see `Sender`."""
         return any(task.phase == "sending" and task.was_sent for task in self._open)
 
     def _wind_down(self) -> None:
@@ -211,7 +211,7 @@ class Engine:
             self._workers.receive(left)
         while self._workers.receive(0):
             pass
-        trouble = f" ({self.api.http.trouble})" if self.api.http.trouble else ""
+        trouble = f" ({self.api.sender.trouble})" if self.api.sender.trouble else ""
         why = "interrupted" if signum is not None else f"the time limit of {seconds:g} s passed{trouble}"
         for task in self._open:
             if task.phase == "saving" and self.saver and self.saver.has_saved(task):

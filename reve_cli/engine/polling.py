@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Mapping
 
 from reve_cli.api.endpoints import PAGE, Api, Page
-from reve_cli.api.http import FOREVER
+from reve_cli.api.sending import FOREVER
 from reve_cli.core.clock import Deadline
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ENDED, Job, moment

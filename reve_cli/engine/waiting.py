@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 
 from reve_cli.api.endpoints import Api
-from reve_cli.api.http import FOREVER
+from reve_cli.api.sending import FOREVER
 from reve_cli.core.clock import Deadline
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import moment
@@ -71,7 +71,7 @@ class Waiting:
         """
         made = {str(task.job_id): moment(task.job.created_at if task.job else None) or task.asked_at for task in tasks}
         found, requests = self._poller.ask(made, deadline)
-        pace = self._api.http.pace
+        pace = self._api.sender.pace
         per_second = 1 / _SPACING if pace is None else pace.per_second * _POLL_SHARE
         return found, requests / per_second
 

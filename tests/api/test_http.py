@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reve_cli.api.http import Answer, Failure, Verdict, judge
+from reve_cli.api.answers import Answer, Failure
+from reve_cli.api.judging import Verdict, judge
 from reve_cli.core.clock import Clock, Deadline
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
@@ -58,14 +59,14 @@ def test_a_get_is_never_perhaps_accepted(status: int, data: object) -> None:
     [("7", 7), ("", 0), ("soon", 0), ("-3", 0), ("1.5", 0), ("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("²", 0)],
 )
 def test_retry_after_in_seconds(reve: Reve, value: str, seconds: float) -> None:
-    assert Answer(429, None, {"retry-after": value}).seconds(reve.clock) == seconds
+    assert Answer(429, None, {"retry-after": value}).retry_after(reve.clock) == seconds
 
 
 def test_retry_after_as_a_date_counts_from_the_servers_own_date(reve: Reve) -> None:
     headers = {"retry-after": "Sun, 22 Nov 2026 12:00:30 GMT", "date": "Sun, 22 Nov 2026 12:00:00 GMT"}
-    assert Answer(429, None, headers).seconds(reve.clock) == 30
+    assert Answer(429, None, headers).retry_after(reve.clock) == 30
     later = email.utils.formatdate(reve.clock.now() + 9, usegmt=True)
-    assert Answer(429, None, {"retry-after": later}).seconds(reve.clock) == 9
+    assert Answer(429, None, {"retry-after": later}).retry_after(reve.clock) == 9
 
 
 @pytest.mark.parametrize("fault", ["429/7", "503/7"])

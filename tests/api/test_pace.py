@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 
-from reve_cli.api.http import Http
-from reve_cli.api.pace import START, Obstacles, Pace
+from reve_cli.api.http import Http, Request
+from reve_cli.api.obstacles import Obstacles
+from reve_cli.api.pace import START, Pace
+from reve_cli.api.sending import Sender
 from reve_cli.core.clock import MINUTE, Clock, Deadline, Limits, Stop
 from tests.conftest import KEY, Reve
 from tests.support.servers import Asked, Reply, answered, json_reply
@@ -358,7 +361,7 @@ def test_questions_that_are_refused_as_well_are_asked_ever_more_seldom() -> None
     assert apart[-1] == 32
 
 
-def waited(reve: Reve, refusal: Reply, method: str, seconds: float) -> float:
+def waited(reve: Reve, refusal: Reply, method: Literal["GET", "POST"], seconds: float) -> float:
     """For how long a request that was refused waits before it is sent again, where `seconds` are left."""
     replies = iter([refusal])
     times: list[float] = []
@@ -369,38 +372,41 @@ def waited(reve: Reve, refusal: Reply, method: str, seconds: float) -> float:
 
     with answered(reve.environ, reply):
         url, stop = reve.environ["APIFRAME_BASE_URL"], Stop()
-        http = Http(url, KEY, clock=reve.clock, stop=stop, limits=Limits(), say=lambda _: None, debug=None)
-        http.pace = Pace(reve.clock)
-        http.send(method, "/v2/jobs", lambda answer: answer.data, Deadline(reve.clock, seconds), tries=3)
+        http = Http(url, KEY, clock=reve.clock, stop=stop, limits=Limits(), debug=None)
+        sender = Sender(http, lambda _: None)
+        sender.pace = Pace(reve.clock)
+        sender.send(Request(method, "/v2/jobs"), lambda answer: answer.data, Deadline(reve.clock, seconds), tries=3)
         http.close()
     return times[1] - times[0]
 
 
 @pytest.mark.parametrize(("method", "longest"), [("GET", 60), ("POST", 3600)])
 @pytest.mark.parametrize("status", [429, 503])
-def test_an_absurd_retry_after_stops_no_batch(reve: Reve, method: str, longest: float, status: int) -> None:
+def test_an_absurd_retry_after_stops_no_batch(
+    reve: Reve, method: Literal["GET", "POST"], longest: float, status: int
+) -> None:
     refusal = json_reply({"error": "slow down"}, status, Retry_After="60000")
     assert longest <= waited(reve, refusal, method, math.inf) <= longest * 1.06
 
 
 def test_what_lets_nothing_through_is_told_until_something_gets_through(reve: Reve) -> None:
     obstacles, clock = Obstacles(reve.clock), reve.clock
-    obstacles.met("POST", 3600, "the API says 429")
+    obstacles.met("POST", 3600, "rate limit reached")
     assert obstacles.tell() == ""
     clock.advance(6)
-    assert obstacles.tell() == "the API says 429: waiting 60 min"
+    assert obstacles.tell() == "rate limit reached: waiting 60 min"
     obstacles.passed("GET", clock.monotonic())
     obstacles.passed("POST", clock.monotonic() - 7)
     assert obstacles.tell()
     clock.advance(3590)
-    assert obstacles.tell() == "the API says 429: waiting"
+    assert obstacles.tell() == "rate limit reached: waiting"
     obstacles.passed("POST", clock.monotonic())
     assert obstacles.tell() == ""
 
 
 def test_what_nobody_tries_any_more_is_no_obstacle(reve: Reve) -> None:
     obstacles = Obstacles(reve.clock)
-    obstacles.met("POST", 30, "the API says 503")
+    obstacles.met("POST", 30, "API error 503")
     reve.clock.advance(60)
     assert obstacles.tell()
     reve.clock.advance(60)

@@ -95,9 +95,9 @@ def test_neither_prompts_nor_the_server_steer_the_terminal(reve: Reve, live: San
         assert "FAILED" in terminal.screen.text
 
 
-@pytest.mark.parametrize("status", ["429", "503"])
+@pytest.mark.parametrize(("status", "cause"), [("429", "rate limit reached"), ("503", "API error 503")])
 def test_why_nothing_moves_is_told_with_where_it_stands_and_not_for_each_request(
-    reve: Reve, simulate: Callable[..., Sandbox], status: str
+    reve: Reve, simulate: Callable[..., Sandbox], status: str, cause: str
 ) -> None:
     sandbox = simulate(clock=time.time, job_seconds=0.2, faults=parse_faults(f"submit:{status}/60*6"))
     write(6)
@@ -106,7 +106,7 @@ def test_why_nothing_moves_is_told_with_where_it_stands_and_not_for_each_request
     assert done.code == 0, done.stderr
     assert len(sandbox.requests) > 12
     *lines, total = done.stderr.splitlines()
-    assert any(f"submitting · the API says {status}: waiting · " in line for line in lines)
+    assert any(f"submitting · {cause}: waiting · " in line for line in lines)
     assert all(re.match(r"\d+ of 6 saved · ", line) for line in lines)
     assert total.startswith("6 of 6 saved; ")
 

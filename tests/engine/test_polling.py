@@ -13,6 +13,7 @@ import pytest
 
 from reve_cli.api.endpoints import Api
 from reve_cli.api.http import Http
+from reve_cli.api.sending import Sender
 from reve_cli.core.clock import Deadline, Limits, Stop
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import Job, iso, moment
@@ -34,11 +35,9 @@ def connect(reve: Reve) -> Iterator[Connect]:
         def new() -> PagePoller:
             url = reve.environ["APIFRAME_BASE_URL"]
             clock, limits = reve.clock, Limits(connect=5, silence=5)
-            link = Http(
-                url, reve.environ["APIFRAME_API_KEY"], clock=clock, stop=Stop(), limits=limits, say=print, debug=None
-            )
+            link = Http(url, reve.environ["APIFRAME_API_KEY"], clock=clock, stop=Stop(), limits=limits, debug=None)
             stack.callback(link.close)
-            return PagePoller(Api(link))
+            return PagePoller(Api(Sender(link, print)))
 
         yield new
 
