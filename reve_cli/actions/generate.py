@@ -34,7 +34,7 @@ def generate(
     ledger = run.ledger(begin=True)
     request = tasks[0].request
     set_caps(run, ledger, request.model if request else run.settings.model, max_credits)
-    identity = identity_of(ledger.origin, tasks, naming.identity) if naming and naming.identity else None
+    identity = identity_of(ledger.account.origin, tasks, naming.identity) if naming and naming.identity else None
     rows = {} if new or identity is None else _adopt(run, ledger, identity)
     if naming is not None and rows:
         tasks = _take_up(run, ledger, list(rows.values()), naming)
@@ -82,7 +82,7 @@ def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None
     if price is None:
         message = f"the API does not tell the price of {model}, so a spending cap cannot be kept; nothing was submitted"
         raise ReveError("price_unknown", message, hint="set credits_per_image in the config file")
-    ledger.caps = Caps(command, day, price)
+    ledger.spending.caps = Caps(command, day, price)
 
 
 def _adopt(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
@@ -113,7 +113,7 @@ def _take_up(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Nami
                     ledger.renew(task, row.state)
                 elif task.replaces:
                     naming.allow(task, task.replaces)
-            ledger.check_taken_up(journal, tasks)
+            ledger.check_continued(journal, tasks)
             naming.check(task for task in tasks if task.phase == "intent" and not task.was_sent)
     except ReveError as refused:
         if any(row.is_unfinished and row.state != "intent" for row in rows):  # paid for, or perhaps
@@ -127,7 +127,7 @@ def learn_account(run: Runtime, ledger: "Ledger") -> None:
     """Ask the API whose key this is, where that is not known yet. Without an answer it stays unknown."""
     if ledger.account_is_unknown:
         with contextlib.suppress(ReveError):
-            ledger.note_account(run.ask(lambda: run.api.account(run.deadline)).name)
+            ledger.account.note(run.ask(lambda: run.api.account(run.deadline)).name)
 
 
 def say_what_waits(run: Runtime, tasks: Sequence[Task]) -> None:

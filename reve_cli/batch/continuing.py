@@ -65,8 +65,8 @@ class Continuing:
 
     def _rows(self, tasks: list[Task]) -> dict[str, Row]:
         """The journal's rows of `tasks`, by key."""
-        journal = self._ledger.journal
-        return journal.latest(self._ledger.origin, [str(task.idempotency_key) for task in tasks]) if journal else {}
+        journal, keys = self._ledger.journal, [str(task.idempotency_key) for task in tasks]
+        return journal.latest(self._ledger.account.origin, keys) if journal else {}
 
     def _continue(self, task: Task, row: Row, continued: list[Task], fresh: list[Task]) -> None:
         """Continue from the row of `task`, or begin it if its request was never sent."""

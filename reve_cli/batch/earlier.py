@@ -114,7 +114,7 @@ def ask_journal(worklist: Worklist, folder: Path, run: BatchRun, ledger: Ledger)
         found: list[int] = []
         while planned:
             keys = {run.key(one): one for one in planned}
-            rows = begun.latest(ledger.origin, list(keys))
+            rows = begun.latest(ledger.account.origin, list(keys))
             found += [keys[key].number for key, row in rows.items() if row.state in BEGUN]
             over = [(keys[key], row) for key, row in rows.items() if row.needs_another_key]
             planned = [replace(one, attempt=row.attempt + 1) for one, row in over]
@@ -138,11 +138,11 @@ def left_behind(run: BatchRun, ledger: Ledger, told: Collection[str]) -> list[st
         return []
     query = f"{_MINE} AND {UNFINISHED} AND state != 'intent' AND current"
     rows = [row for row in ledger.journal.rows(query, _values(run, ledger)) if row.run not in told]
-    return sorted({row.run for row in rows if ledger.may_fetch(row) and ledger.journal.standing(row) != "live"})
+    return sorted({row.run for row in rows if ledger.account.may_fetch(row) and ledger.journal.standing(row) != "live"})
 
 
 _MINE = "origin = :origin AND substr(scope, 1, length(:scope)) = :scope"
 
 
 def _values(run: BatchRun, ledger: Ledger) -> dict[str, str]:
-    return {"origin": ledger.origin, "scope": scope_prefix(run.name), "tag": ledger.tag}
+    return {"origin": ledger.account.origin, "scope": scope_prefix(run.name), "tag": ledger.account.key_tag}

@@ -173,13 +173,13 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
     if ledger.journal is None and run.keeps_a_journal:
         message = f"a batch needs the journal: {ledger.lost}; nothing was submitted"
         raise ReveError("journal", message, hint="REVE_JOURNAL=off makes it without")
-    chosen = choose_run(target.folder, wishes.run, ledger.journal, ledger.origin, new=wishes.new)
+    chosen = choose_run(target.folder, wishes.run, ledger.journal, ledger.account.origin, new=wishes.new)
     _look_back(run, wishes, worklist, target, chosen, ledger)
     there = worklist.size - worklist.left
     if worklist.left:
         set_caps(run, ledger, wishes.defaults.model, wishes.max_credits)
-        if ledger.caps:
-            ledger.caps.check_command(worklist.to_buy)
+        if ledger.spending.caps:
+            ledger.spending.caps.check_command(worklist.to_buy)
         book.begin(chosen.name, iso(run.process.clock.now()), chosen.instead)
         run.api.sender.pace = Pace(run.process.clock, wishes.rate)
         run.api.http.limits = replace(run.api.http.limits, tries=max(_TRIES, run.api.http.limits.tries))

@@ -162,7 +162,7 @@ class Engine:
 
     def _ask_account(self) -> Then:
         account = self.api.account(self.deadline)
-        return lambda: self.ledger.note_account(account.name)
+        return lambda: self.ledger.account.note(account.name)
 
     def _server_time(self) -> float:
         return self.api.account(self.deadline).at

@@ -18,7 +18,8 @@ from reve_cli.core.models import ImageRequest, Job, cut, iso, job_id, whole
 from reve_cli.core.tasks import Task
 from reve_cli.engine.recovery import resume_command
 from reve_cli.journal.journal import NAMED, Journal, Row, Run, Standing
-from reve_cli.journal.ledger import KEY_LIFETIME, Ledger
+from reve_cli.journal.ledger import Ledger
+from reve_cli.journal.spending import KEY_LIFETIME
 from reve_cli.journal.states import OPEN, UNFINISHED
 from reve_cli.terminal.text import quote
 
@@ -53,17 +54,18 @@ def adopt(
     Raises `ReveError` (75) where such a run is unfinished, but must not be taken up.
     """
     chosen = "identity = :identity AND NOT told"
-    if any(row.key_tag != ledger.tag for run in journal.runs(chosen, {"identity": identity}) for row in run.rows):
+    runs = journal.runs(chosen, {"identity": identity})
+    if any(row.key_tag != ledger.account.key_tag for run in runs for row in run.rows):
         ask_account()
     taken: list[Run] = []
 
     def accept(run: Run) -> bool:
-        if taken or not _is_begun(run) or not all(ledger.may_fetch(row) for row in run.rows):
+        if taken or not _is_begun(run) or not all(ledger.account.may_fetch(row) for row in run.rows):
             return False
         first = run.rows[0]
         age = clock.uptime() - first.begun_uptime
         same_key = first.key_is_given or first.scope is not None  # then the API itself would know the request again
-        foreign = any(row.tries and not row.job and row.key_tag != ledger.tag for row in run.rows)
+        foreign = any(row.tries and not row.job and row.key_tag != ledger.account.key_tag for row in run.rows)
         if run.standing == "ours" and not foreign and 0 <= age < (KEY_LIFETIME if same_key else HOUR):
             taken.append(run)
         return bool(taken)
@@ -73,7 +75,7 @@ def adopt(
         return taken[0].rows
     for run in runs:
         first, name = run.rows[0], run.rows[0].run
-        mine = all(ledger.may_fetch(row) or ledger.is_strange(row) for row in run.rows)
+        mine = all(ledger.account.may_fetch(row) or ledger.account.may_own(row) for row in run.rows)
         at_stake = any(row.is_unfinished and row.state != "intent" for row in run.rows)
         new = "" if first.key_is_given or first.scope else " (or add --new for new images)"
         if mine and run.standing == "live" and first.taken:
@@ -173,7 +175,7 @@ class Plan:
         self._named = NAMED if names else "length(:names)"
         self._chosen = f"{UNFINISHED} AND {self._named}"
         self._values = {"names": json.dumps([*names, *map(job_id, names)])}
-        if any(row.key_tag != ledger.tag for run in self._runs() for row in run.rows):
+        if any(row.key_tag != ledger.account.key_tag for run in self._runs() for row in run.rows):
             ask_account()
 
     def look(self) -> list[Step]:
@@ -184,7 +186,7 @@ class Plan:
         """What is to be done. The rows are this process's from now on, unless it is to leave them."""
 
         def accept(run: Run) -> bool:
-            return any(self._ledger.may_fetch(row) for row in run.rows)
+            return any(self._ledger.account.may_fetch(row) for row in run.rows)
 
         steps = self._steps(self._journal.claim(self._chosen, self._values, accept))
         for step in steps:
@@ -207,7 +209,7 @@ class Plan:
         left_to_run = "current AND state IN ('accepted', 'completed') AND out IS NULL AND created > :since"
         values = {**self._values, "since": self._clock.now() - _KEPT}
         rows = self._journal.rows(f"{left_to_run} AND {self._named} ORDER BY jobs.id", values)
-        return [row.job for row in rows if row.job and self._ledger.may_fetch(row)]
+        return [row.job for row in rows if row.job and self._ledger.account.may_fetch(row)]
 
     def _runs(self) -> list[Run]:
         return self._journal.runs(self._chosen, self._values)
@@ -222,11 +224,11 @@ def step_of(row: Row, standing: Standing, ledger: Ledger, clock: Clock) -> Step:
     """What is to be done about an unfinished row of a run that is `standing`."""
     if standing == "live":
         return Step(row, "leave", _LIVE)
-    if not ledger.may_fetch(row):
-        if ledger.is_strange(row):
+    if not ledger.account.may_fetch(row):
+        if ledger.account.may_own(row):
             return Step(row, "leave", _STRANGE)
         elsewhere = f"it belongs to {row.origin}, which is not where --sandbox and the base URL lead"
-        return Step(row, "leave", _ANOTHERS if row.origin == ledger.origin else elsewhere)
+        return Step(row, "leave", _ANOTHERS if row.origin == ledger.account.origin else elsewhere)
     if row.job:
         return Step(row, "fetch", owned=standing != "elsewhere")
     if row.state == "intent":
@@ -243,7 +245,7 @@ def _unsettled(row: Row, standing: Standing, ledger: Ledger, clock: Clock) -> St
         return Step(row, "report", "only the machine that sent it could send it again", owned=False)
     if standing == "rebooted":
         return Step(row, "report", "the machine was started anew since it was sent")
-    if row.key_tag != ledger.tag:
+    if row.key_tag != ledger.account.key_tag:
         return Step(row, "report", "only the API key that it was sent with could find it")
     if clock.uptime() - (row.first_uptime or 0.0) > KEY_LIFETIME:
         return Step(row, "report", "it was sent more than 23 hours ago")

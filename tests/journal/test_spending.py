@@ -16,7 +16,7 @@ Simulate = Callable[..., Sandbox]
 def test_a_command_over_its_cap_is_refused_before_anything_is_sent(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("generate", "fox", "--count", "3", "--max-credits", "11", "--json")
     assert (result.code, result.document["error"]["code"]) == (4, "over_cap")
-    assert "3 images of up to 4 credits each would be 12" in result.stderr
+    assert "3 images at up to 4 credits each may cost 12 credits" in result.stderr
     assert sandbox.jobs() == []
     assert reve("generate", "fox", "--count", "3", "--max-credits", "12").code == 0
 
@@ -98,7 +98,7 @@ def test_a_run_that_is_taken_up_keeps_the_caps_of_today(reve: Reve, simulate: Si
     for flags, env in (([], {"REVE_MAX_CREDITS_PER_DAY": "4"}), (["--max-credits", "3"], {})):
         refused = reve(*command, *flags, env=env)
         assert refused.code == 75  # for the other one is paid for
-        assert "would be" in refused.stderr
+        assert "may cost" in refused.stderr
         assert refused.stderr.splitlines()[-1].startswith("reve resume ")
     assert len(sandbox.jobs()) == made
     assert reve(*command, env={"REVE_MAX_CREDITS_PER_DAY": "8"}).code == 0
