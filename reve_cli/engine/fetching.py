@@ -1,6 +1,6 @@
-"""All images of a job that has ended: fetched and saved, from a URL that may have been renewed meanwhile.
+"""Fetch and save every image of a job that has ended. If a URL is refused, ask for the job's current one.
 
-Imports `api`, `saving`, `download`, `endings`, `tasks`, `models`, `clock`, `errors`.
+May import: engine.saving, api, core.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from reve_cli.engine.saving import Saver
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Saves jobs' images with `saver`. Any thread may call it."""
+    """Saves the images of jobs with `saver`. Any thread may call it."""
 
     api: Api
     saver: Saver
     deadline: Deadline
 
     def save(self, task: Task) -> ReveError | None:
-        """Save all images of `task`'s job. Returns what it ends with, None where all is well."""
+        """Save all images of `task`'s job. Returns the error that the task ends with; None if all are saved."""
         assert task.job is not None
         problems: list[ReveError | None] = []
         for number, url in enumerate(task.job.urls, start=1):
@@ -38,7 +38,7 @@ class Fetcher:
         return endings.of_images(problems)
 
     def _save_image(self, task: Task, url: str, number: int) -> ReveError | None:
-        """Save one image. A URL that is refused is asked for afresh once: it may have been renewed."""
+        """Save one image. If its URL is refused, fetch the job once to see whether it has a new URL."""
         try:
             return self.saver.save(task, url, number, self.deadline)
         except Unusable as error:
@@ -57,6 +57,6 @@ class Fetcher:
             raise error
 
     def _is_old(self, job: Job) -> bool:
-        """Whether its images may be gone for good, by the server's clock: this machine's may be wrong."""
+        """Whether the job's images may have expired, by the server's clock: this machine's may be wrong."""
         created = moment(job.completed_at) or moment(job.created_at)
         return created is not None and self.api.account(self.deadline).at - created > DAY

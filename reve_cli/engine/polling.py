@@ -1,6 +1,6 @@
-"""Where many jobs stand, asked at once: by pages of the newest, and by id for those that the pages leave out.
+"""Which requests tell where running jobs stand: pages of the newest jobs, then single jobs that the pages leave out.
 
-Imports `api`, `http`, `models`, `clock`, `errors`.
+May import: api, core.
 """
 
 import contextlib
@@ -12,16 +12,16 @@ from reve_cli.core.clock import Deadline
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ENDED, Job, moment
 
+# The job or the error that the API answered, by job id. A job without an answer is absent.
 Found = dict[str, Job | ReveError]
-"""What was learned of jobs, by id; a job that nothing was learned of is not in it."""
 
+# Jobs missing from the pages that one poll asks for by id, at most.
 _MISSING_AT_ONCE = 10
-"""Jobs missing from the pages that are asked for by id in one poll."""
+# For up to so many jobs, pages of the newest jobs of any status suffice.
 _FEW = 3
-"""So many jobs are asked for by the newest pages, as they say more."""
-_DOUBTS = 4
+_MOST_DOUBTS = 4
+# Tries of one request in a poll of many jobs: the next poll asks again.
 _QUICK = 2
-"""Tries of one question in a poll of many jobs: the next poll asks again."""
 
 
 class Poller:
@@ -29,15 +29,14 @@ class Poller:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        # Where in the list of missing jobs to go on asking by id.
         self._turn = 0
-        """Whose turn it is to be asked for by id."""
 
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
-        """What can be learned of `jobs`, None where there is no answer, and in how many requests.
+        """Ask where `jobs` stand. Returns the answers (None if there are none) and the number of requests.
 
-        A single one is always asked for by id.
-
-        jobs: by id, the server's time before which the job was not made, in epoch seconds; 0 where that is not known.
+        jobs: by id, the earliest server time at which the job can have been created, in epoch seconds; 0 if unknown.
+        A single job is always asked for by its id.
         """
         single = len(jobs) == 1
         pages = [] if single else self._pages(len(jobs), deadline)
@@ -54,7 +53,7 @@ class Poller:
         single: bool = False,
         most: int = _MISSING_AT_ONCE,
     ) -> int:
-        """Ask for some of `missing`, whose turn it is, one by one. Returns how many were asked for."""
+        """Ask for the next `most` of `missing`, one by one. Returns how many requests that took."""
         turn = self._turn % max(1, len(missing))
         asked = (missing[turn:] + missing[:turn])[:most]
         self._turn += len(asked)
@@ -63,14 +62,14 @@ class Poller:
                 found[job] = self._api.job(job, deadline, tries=FOREVER if single else _QUICK)
             except ReveError as error:
                 if error.exit_code == 6 and not single:
-                    break  # no answer proves nothing, and the next question would get none either
+                    break  # a lost connection proves nothing, and the next request would fail too
                 found[job] = error
         return len(asked)
 
     def _pages(self, count: int, deadline: Deadline) -> list[Job]:
-        """The newest jobs, at least `count` of them if there are so many; only those whose page tells enough.
+        """The newest jobs, at least `count` of them if there are so many, without those whose images a page omits.
 
-        What a page leaves out, and pages that are not to be had, prove nothing: such jobs are asked for by id.
+        A job that is missing here may still run: it is asked for by id.
         """
         jobs: list[Job] = []
         cursor: str | None = None
@@ -85,27 +84,27 @@ class Poller:
 
 
 class PagePoller(Poller):
-    """For hundreds of jobs, made one after another: pages of those that have ended tell most that there is to know.
+    """Asks about hundreds of jobs, submitted one after another, mostly by pages of COMPLETED jobs.
 
-    Pages are sorted by when jobs were made. So what is not among the newest that are COMPLETED is still running, unless
-    it is older than those, or ended otherwise, which is seldom, and asked about now and then; or the pages do not tell
-    of it for reasons of their own, which asking for the oldest by id brings to light.
+    Pages are sorted by creation time. A job that is not on a page of newest COMPLETED jobs is still running, with three
+    exceptions: it is older than the page; it FAILED or was CANCELLED, which is rare, so those pages are read now and
+    then; or the pages are incomplete, which asking for the oldest jobs by id reveals.
     """
 
+    # Pages of completed jobs in one poll, at most.
     _PAGES = 3
-    """Pages of completed jobs in one poll at most."""
+    # One poll in so many asks about one of the exceptions, in this order.
     _EVERY = 6
-    """Polls to each that asks about something else:"""
     _ELSE = ("FAILED", "oldest", "CANCELLED", "FAILED", "oldest")
 
     def __init__(self, api: Api) -> None:
         super().__init__(api)
         self._polls = 0
+        # Rises with each poll that finds the pages incomplete, falls with each that does not.
         self._doubts = 0
-        """Polls, more or less, that have shown of late that pages do not tell everything."""
 
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
-        """The same."""
+        """Ask where `jobs` stand, as `Poller.ask` does."""
         if len(jobs) <= _FEW:
             return super().ask(jobs, deadline)
         self._polls += 1
@@ -122,18 +121,18 @@ class PagePoller(Poller):
         if self._doubts or about == "oldest":
             rest = sorted((job for job in jobs if job not in found), key=lambda job: jobs[job])[:_MISSING_AT_ONCE]
             requests += self._by_id(rest, deadline, found, most=min(2**self._doubts, _MISSING_AT_ONCE))
-            untold = any(isinstance(job := found.get(name), Job) and _ended_before(job, latest) for name in rest)
-            self._doubts = min(self._doubts + 1, _DOUBTS) if untold else max(self._doubts - 1, 0)
+            was_omitted = any(isinstance(job := found.get(name), Job) and _ended_before(job, latest) for name in rest)
+            self._doubts = min(self._doubts + 1, _MOST_DOUBTS) if was_omitted else max(self._doubts - 1, 0)
         return found if found or answered else None, requests
 
     def _completed(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[int, Found, list[str], int]:
-        """What pages of completed jobs tell: more than one where many `jobs` are older.
+        """Read pages of completed jobs: more than one if many `jobs` are older.
 
-        Returns how many pages were to be had; what they tell; which jobs are to be asked for by id, as pages tell too
-        little or do not reach back to them; and the number of requests.
+        Returns the number of pages read; the jobs found; the ids to ask for one by one, because a page omits their
+        images or does not reach back to them; and the number of requests.
         """
         found: Found = {}
-        untold: list[str] = []
+        without_images: list[str] = []
         beyond = list(jobs)
         cursor: str | None = None
         pages = requests = 0
@@ -147,16 +146,16 @@ class PagePoller(Poller):
                 if job.urls or job.status != "COMPLETED":
                     found[job.id] = job
                 elif job.id in jobs:
-                    untold.append(job.id)
+                    without_images.append(job.id)
             cursor = page.cursor
             reach = -FOREVER if cursor is None else moment(page.jobs[-1].created_at) if page.jobs else None
             beyond = [job for job in jobs if job not in found and (reach is None or jobs[job] < reach)]
             if len(beyond) <= _FEW or cursor is None:
                 break
-        return pages, found, list(dict.fromkeys([*untold, *beyond])), requests
+        return pages, found, list(dict.fromkeys([*without_images, *beyond])), requests
 
     def _page(self, status: str, cursor: str | None, deadline: Deadline) -> Page | None:
-        """A page of jobs of one status; None where it is not to be had now."""
+        """A page of jobs with one status; None if the API does not answer."""
         try:
             return self._api.page(cursor, deadline, tries=_QUICK, filters={"status": status})
         except ReveError:
@@ -164,5 +163,5 @@ class PagePoller(Poller):
 
 
 def _ended_before(job: Job, latest: float) -> bool:
-    """Whether a page that told of a job which ended at `latest` should have told of this one."""
+    """Whether a page with a job that ended at `latest` should also have listed this one."""
     return job.status == "COMPLETED" and (moment(job.completed_at) or 0.0) < latest

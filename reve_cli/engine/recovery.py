@@ -1,4 +1,7 @@
-"""The command that finishes a job, ready to be pasted into a shell. Imports `tasks`, `naming`, `output`."""
+"""The command that finishes a job, ready to paste into a shell.
+
+May import: engine.naming, terminal.text, core.
+"""
 
 from collections.abc import Sequence
 
@@ -8,16 +11,16 @@ from reve_cli.terminal.text import quote
 
 
 def resume_command(names: Sequence[str], flags: Sequence[str], *, abandon: bool = False) -> str:
-    """What finishes, or gives up, all that the journal knows under `names`: jobs, idempotency keys, or runs."""
+    """The `reve resume` command for jobs in the journal. names: job ids, idempotency keys or runs."""
     dashes = ["--"] if any(name.startswith("-") for name in names) else []
     return " ".join(map(quote, ["reve", "resume", *(["--abandon"] if abandon else []), *flags, *dashes, *names]))
 
 
 def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> str:
-    """What finishes `task`: waiting for its job, or, where no job is known, the same request with the same key.
+    """The command that finishes `task`: wait for its job; without a job id, send the same request with the same key.
 
-    `naming`: where its images go, or None where none were to be saved. Where some of them are saved already, the names
-    are all ours: those that were asked for, or, where one of these was taken, such as hold the job's id.
+    naming: the paths of its images; None if they are not saved. If some images were saved beside a taken name, the
+    command saves all of them under names that contain the job's id.
     """
     out: list[str] = []
     if naming is not None:
@@ -30,7 +33,7 @@ def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> s
     else:
         words = ["reve", "generate", *_options(task), *(out or ["--no-wait"]), *flags]
         words += ["--", task.request.prompt if task.request else ""]
-    from_stdin = "printf %s - | " if words[-1] == "-" else ""  # a prompt that is a hyphen can only come from there
+    from_stdin = "printf %s - | " if words[-1] == "-" else ""  # a prompt "-" cannot be given as an argument
     return from_stdin + " ".join(map(quote, words))
 
 

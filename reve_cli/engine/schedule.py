@@ -1,9 +1,9 @@
-"""When to ask about a job again: soon where it is likely to end, seldom elsewhere.
+"""The interval between two polls of a job: short when the job is likely to end, long otherwise.
 
-A function of its own because it is a trade, made with numbers: every poll that is not made is a result seen later. The
-best interval goes with 1/sqrt(hazard), the hazard being how likely a job that still runs is to end in the next moment.
-How long jobs took tells the hazard; before there are enough of them, a table stands in. `tests/bench/lateness.py`
-measures both. Pure: no clock and no state. Imports the standard library only.
+Every poll that is saved makes some result appear later. The best interval is proportional to 1/sqrt(hazard), where the
+hazard is the chance that a running job ends in the next moment. The durations of past jobs give the hazard; while there
+are too few, a table is used. `tests/bench/lateness.py` measures both.
+Pure functions, without clock or state. May import: nothing of ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +11,18 @@ from functools import lru_cache
 from itertools import pairwise
 from math import exp, isfinite, log, sqrt
 
+# Seconds since acceptance, seconds between polls; linear in between, constant after.
+#
+# The shape is that of 1/sqrt(hazard) for log-normal durations (sigma 0.3) with medians of 8, 15 and 30 s, where 15 s has
+# the most weight. The values are the rounded result of a search over simulated jobs: lateness and polls at 8 and 30 s
+# are as low as possible while 15 s has at most 0.3 s and 20 polls, both with a margin of 5 % or more. Four workers that
+# run jobs of 2 s or more without a break make at most 380 requests a minute.
 _INTERVALS = (
     (0.0, 0.3),  # some jobs are done at once
-    (0.25, 2.7),  # the second poll is past 2 s, the sandbox's usual duration, even where progress calls for haste
+    (
+        0.25,
+        2.7,
+    ),  # the second poll comes after 2 s, the sandbox's usual duration, even if progress shortens the interval
     (2.0, 4.0),  # real jobs do not end here
     (5.0, 1.2),
     (12.0, 0.46),  # most end between this
@@ -21,52 +30,45 @@ _INTERVALS = (
     (60.0, 1.5),
     (180.0, 5.0),
 )
-"""Seconds since acceptance, seconds between polls; linear in between, constant after.
-
-The shape is that of 1/sqrt(hazard) for log-normal durations (sigma 0.3) with medians of 8, 15 and 30 s, of which 15 s
-weighs most. The values are the rounded result of a search over simulated jobs: mean lateness and polls at 8 and 30 s as
-low as they go while 15 s has at most 0.3 s and 20 polls, with a margin of 5 % or more for both. Jobs of 2 s or more, 4
-at once, one after another, make at most 380 requests a minute.
-"""
 _SHORTEST = 0.25
 _LONGEST = 5.0
 _JITTER = 0.1
+# The server's progress may stretch or shrink an interval by this factor: it may jump, or stick at any value.
 _TRUST = 4 / 3
-"""How much the server's progress may stretch or shrink an interval: it may jump, or stick at any value."""
 
+# The values below are the result of a search over simulated jobs, log-normal (sigma 0.3), after 40 past ones: medians of
+# 8, 15 and 30 s are seen 0.26, 0.26 and 0.28 s late, with 9, 17 and 33 polls. For 30 s even a schedule that knew the
+# distribution would need 31 polls for 0.25 s, and be 0.4 s late with 20. Four workers that run jobs of 2 s or more
+# without a break make at most 360 requests a minute if the jobs are like the past, and hardly more than 400 if they take
+# up to twice as long.
+
+# Fewer past jobs than this are ignored.
 _ENOUGH = 5
-"""Fewer past jobs than this say too little."""
+# The next job probably takes about as long as one of the past jobs: a log-logistic distribution around each, with this
+# exponent (a standard deviation of 0.2 in the logarithm; 0.15 to 0.3 is as good for 5 to 40 past jobs). It resembles the
+# log-normal, but its tails do not underflow.
 _SPREAD = 9.0
-"""The next job takes as long as one of the past, more or less: log-logistic around it with this exponent, a standard
-deviation of 0.2 in the logarithm. It resembles the log-normal, but no tail of it underflows. For 5 to 40 past jobs
-anything from 0.15 to 0.3 does as well."""
+# Or it is unlike all past jobs. This case has the weight of so many past jobs, this median in seconds and this exponent.
+# It makes polls ever rarer for a job that outlives the past, and notices a job that ends much earlier.
 _STRANGER = 5.0, 15.0, 1.3
-"""Or it is unlike them all, which counts as so many past jobs, with this median in seconds and this exponent. So a job
-that outlives the past is asked about ever more seldom, and one that ends long before it is not seen much later."""
+# The cost of a poll, divided by the elapsed seconds: short jobs end more often, so each may have fewer polls.
 _COST = 0.12
-"""Of a poll, to be divided by the elapsed seconds: short jobs end more often, so each may have fewer polls."""
+# The cost falls for so many seconds, then stays.
 _COST_FALLS = 15.0
-"""Only so many seconds count."""
+# No learned interval is shorter, which limits the harm of misleading durations. Shorter durations count as this long,
+# as they would fall between two polls.
 _DENSEST = 0.46
-"""No shorter interval is learned, to bound what a wrong past may cost, and no shorter duration, which would fall
-between two polls.
-
-Together these are the result of a search over simulated jobs, log-normal (sigma 0.3), after 40 past ones: medians of 8,
-15 and 30 s are seen 0.26, 0.26 and 0.28 s late for 9, 17 and 33 polls. For 30 s even one who knew that distribution
-would need 31 polls for 0.25 s, and be 0.4 s late with 20. Jobs of 2 s or more, 4 at once, one after another, make at
-most 360 requests a minute where they are like the past, and hardly more than 400 where they take up to twice as long.
-"""
+# Seconds between the points at which the density of polls is evaluated.
 _STEP = 0.1
-"""Seconds between the points at which the density of polls is evaluated."""
 
 
 def next_delay(elapsed: float, progress: float | None, past: Sequence[float], random: Callable[[], float]) -> float:
     """Seconds until the next poll, from 0.25 to 5.5.
 
     elapsed: seconds since the job was accepted, 0 before the first poll. progress: the last one reported, in percent.
-    past: how many seconds jobs of this kind took, from acceptance to their end; what cannot be a duration is ignored.
-    Some dozens are enough. random: the jitter's source, from 0 up to 1; it keeps jobs that
-    began together from being asked about together.
+    past: seconds that jobs of this kind took, from acceptance to their end; a few dozen are enough, and values that are
+    not durations are ignored. random: returns the jitter, from 0 up to 1, which spreads the polls of jobs that began
+    together.
     """
     known = tuple(max(seconds, _DENSEST) for seconds in past if seconds >= 0 and isfinite(seconds))
     delay = _interval(elapsed) if len(known) < _ENOUGH else _learned_interval(round(min(elapsed, 1e30), 1), known)
@@ -85,9 +87,10 @@ def _interval(elapsed: float) -> float:
 
 @lru_cache(1024)
 def _learned_interval(elapsed: float, past: tuple[float, ...]) -> float:
-    """Until the best density of polls, integrated from now on, makes one whole poll.
+    """Seconds until the best density of polls, integrated from now on, reaches one poll.
 
-    Its value now would not do: where no job ends yet it is near 0, and the interval would leap over where they do.
+    The density of this moment is not enough: before the first job ends it is near 0, and the interval would skip the
+    time when jobs end.
     """
     weight, median, exponent = _STRANGER
     kinds = [(1.0, log(seconds), _SPREAD) for seconds in past] + [(weight, log(median), exponent)]
@@ -101,7 +104,7 @@ def _learned_interval(elapsed: float, past: tuple[float, ...]) -> float:
 
 
 def _density(time: float, kinds: Sequence[tuple[float, float, float]]) -> float:
-    """Polls a second, at `time` since acceptance. kinds: weight, logarithm of the median and exponent of each."""
+    """Polls a second at `time` since acceptance. kinds: weight, logarithm of the median, exponent of each."""
     moment = log(min(time, 1e30))  # exp overflows at 710, 9 * log(1e30 / 0.46) is 629
     running = ending = 0.0
     for weight, median, exponent in kinds:

@@ -1,6 +1,6 @@
-"""What the engine is given besides its tasks: who is told what happens, and where more tasks come from.
+"""What the engine calls: a watcher that prints what happens, and a supply that brings more tasks.
 
-Imports `tasks`, `errors`.
+May import: core.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,38 +11,39 @@ from reve_cli.core.tasks import Task
 
 
 class Watcher(Protocol):
-    """Who is told what happens, always in the main thread."""
+    """Called when something happens, always in the main thread."""
 
     def accepted(self, task: Task) -> None: ...
     def done(self, task: Task) -> None: ...
     def say(self, text: str) -> None: ...
     def tick(self) -> float:
-        """Show where things stand. Returns how soon, in seconds, this should be called again at the latest."""
+        """Show the progress. Returns the seconds until the next call, at most."""
         ...
 
 
 class Supply:
-    """Where tasks come from while others are at work, and what is tried again. This one has none: all are there."""
+    """Brings more tasks while others are at work, and decides which are tried again. This one brings none."""
 
+    # The most threads for each kind of work.
     at_once: Mapping[str, int] = {"send": 4, "look": 4, "poll": 1, "save": 4}
-    """How many threads do the same kind of work at once."""
 
     @property
     def refusal(self) -> ReveError | None:
-        """Why nothing more is begun, once there is a reason."""
+        """Why no more requests are sent; None while there is no reason."""
         return None
 
     def more(self, running: int, waiting: int) -> Sequence[Task]:
-        """The tasks to begin next, noted in the ledger: none, for good, once `is_empty`.
+        """The tasks to begin next; the ledger knows them already.
 
-        running: tasks that are at work. waiting: those of them that are still to be sent.
+        running: tasks at work. waiting: those of them whose request is not answered yet.
         """
         return ()
 
     @property
     def is_empty(self) -> bool:
+        """Whether `more` will never return another task."""
         return True
 
     def again(self, task: Task, error: ReveError) -> float | None:
-        """In how many seconds `task`, whose job ended with `error`, is tried once more; None where it is not."""
+        """Seconds after which to try `task` again, whose job ended with `error`; None to let it end."""
         return None
