@@ -69,7 +69,7 @@ def drive(
     saver = run.saver(naming_of, ledger) if naming_of else None
     for task in tasks:
         if saver and rows and task.index in rows:
-            from reve_cli.engine.takeup import recover_files
+            from reve_cli.engine.unfinished import recover_files
 
             recover_files(task, rows[task.index], saver)
     model = next((task.request.model for task in tasks if task.request), run.settings.model)

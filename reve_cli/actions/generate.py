@@ -89,7 +89,7 @@ def _adopt(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
     """The rows of the run to take up, by number."""
     if ledger.journal is None:
         return {}
-    from reve_cli.engine.takeup import adopt
+    from reve_cli.engine.unfinished import adopt
 
     rows = adopt(ledger, ledger.journal, identity, run.process.clock, run.flags, lambda: learn_account(run, ledger))
     return {row.number: row for row in rows}
@@ -101,7 +101,7 @@ def _take_up(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Nami
     Raises `ReveError` where what is still to be sent is over a cap, or would have nowhere to go.
     """
     from reve_cli.engine.recovery import resume_command
-    from reve_cli.engine.takeup import task_of
+    from reve_cli.engine.unfinished import task_of
 
     journal, tasks = ledger.journal, [task_of(row, row.number, run.process.clock, owned=True) for row in rows]
     assert journal is not None

@@ -14,7 +14,7 @@ from reve_cli.engine.naming import Naming
 from reve_cli.runtime import Runtime
 
 if TYPE_CHECKING:
-    from reve_cli.engine.takeup import Plan, Step
+    from reve_cli.engine.unfinished import Plan, Step
     from reve_cli.journal.journal import Row
     from reve_cli.journal.ledger import Ledger
 
@@ -32,7 +32,7 @@ def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, aba
             raise ReveError("journal" if ledger.lost else "not_found", ledger.lost or "there is no journal yet")
         run.output.note("nothing is unfinished")
         return 0
-    from reve_cli.engine.takeup import Plan
+    from reve_cli.engine.unfinished import Plan
 
     plan = Plan(ledger, ledger.journal, run.process.clock, names, lambda: learn_account(run, ledger))
     handed_over = plan.handed_over()
@@ -53,7 +53,7 @@ def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, aba
 
 def _close(run: Runtime, plan: "Plan") -> int:
     """Give up what the plan is about. Returns the exit code: what could not be given up is an error."""
-    from reve_cli.engine.takeup import left
+    from reve_cli.engine.unfinished import left
 
     kept = plan.close()
     for step in kept:
@@ -80,12 +80,12 @@ def _show(run: Runtime, steps: "Sequence[Step]") -> int:
 
 
 def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", note: Note, *, by_name: bool) -> int:
-    from reve_cli.engine.takeup import is_strange, left, task_of, unsettled
+    from reve_cli.engine.unfinished import left, may_be_ours, task_of, unsettled
 
     tasks: list[Task] = []
     rows: dict[int, Row] = {}
     for step in steps:
-        if step.action == "abandon" or (step.action == "leave" and not by_name and not is_strange(step)):
+        if step.action == "abandon" or (step.action == "leave" and not by_name and not may_be_ours(step)):
             run.output.note(f"{step.row.job or step.row.key}: {step.why}")
             continue
         task = task_of(step.row, len(tasks) + 1, run.process.clock, owned=step.owned)

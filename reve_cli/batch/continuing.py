@@ -12,7 +12,7 @@ from reve_cli.core.clock import Clock
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
 from reve_cli.engine.saving import Saver
-from reve_cli.engine.takeup import left, recover_files, step_of, task_of, unsettled
+from reve_cli.engine.unfinished import left, recover_files, step_of, task_of, unsettled
 from reve_cli.journal.journal import Row, Standing
 from reve_cli.journal.ledger import Ledger
 from reve_cli.journal.states import FREE

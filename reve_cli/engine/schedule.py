@@ -13,16 +13,13 @@ from math import exp, isfinite, log, sqrt
 
 # Seconds since acceptance, seconds between polls; linear in between, constant after.
 #
-# The shape is that of 1/sqrt(hazard) for log-normal durations (sigma 0.3) with medians of 8, 15 and 30 s, where 15 s has
-# the most weight. The values are the rounded result of a search over simulated jobs: lateness and polls at 8 and 30 s
-# are as low as possible while 15 s has at most 0.3 s and 20 polls, both with a margin of 5 % or more. Four workers that
-# run jobs of 2 s or more without a break make at most 380 requests a minute.
+# The shape is that of 1/sqrt(hazard) for log-normal durations (sigma 0.3) with medians of 8, 15 and 30 s, where 15 s
+# has the most weight. The values are the rounded result of a search over simulated jobs: lateness and polls at 8 and
+# 30 s are as low as possible while 15 s has at most 0.3 s and 20 polls, both with a margin of 5 % or more. Four workers
+# that run jobs of 2 s or more without a break make at most 380 requests a minute.
 _INTERVALS = (
     (0.0, 0.3),  # some jobs are done at once
-    (
-        0.25,
-        2.7,
-    ),  # the second poll comes after 2 s, the sandbox's usual duration, even if progress shortens the interval
+    (0.25, 2.7),  # the second poll comes after the sandbox's usual 2 s, even if progress shortens the interval
     (2.0, 4.0),  # real jobs do not end here
     (5.0, 1.2),
     (12.0, 0.46),  # most end between this
@@ -36,20 +33,20 @@ _JITTER = 0.1
 # The server's progress may stretch or shrink an interval by this factor: it may jump, or stick at any value.
 _TRUST = 4 / 3
 
-# The values below are the result of a search over simulated jobs, log-normal (sigma 0.3), after 40 past ones: medians of
-# 8, 15 and 30 s are seen 0.26, 0.26 and 0.28 s late, with 9, 17 and 33 polls. For 30 s even a schedule that knew the
+# The values below are the result of a search over simulated jobs, log-normal (sigma 0.3), after 40 past ones: medians
+# of 8, 15 and 30 s are seen 0.26, 0.26 and 0.28 s late, with 9, 17 and 33 polls. For 30 s even a schedule that knew the
 # distribution would need 31 polls for 0.25 s, and be 0.4 s late with 20. Four workers that run jobs of 2 s or more
-# without a break make at most 360 requests a minute if the jobs are like the past, and hardly more than 400 if they take
-# up to twice as long.
+# without a break make at most 360 requests a minute if the jobs are like the past, and hardly more than 400 if they
+# take up to twice as long.
 
 # Fewer past jobs than this are ignored.
 _ENOUGH = 5
 # The next job probably takes about as long as one of the past jobs: a log-logistic distribution around each, with this
-# exponent (a standard deviation of 0.2 in the logarithm; 0.15 to 0.3 is as good for 5 to 40 past jobs). It resembles the
-# log-normal, but its tails do not underflow.
+# exponent (a standard deviation of 0.2 in the logarithm; 0.15 to 0.3 is as good for 5 to 40 past jobs). It resembles
+# the log-normal, but its tails do not underflow.
 _SPREAD = 9.0
-# Or it is unlike all past jobs. This case has the weight of so many past jobs, this median in seconds and this exponent.
-# It makes polls ever rarer for a job that outlives the past, and notices a job that ends much earlier.
+# Or it is unlike all past jobs. This case has the weight of so many past jobs, this median in seconds and this
+# exponent. It makes polls ever rarer for a job that outlives the past, and notices a job that ends much earlier.
 _STRANGER = 5.0, 15.0, 1.3
 # The cost of a poll, divided by the elapsed seconds: short jobs end more often, so each may have fewer polls.
 _COST = 0.12

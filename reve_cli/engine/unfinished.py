@@ -1,9 +1,8 @@
-"""Taking up what earlier processes left unfinished: rows of the journal become tasks again.
+"""Continue what earlier processes left unfinished: rows of the journal become tasks again.
 
-Two ways lead here. `adopt`: the same `generate` is run again, and goes on with the run that was cut short. `Plan`: what
-`resume` does about each unfinished row; it charges nothing that was not begun.
-Imports `recovery`, `output`, `ledger`, `journal`, `states`, `tasks`, `models`, `clock`, `errors`; slow to load, like
-`journal`.
+`adopt` is for the same `generate` run again: it continues the interrupted run. `Plan` is for `resume`: it decides what
+to do about each unfinished row, and which requests may be sent again with the same key.
+Slow to load, like the journal. May import: engine.recovery, journal, terminal.text, core.
 """
 
 import json
@@ -26,19 +25,22 @@ from reve_cli.terminal.text import quote
 if TYPE_CHECKING:
     from reve_cli.engine.saving import Saver
 
+# How long the API keeps images.
 _KEPT = DAY
-"""How long the API keeps images."""
+# Seconds after a crashed process's last try before its request is sent again: the first one may still arrive.
 _PAUSE = 10.0
-"""Seconds after the last try of a process that crashed, before the same request is sent again: its own may be on the
-way still."""
-_LIVE = "another reve is at work on it"
-_ANOTHERS = "it belongs to another account"
-_STRANGE = "it was begun with another API key, and whether that is of the same account is not known"
+_LIVE = "another reve is working on it"
+_OTHER_ACCOUNT = "it belongs to another account"
+_OTHER_KEY = "it was begun with another API key, which may belong to another account"
 _BEGUN = (*OPEN, "saved")
 
+# What `resume` does about a row:
+# fetch    save its images
+# send     send its request again, which may charge it
+# abandon  close it, as it was never sent
+# report   name it to the user, as it cannot be settled from here
+# leave    do nothing, as it belongs to another process or account
 Action = Literal["fetch", "send", "abandon", "report", "leave"]
-"""What `resume` does about a row: save its images; send its request once more, which may be what charges it; give up
-what was never sent; say that it cannot be settled from here; leave it to whom it belongs."""
 
 
 def adopt(
@@ -49,9 +51,9 @@ def adopt(
     flags: Sequence[str],
     ask_account: Callable[[], None],
 ) -> list[Row]:
-    """The rows of the newest run of the same command that was cut short and is taken up; none where there is none.
+    """Claim the newest interrupted run of the same command. Returns its rows, or an empty list if there is none.
 
-    Raises `ReveError` (75) where such a run is unfinished, but must not be taken up.
+    identity: of the command. Raises `ReveError` (75) if the run is unfinished but must not be continued here.
     """
     chosen = "identity = :identity AND NOT told"
     runs = journal.runs(chosen, {"identity": identity})
@@ -64,7 +66,7 @@ def adopt(
             return False
         first = run.rows[0]
         age = clock.uptime() - first.begun_uptime
-        same_key = first.key_is_given or first.scope is not None  # then the API itself would know the request again
+        same_key = first.key_is_given or first.scope is not None  # then the API itself recognises the request
         foreign = any(row.tries and not row.job and row.key_tag != ledger.account.key_tag for row in run.rows)
         if run.standing == "ours" and not foreign and 0 <= age < (KEY_LIFETIME if same_key else HOUR):
             taken.append(run)
@@ -77,23 +79,23 @@ def adopt(
         first, name = run.rows[0], run.rows[0].run
         mine = all(ledger.account.may_fetch(row) or ledger.account.may_own(row) for row in run.rows)
         at_stake = any(row.is_unfinished and row.state != "intent" for row in run.rows)
-        new = "" if first.key_is_given or first.scope else " (or add --new for new images)"
+        new = "" if first.key_is_given or first.scope else " (or use --new for new images)"
         if mine and run.standing == "live" and first.taken:
-            message = f"another reve is finishing this command, begun at {_when(first.begun)}; when it has ended{new}:"
+            message = f"another reve is finishing this command, begun {_when(first.begun)}; when it has ended{new}:"
             raise ReveError("unfinished", message, hint=resume_command([name], flags))
         if mine and at_stake and run.standing != "live":
-            message = f"this command was begun at {_when(first.begun)} and is not finished; finish it{new}:"
+            message = f"this command was begun {_when(first.begun)} and is unfinished; finish it first{new}:"
             raise ReveError("unfinished", message, hint=resume_command([name], flags))
     return []
 
 
 def _is_begun(run: Run) -> bool:
-    """Whether there is something to take up: not where everything was refused, given up, or failed."""
+    """Whether there is something to continue: not if every row was refused, closed or failed."""
     return any(row.state in _BEGUN for row in run.rows)
 
 
 def task_of(row: Row, index: int, clock: Clock, *, owned: bool) -> Task:
-    """A task that goes on where its row ends. Raises `ReveError` where the row tells too little."""
+    """A task that continues from its row. Raises `ReveError` if the row's request is invalid."""
     request = ImageRequest.from_wire(row.request) if row.body else None
     task = Task(index, "intent", request=request, idempotency_key=row.key, key_is_given=bool(row.key_is_given))
     task.scope, task.attempt, task.out, task.run, task.row = row.scope, row.attempt, row.out, row.run, row.id
@@ -113,7 +115,7 @@ def task_of(row: Row, index: int, clock: Clock, *, owned: bool) -> Task:
 
 
 def recover_files(task: Task, row: Row, saver: "Saver") -> None:
-    """Take up what is on disk of a task's images. Where that is all of them, nothing is left to be asked."""
+    """Add the images that are already on disk to a task. If none is missing, the API is not asked again."""
     saver.recover(task, row.files or [])
     if row.images and len(task.files) >= row.images:
         task.phase = "completed"
@@ -130,7 +132,7 @@ def recover_files(task: Task, row: Row, saver: "Saver") -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """What `resume` does about a row, and why, where that needs saying. `owned`: the row is this process's."""
+    """What `resume` does about a row. why: the reason, if the user needs one. owned: the row is this process's."""
 
     row: Row
     action: Action
@@ -138,7 +140,7 @@ class Step:
     owned: bool = True
 
     def cells(self) -> list[str]:
-        """The step as a line of a table."""
+        """The step as a row of a table."""
         row, why = self.row, f" ({self.why})" if self.why else ""
         prompt = cut(str(row.request.get("prompt", "")), 60)
         return [self.action + why, row.job or row.key, _when(row.begun), row.out or "", prompt]
@@ -160,7 +162,7 @@ class Step:
 
 
 class Plan:
-    """What `resume` does: about all unfinished rows, or about those that `names` (jobs, keys, runs) mean.
+    """What `resume` does about each unfinished row, or only those that `names` (jobs, keys, runs) select.
 
     Raises `ReveError` (code `not_found`) for a name that the journal does not know.
     """
@@ -179,11 +181,11 @@ class Plan:
             ask_account()
 
     def look(self) -> list[Step]:
-        """What would be done, without doing it."""
+        """The steps, without doing or claiming anything."""
         return self._steps(self._runs())
 
     def take(self) -> list[Step]:
-        """What is to be done. The rows are this process's from now on, unless it is to leave them."""
+        """The steps, after claiming their rows for this process, except those that it must leave alone."""
 
         def accept(run: Run) -> bool:
             return any(self._ledger.account.may_fetch(row) for row in run.rows)
@@ -195,8 +197,8 @@ class Plan:
         return steps
 
     def close(self) -> list[Step]:
-        """Give up all rows but those that are at work or another account's. Returns what was left."""
-        kept = (_LIVE, _ANOTHERS)
+        """Close every row, except those of a running process or another account. Returns the steps of those."""
+        kept = (_LIVE, _OTHER_ACCOUNT)
         steps = self.look()
         for step in steps:
             if step.why not in kept:
@@ -205,7 +207,7 @@ class Plan:
         return [step for step in steps if step.why in kept]
 
     def handed_over(self) -> list[str]:
-        """Jobs of the last 24 hours that were left to run, and that no command was told where to save."""
+        """Jobs of the last 24 hours that were submitted with `--no-wait` and not saved by any command."""
         left_to_run = "current AND state IN ('accepted', 'completed') AND out IS NULL AND created > :since"
         values = {**self._values, "since": self._clock.now() - _KEPT}
         rows = self._journal.rows(f"{left_to_run} AND {self._named} ORDER BY jobs.id", values)
@@ -221,14 +223,14 @@ class Plan:
 
 
 def step_of(row: Row, standing: Standing, ledger: Ledger, clock: Clock) -> Step:
-    """What is to be done about an unfinished row of a run that is `standing`."""
+    """What to do about an unfinished row. standing: of its run."""
     if standing == "live":
         return Step(row, "leave", _LIVE)
     if not ledger.account.may_fetch(row):
         if ledger.account.may_own(row):
-            return Step(row, "leave", _STRANGE)
-        elsewhere = f"it belongs to {row.origin}, which is not where --sandbox and the base URL lead"
-        return Step(row, "leave", _ANOTHERS if row.origin == ledger.account.origin else elsewhere)
+            return Step(row, "leave", _OTHER_KEY)
+        elsewhere = f"it belongs to {row.origin}; this command uses another API (see --sandbox and base_url)"
+        return Step(row, "leave", _OTHER_ACCOUNT if row.origin == ledger.account.origin else elsewhere)
     if row.job:
         return Step(row, "fetch", owned=standing != "elsewhere")
     if row.state == "intent":
@@ -238,42 +240,42 @@ def step_of(row: Row, standing: Standing, ledger: Ledger, clock: Clock) -> Step:
 
 
 def _unsettled(row: Row, standing: Standing, ledger: Ledger, clock: Clock) -> Step:
-    """A request that was sent, and not answered as far as we know."""
+    """What to do about a request that was sent and, as far as the journal knows, not answered."""
     if row.error and row.error.get("code") == "key_conflict":
-        return Step(row, "report", "the API knows its key with another request, or is still at work on it")
+        return Step(row, "report", "the API has its key for another request, or is still processing it")
     if standing == "elsewhere":
-        return Step(row, "report", "only the machine that sent it could send it again", owned=False)
+        return Step(row, "report", "only the machine that sent it may send it again", owned=False)
     if standing == "rebooted":
-        return Step(row, "report", "the machine was started anew since it was sent")
+        return Step(row, "report", "this machine was restarted after it was sent")
     if row.key_tag != ledger.account.key_tag:
-        return Step(row, "report", "only the API key that it was sent with could find it")
+        return Step(row, "report", "only the API key that sent it can find its job")
     if clock.uptime() - (row.first_uptime or 0.0) > KEY_LIFETIME:
         return Step(row, "report", "it was sent more than 23 hours ago")
     if row.body is None or ImageRequest.from_wire(row.request).body().decode() != row.body:
-        return Step(row, "report", "this version of reve would not send the same bytes")
+        return Step(row, "report", "this version of reve would send different bytes")
     return Step(row, "send")
 
 
 def unsettled(step: Step, flags: Sequence[str]) -> ReveError:
-    """What a row ends with that cannot be settled from here: all that is needed to look for its job."""
+    """The error for a row that cannot be settled from here. It tells the user how to look for the job."""
     row = step.row
     sent, prompt = _when(row.first_try or row.created), cut(str(row.request.get("prompt", "")), 60)
     message = (
-        f'the request of {sent} for "{prompt}" may have been accepted, but {step.why}: look for a job of that time in '
-        f"the Apiframe console (idempotency key {row.key}), then close it:"
+        f'the request sent {sent} for "{prompt}" may have been accepted, but {step.why}; look for a job of that time '
+        f"in the Apiframe console (idempotency key {row.key}), then close the request:"
     )
     return ReveError("unsettled", message, hint=resume_command([row.key], flags, abandon=True))
 
 
-def is_strange(step: Step) -> bool:
-    """Whether a row that is left may be this account's after all."""
-    return step.why == _STRANGE
+def may_be_ours(step: Step) -> bool:
+    """Whether a row that is left alone may still belong to this account."""
+    return step.why == _OTHER_KEY
 
 
 def left(step: Step) -> ReveError:
-    """What a row ends with that was asked for by name, and is left alone."""
+    """The error for a row that the user named and that is left alone."""
     name = step.row.job or step.row.key
-    return ReveError("unfinished", f"{name} is left alone: {step.why}", hint=f"reve history show {quote(name)}")
+    return ReveError("unfinished", f"{name} was left alone: {step.why}", hint=f"reve history show {quote(name)}")
 
 
 def _when(seconds: float) -> str:

@@ -153,7 +153,7 @@ def test_what_is_at_work_is_left_alone_to_its_last_temporary_file(reve: Reve, li
     (job,) = live.jobs()
     for names in ([job.id], []):
         result = reve("resume", *names)
-        assert "another reve is at work on it" in result.stderr
+        assert "another reve is working on it" in result.stderr
         assert result.code == (75 if names else 0)
         assert list(Path.cwd().glob(".reve-*.part"))
     working.kill()
