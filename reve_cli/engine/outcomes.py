@@ -1,7 +1,7 @@
 """What an answer means for a task: its next phase, its end, or another request with a new key.
 
-Every fact is told to the ledger before the next step is taken. Whether a request may be sent again with the *same* key
-is not decided here but where it is sent: `api.http` (retries), `Ledger.sending` (23 hours), `unfinished` (after a crash).
+The ledger learns every fact before the next step. Whether a request may be sent again with the *same* key is decided
+elsewhere: `Http.send` (retries), `Ledger.sending` (23 hours) and `unfinished` (after a crash).
 May import: engine.saving, engine.supply, engine.waiting, journal, api, core.
 """
 
