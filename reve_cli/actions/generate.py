@@ -39,9 +39,9 @@ def generate(
     if naming is not None and rows:
         tasks = _take_up(run, ledger, list(rows.values()), naming)
         to_send = sum(task.phase == "intent" for task in tasks)
-        instead = "" if tasks[0].key_is_given or tasks[0].scope else "; --new makes new images instead"
-        note = f"taking up this command's run that was cut short ({to_send} of {len(tasks)} to submit){instead}"
-        run.output.note(note)
+        to_pay = f"{to_send} of {len(tasks)} still to submit" if to_send else "nothing more to pay"
+        start_over = "" if tasks[0].key_is_given or tasks[0].scope else "; --new starts over"
+        run.output.note(f"continuing this command's interrupted run ({to_pay}){start_over}")
         say_what_waits(run, tasks)
     else:
         if naming is not None:
@@ -134,7 +134,7 @@ def say_what_waits(run: Runtime, tasks: Sequence[Task]) -> None:
     """A request that may have arrived only now is not sent again at once."""
     wait = max((task.due for task in tasks), default=0.0) - run.process.clock.monotonic()
     if wait > 1:
-        run.output.note(f"waiting {wait:.0f} s before what may be on its way still is sent again")
+        run.output.note(f"waiting {wait:.0f} s in case the first request still arrives, then sending it again")
 
 
 def show_requests(run: Runtime, tasks: Sequence[Task], naming: Naming | None) -> int:

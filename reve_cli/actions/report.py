@@ -1,7 +1,7 @@
-"""What a command about jobs tells its user while they run and when they end.
+"""Prints what happens to the jobs of one command.
 
-On stdout one result for each job, in the order of the jobs; on stderr a line at acceptance, a line at the end, and on a
-terminal a spinner in between. Imports `output`, `tasks`, `clock`, `errors`.
+On stdout one result for each job, in the order of the jobs; on stderr a line when it is accepted and one when it ends,
+and on a terminal a spinner in between. May import: terminal, core.
 """
 
 from collections import Counter
@@ -17,8 +17,9 @@ from reve_cli.terminal.text import safe
 
 Shows = Literal["paths", "bytes", "ids", "urls", "rows"]
 
+# Seconds between two frames of the spinner.
 _FRAME = 0.1
-"""Seconds between two pictures of a spinner."""
+# Without a spinner, `tick` has nothing to draw.
 _SILENT = HOUR
 _WORDS: dict[Phase, str] = {
     "done": "done",
@@ -31,7 +32,7 @@ _WORDS: dict[Phase, str] = {
 
 
 class Report:
-    """Watches an engine. `shows`: what stdout has of a job that ended, where `--json` was not given."""
+    """An engine's watcher. shows: what stdout gets for each job without `--json`."""
 
     def __init__(
         self,
@@ -42,10 +43,10 @@ class Report:
         simulated: Callable[[], bool],
         is_over: Callable[[], bool],
     ) -> None:
-        """is_over: whether the whole run is being ended."""
+        """is_over: whether the run is winding down."""
         self._is_over = is_over
+        # Called for each task that ends, before it is printed.
         self.note: Callable[[Task], None] = lambda task: None
-        """Told each task that ended, before it is printed."""
         self._output, self._tasks, self._shows, self._simulated = output, tasks, shows, simulated
         self._printed, self._clock, self._started = 0, clock, clock.monotonic()
 
@@ -54,10 +55,10 @@ class Report:
         self._output.note(f"job {task.job_id} accepted{which}")
 
     def done(self, task: Task) -> None:
-        """Say how a job ended, and print all results whose turn it is."""
+        """Say how a job ended, and print every result whose turn it is."""
         self.note(task)
         for number, saved in enumerate(task.files):
-            cost = "charge not told" if task.charge is None else f"{task.charge:g} credits"
+            cost = "charge unknown" if task.charge is None else f"{task.charge:g} credits"
             cost += ", paid for before" if task.replayed else ""
             charge = f", {cost}" if number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
@@ -73,7 +74,7 @@ class Report:
             self._printed += 1
 
     def _is_one_of_many(self, error: ReveError) -> bool:
-        """Whether many end like this together, so that the line at the end is enough."""
+        """Whether many jobs end like this together, so that the last line is enough."""
         return len(self._tasks) > 1 and self._is_over() and error.code in ("unfinished", "unsettled", "unsaved")
 
     def _print(self, task: Task) -> None:
@@ -99,7 +100,7 @@ class Report:
         self._output.note(text)
 
     def tick(self) -> float:
-        """Draw the spinner. Returns the seconds until it wants to be drawn again."""
+        """Draw the spinner. Returns the seconds until the next frame."""
         if not self._output.is_live:
             return _SILENT
         elapsed = f"{self._clock.monotonic() - self._started:.0f} s"
@@ -112,14 +113,14 @@ class Report:
         return _FRAME
 
     def _state(self, task: Task) -> str:
-        """A single job in a word or two: what the API says, while there is something to say."""
+        """The state of a single job in a word or two: the API's own word if it has one."""
         if task.phase != "accepted" or task.job is None:
             return "asking" if task.phase == "accepted" else _WORDS[task.phase]
         progress = task.job.progress
         return task.job.status if progress is None else f"{task.job.status} {progress:.0f} %"
 
     def total(self, finish: str) -> None:
-        """Say what several jobs were charged together, and last what finishes all that are unfinished, if any are."""
+        """Print what several jobs were charged in total. finish: the command that finishes unfinished ones."""
         if len(self._tasks) < 2:
             return
         charges = [0 if task.replayed else task.charge for task in self._tasks]
@@ -134,7 +135,7 @@ class Report:
             self._output.note(said)
 
     def exit_code(self) -> int:
-        """The worst of what the jobs ended with."""
+        """The worst exit code of the jobs."""
         return worst(task.error.exit_code if task.error else 0 for task in self._tasks)
 
 

@@ -206,7 +206,9 @@ class Engine:
         self._rest()
         end = self._clock.monotonic() + self._limits.grace
         if self._is_awaiting():
-            self.watcher.say(f"waiting up to {self._limits.grace:g} s for the answer to what may have been sent")
+            self.watcher.say(
+                f"waiting up to {self._limits.grace:g} s for the answer to a request that may have been sent"
+            )
         while self._is_awaiting() and (left := end - self._clock.monotonic()) > 0:
             self._workers.receive(left)
         while self._workers.receive(0):

@@ -144,7 +144,7 @@ class Outcomes:
         over = error.code not in ("job_failed", "job_cancelled", "expired") or self.is_over() or bool(task.files)
         if over or not (task.may_renew and task.ended_before and (task.adopted or task.replayed)):
             return False
-        self.watcher.say(f"{error.message}; it had ended before: made anew, with a new key")
+        self.watcher.say(f"{error.message}; it had ended before this run, so it is submitted again with a new key")
         self.ledger.renew(task, "expired" if error.code == "expired" else "failed")
         return True
 

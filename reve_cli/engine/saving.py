@@ -138,10 +138,10 @@ class Saver:
         if naming.to_stdout or naming.device or os.path.abspath(saved.path) == os.path.abspath(wanted):
             return None
         if not self._publisher.claim(wanted):  # two moves to one name would lose an image
-            self._say(f"{saved.path}: {wanted} is another image's, so it keeps this name")
+            self._say(f"{saved.path} keeps this name: {wanted} belongs to another image")
             return None
         taken = os.path.lexists(wanted)
-        reason = "something else appeared there meanwhile" if taken else "it could not be written there before"
+        reason = "another file appeared there" if taken else "it could not be written there"
         return _elsewhere(saved.path, wanted, reason)
 
     def _save(

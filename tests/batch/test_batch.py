@@ -978,7 +978,7 @@ def test_an_image_in_the_rescue_folder_is_not_done_until_it_is_moved_to_its_plac
     write('{"prompt": "a fox", "out": "sub/fox.png"}\n', "p.jsonl")
     first, second = (reve("batch", "p.jsonl", "--out", "pics") for _ in range(2))
     assert (first.code, second.code) == (75, 75)
-    assert "fox.png: it could not be written there before;" in second.stderr
+    assert "fox.png: it could not be written there;" in second.stderr
     move = next(line for line in second.stderr.splitlines() if "mv -i -- " in line)
     subprocess.run(["bash", "-c", move], check=True)
     reve.clock.advance(2 * 86400)

@@ -211,7 +211,7 @@ def test_two_jobs_that_come_to_have_one_name_are_both_kept(reve: Reve, sandbox: 
     jobs = reve("generate", "fox", "--count", "2", "--no-wait").out.split()
     result = reve("wait", *jobs, "--out", "{slug}.png", "--force", "--json")
     assert result.code == 0
-    assert "is another image's, so it keeps this name" in result.stderr
+    assert "belongs to another image" in result.stderr
     paths = {document["files"][0]["path"] for document in result.documents}
     assert len(paths) == 2
     assert {path.name for path in Path.cwd().iterdir()} == paths

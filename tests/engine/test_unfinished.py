@@ -24,7 +24,7 @@ def test_a_run_of_several_is_completed_as_a_whole(reve: Reve, simulate: Simulate
     assert again.code == 0
     assert [document["adopted"] for document in again.documents] == [True] * 4
     assert [document["jobId"] for document in again.documents] == [d["jobId"] for d in cut_short.documents]
-    assert "taking up this command's run" in again.stderr
+    assert "continuing this command's interrupted run" in again.stderr
     assert len(sandbox.jobs()) == 4
 
 
@@ -115,7 +115,7 @@ def test_a_job_that_had_failed_or_expired_when_it_is_taken_up_is_made_anew(
     sandbox.faults.clear()
     result = reve("generate", "fox", "--out", "f.png", "--json")
     assert (result.code, result.document["adopted"]) == (0, False)
-    assert "made anew, with a new key" in result.stderr
+    assert "submitted again with a new key" in result.stderr
     assert len(sandbox.jobs()) == 2
 
 

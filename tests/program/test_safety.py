@@ -190,7 +190,7 @@ def test_the_same_again_twice_at_once_takes_the_run_up_once(tmp_path: Path) -> N
         running[0].communicate(timeout=120)
         twice = [scene.start(scene.generate, "--later", LATER) for _ in range(2)]
         said = [process.communicate(timeout=120) for process in twice]
-        assert sum("taking up" in err for _, err in said) == 1, said
+        assert sum("continuing this command's" in err for _, err in said) == 1, said
         assert len(scene.sandbox.jobs()) in (1, 2)  # the other one is another image, or came when all was done
 
 
