@@ -27,7 +27,7 @@ def broken(*_: Any, **__: Any) -> Any:
     raise RuntimeError("a fault of ours")
 
 
-def test_a_fault_of_ours_while_saving_is_75_and_spares_the_other_jobs(
+def test_a_bug_while_saving_exits_75_and_the_other_jobs_are_saved(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest, calls = hashlib.file_digest, iter([broken])
@@ -44,7 +44,7 @@ def test_a_fault_of_ours_while_saving_is_75_and_spares_the_other_jobs(
     assert len(list(Path.cwd().iterdir())) == 2
 
 
-def test_a_fault_of_ours_while_submitting_is_75_with_the_same_key(
+def test_a_bug_while_submitting_exits_75_and_names_the_same_key(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, journal: bool
 ) -> None:
     monkeypatch.setattr(email.utils, "parsedate_to_datetime", broken)
@@ -54,7 +54,7 @@ def test_a_fault_of_ours_while_submitting_is_75_with_the_same_key(
     assert (f"reve resume {key}" if journal else f"--idempotency-key={key}") in document["error"]["hint"]
 
 
-def test_a_renewed_url_is_asked_for_and_used(reve: Reve, simulate: Simulate) -> None:
+def test_a_refused_url_is_replaced_by_the_jobs_new_one(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:403*3"))
 
     def renew() -> None:
@@ -66,7 +66,7 @@ def test_a_renewed_url_is_asked_for_and_used(reve: Reve, simulate: Simulate) -> 
     assert result.document["files"][0]["url"].startswith("http://localhost:")
 
 
-def test_an_image_that_is_gone_a_day_later_has_expired(reve: Reve, simulate: Simulate) -> None:
+def test_an_image_missing_after_a_day_has_expired(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:404"))
     job = reve("generate", "fox", "--no-wait").out.strip()
     reve.clock.advance(23.5 * 3600)
@@ -75,7 +75,7 @@ def test_an_image_that_is_gone_a_day_later_has_expired(reve: Reve, simulate: Sim
     assert (result.code, result.document["error"]["code"]) == (7, "expired")
 
 
-def test_an_answer_about_another_job_is_no_answer(reve: Reve, simulate: Simulate) -> None:
+def test_an_answer_about_another_job_is_ignored(reve: Reve, simulate: Simulate) -> None:
     job = "3f2a9c1e-0000-4000-8000-000000000001"
     result = reve_with_server(reve, b'{"id": "3f2a9c1e-0000-4000-8000-000000000002", "status": "COMPLETED"}', job)
     assert (result.code, result.document["error"]["code"]) == (6, "gateway")
@@ -93,13 +93,13 @@ def reve_with_server(reve: Reve, body: bytes, job: str, command: str = "status")
         server.socket.close()
 
 
-def test_an_answer_that_is_too_long_is_no_answer(reve: Reve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_too_long_is_ignored(reve: Reve, monkeypatch: pytest.MonkeyPatch) -> None:
     job = "3f2a9c1e-0000-4000-8000-000000000001"
     body = b'{"id": "%s", "status": "COMPLETED", "error": "%s"}' % (job.encode(), b"x" * (17 * 2**20))
     assert reve_with_server(reve, body, job).document["error"]["code"] == "gateway"
 
 
-def test_the_time_limit_ends_many_jobs_each_with_its_own_command(reve: Reve, simulate: Simulate, journal: bool) -> None:
+def test_at_the_time_limit_each_job_has_its_own_command(reve: Reve, simulate: Simulate, journal: bool) -> None:
     simulate(faults=parse_faults("outcome:forever"))
     result = reve("generate", "fox", "--count", "6", "--seed", "1", "--out", "fox.png", "--timeout", "10", "--json")
     assert result.code == 75
@@ -113,7 +113,7 @@ def test_the_time_limit_ends_many_jobs_each_with_its_own_command(reve: Reve, sim
     assert journal or printed[0] == " && ".join(commands)
 
 
-def test_many_unfinished_jobs_are_finished_by_the_last_line_alone(reve: Reve, simulate: Simulate) -> None:
+def test_the_last_line_finishes_all_unfinished_jobs(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(job_seconds=3600)
     result = reve("generate", "fox", "--count", "6", "--out", "fox.png", "--timeout", "10")
     *_, why, command = result.stderr.splitlines()
@@ -126,7 +126,7 @@ def test_many_unfinished_jobs_are_finished_by_the_last_line_alone(reve: Reve, si
     assert len(sandbox.jobs()) == 6
 
 
-def test_status_at_its_time_limit_is_6(reve: Reve, simulate: Simulate) -> None:
+def test_status_at_its_time_limit_exits_6(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("job:429/3"))
     job = reve("generate", "fox", "--no-wait").out.strip()
     assert sandbox.jobs()
@@ -134,7 +134,7 @@ def test_status_at_its_time_limit_is_6(reve: Reve, simulate: Simulate) -> None:
     assert (result.code, result.document["error"]["code"]) == (6, "rate_limited")
 
 
-def test_a_fault_of_ours_in_the_main_thread_names_every_job_that_is_paid_for(
+def test_a_bug_in_the_main_thread_names_every_paid_job(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import threading
@@ -155,7 +155,7 @@ def test_a_fault_of_ours_in_the_main_thread_names_every_job_that_is_paid_for(
     assert hints == {f"reve resume {job.id}" for job in sandbox.jobs()}
 
 
-def test_one_job_that_cannot_be_asked_about_does_not_hold_up_the_others(reve: Reve, simulate: Simulate) -> None:
+def test_a_job_whose_polls_fail_does_not_delay_the_others(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("jobs:missing,job:500"))
     jobs = [reve("generate", "fox", "--no-wait").out.strip() for _ in range(2)]
     sandbox.faults = parse_faults("jobs:missing,job:500*7")
@@ -164,7 +164,7 @@ def test_one_job_that_cannot_be_asked_about_does_not_hold_up_the_others(reve: Re
     assert reve.clock.now() - started < 300
 
 
-def test_missing_jobs_are_not_asked_for_in_a_hurry(reve: Reve, simulate: Simulate) -> None:
+def test_polls_for_missing_jobs_are_spaced_out(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:forever"))
     reve("generate", "fox", "--count", "40", "--no-wait", "-q")
     sandbox.faults = parse_faults("jobs:missing")
@@ -174,7 +174,7 @@ def test_missing_jobs_are_not_asked_for_in_a_hurry(reve: Reve, simulate: Simulat
     assert min(job.polls for job in sandbox.jobs()) > 3
 
 
-def test_an_api_that_answers_nothing_is_asked_less_and_less(reve: Reve, simulate: Simulate) -> None:
+def test_polls_become_rarer_while_the_api_does_not_answer(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:forever"))
     reve("generate", "fox", "--count", "5", "--no-wait", "-q")
     ids = [job.id for job in sandbox.jobs()]
@@ -203,9 +203,7 @@ def on_requests_after(sandbox: Sandbox, looks: int, reve: Reve) -> None:
     sandbox.requests = requests
 
 
-def test_a_job_saved_in_part_is_finished_by_the_command_that_is_named(
-    reve: Reve, simulate: Simulate, journal: bool
-) -> None:
+def test_the_named_command_finishes_a_partly_saved_job(reve: Reve, simulate: Simulate, journal: bool) -> None:
     sandbox = simulate(faults=parse_faults("outcome:images/3"))
     asked: list[int] = []
 
@@ -224,12 +222,12 @@ def test_a_job_saved_in_part_is_finished_by_the_command_that_is_named(
     assert sandbox.charged == 4
 
 
-def test_a_job_that_is_not_known_everywhere_yet_is_waited_for(reve: Reve, simulate: Simulate) -> None:
+def test_a_job_just_accepted_may_be_unknown_for_30_s(reve: Reve, simulate: Simulate) -> None:
     simulate(faults=parse_faults("job:404*3"))
     assert reve("generate", "fox", "--out", "fox.png").code == 0
 
 
-def test_an_input_with_the_servers_own_choices_is_still_ours() -> None:
+def test_a_job_matches_its_request_although_the_server_filled_in_defaults() -> None:
     job = "3f2a9c1e-0000-4000-8000-000000000001"
     made = {"prompt": "fox", "reveParams": {"aspect_ratio": "3:2", "version": "latest", "seed": 7}}
     for seed, same in ((None, True), (7, True), (8, False)):
@@ -238,7 +236,7 @@ def test_an_input_with_the_servers_own_choices_is_still_ours() -> None:
         assert ImageRequest("fox", seed=seed).matches(answered) is same
 
 
-def test_a_url_that_is_no_text_is_refused(reve: Reve) -> None:
+def test_a_url_with_invalid_characters_is_refused(reve: Reve) -> None:
     images = Images(Origins(public=True, loopback=True), clock=reve.clock, stop=Stop(), limits=reve.limits, debug=None)
     for url in ("https://a.example/\ud800.png", "http://[", "https://a b.example/ x"):
         with pytest.raises(Unusable):
@@ -246,7 +244,7 @@ def test_a_url_that_is_no_text_is_refused(reve: Reve) -> None:
     images.close()
 
 
-def test_urls_of_the_servers_cannot_steer_a_terminal(reve: Reve) -> None:
+def test_urls_from_the_server_are_printed_without_control_characters(reve: Reve) -> None:
     job = "3f2a9c1e-0000-4000-8000-000000000001"
     url = "https://a.example/a.png\n\x1b[31mevil"
     body = json.dumps({"id": job, "status": "COMPLETED", "result": url}).encode()
@@ -254,7 +252,7 @@ def test_urls_of_the_servers_cannot_steer_a_terminal(reve: Reve) -> None:
     assert result.out == "https://a.example/a.png\\n\\x1b[31mevil\n"
 
 
-def test_many_jobs_are_looked_up_no_faster_than_the_api_allows(reve: Reve, simulate: Simulate) -> None:
+def test_looking_up_many_jobs_keeps_to_the_rate_limit(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(job_seconds=0)
     jobs = [job for _ in range(3) for job in reve("generate", "fox", "--no-wait", "--count", "50").out.split()]
     reve.clock.advance(3600)

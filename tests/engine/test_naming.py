@@ -46,18 +46,18 @@ def test_a_template_names_images(out: str | None, jobs: int, number: int, path: 
     assert naming(out, jobs=jobs).path(FULL, number) == path
 
 
-def test_the_configured_folder_is_used_where_nothing_else_is_said() -> None:
+def test_the_configured_folder_is_the_default() -> None:
     assert naming(None, folder="pics{1}").path(FULL) == os.path.join("pics{1}", f"a-fox-{JOB}.png")
 
 
 @pytest.mark.parametrize("out", ["", "{", "}", "{}", "{nope}", "{seed!r}", "{seed:>4}", "{0}", "{job}/x", "{ext}/x"])
-def test_a_bad_template_is_wrong_usage(out: str) -> None:
+def test_an_invalid_template_exits_2(out: str) -> None:
     with pytest.raises(ReveError) as caught:
         naming(out)
     assert caught.value.exit_code == 2
 
 
-def test_one_name_for_several_images_is_wrong_usage() -> None:
+def test_one_name_for_several_images_exits_2() -> None:
     with pytest.raises(ReveError, match="index") as caught:
         naming("{slug}.png", jobs=2).check(asked(2))
     assert caught.value.exit_code == 2
@@ -77,7 +77,7 @@ def test_one_name_for_several_images_is_wrong_usage() -> None:
         ("there.png/fox.png", "not a folder"),
     ],
 )
-def test_what_is_in_the_way_is_refused_before_anything_is_sent(out: str, said: str) -> None:
+def test_an_output_that_cannot_be_written_is_refused_before_payment(out: str, said: str) -> None:
     Path("there.png").write_bytes(b"mine")
     Path("folder").mkdir()
     Path("link.png").symlink_to("dangling")
@@ -90,20 +90,20 @@ def test_what_is_in_the_way_is_refused_before_anything_is_sent(out: str, said: s
     assert said in f"{caught.value.message} {caught.value.hint}".replace("File name", "name")
 
 
-def test_every_name_of_several_is_checked() -> None:
+def test_the_paths_of_all_images_are_checked() -> None:
     Path("img-3.png").write_bytes(b"mine")
     with pytest.raises(ReveError, match=r"img-3\.png exists"):
         naming("img.png", jobs=3).check(asked(3))
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_not_writable_is_refused() -> None:
+def test_a_folder_without_write_permission_is_refused() -> None:
     Path("closed").mkdir(mode=0o500)
     with pytest.raises(ReveError, match="not writable"):
         naming("closed/").check(asked())
 
 
-def test_force_may_replace_only_what_was_seen() -> None:
+def test_force_replaces_only_a_file_that_was_there_at_the_start() -> None:
     Path("a.png").write_bytes(b"old")
     forced = naming("a.png", force=True)
     forced.check(asked())
@@ -112,7 +112,7 @@ def test_force_may_replace_only_what_was_seen() -> None:
 
 
 @given(st.text())
-def test_a_slug_is_one_harmless_part_of_a_name(prompt: str) -> None:
+def test_a_slug_is_safe_in_a_file_name(prompt: str) -> None:
     name = slug(prompt)
     assert 0 < len(name) <= 46
     assert not set(name) & set("/\\.:{}\0 ")
@@ -132,7 +132,7 @@ def test_a_slug_is_one_harmless_part_of_a_name(prompt: str) -> None:
         ("x" * 99, "x" * 40),
     ],
 )
-def test_slugs(prompt: str, name: str) -> None:
+def test_the_slug_of_a_prompt(prompt: str, name: str) -> None:
     assert slug(prompt) == name
 
 
@@ -147,7 +147,7 @@ def test_slugs(prompt: str, name: str) -> None:
         ("/dev/null", 1, "/dev/null"),
     ],
 )
-def test_the_option_that_finishes_one_job_names_the_same_file(out: str | None, jobs: int, option: str) -> None:
+def test_the_out_option_of_the_finishing_command_gives_the_same_path(out: str | None, jobs: int, option: str) -> None:
     (task, *_) = asked()
     original = naming(out, jobs=jobs)
     assert original.as_option(Values.of(task)) == option
@@ -157,14 +157,14 @@ def test_the_option_that_finishes_one_job_names_the_same_file(out: str | None, j
     assert later.path(full) == original.path(full)
 
 
-def test_a_job_of_an_earlier_command_is_named_from_what_the_api_says() -> None:
+def test_an_earlier_job_is_named_from_the_apis_record_of_it() -> None:
     job = Job(id=JOB, status="COMPLETED", input={"prompt": "A Cat", "reveParams": {"seed": 3}})
     task = Task(1, "completed", job_id=JOB, job=job)
     assert Values.of(task) == Values(1, seed="3", slug="a-cat", job=JOB)
 
 
 @pytest.mark.parametrize("out", ["-", "/dev/null"])
-def test_a_stream_takes_one_job_only(out: str) -> None:
+def test_a_pipe_or_device_takes_the_images_of_one_job_only(out: str) -> None:
     with pytest.raises(ReveError) as caught:
         naming(out, jobs=2)
     assert caught.value.exit_code == 2

@@ -92,7 +92,7 @@ def account(reve: Reve, simulate: Callable[..., Sandbox], connect: Connect) -> I
     simulated.connection.close()
 
 
-def test_one_request_tells_of_a_hundred_jobs(account: Account) -> None:
+def test_one_request_covers_a_hundred_jobs(account: Account) -> None:
     for _ in range(100):
         account.make()
     account.clock.advance(15)
@@ -100,7 +100,7 @@ def test_one_request_tells_of_a_hundred_jobs(account: Account) -> None:
     assert (account.requests, account.running) == (1, {})
 
 
-def test_jobs_that_failed_or_were_cancelled_are_told_of_soon(account: Account) -> None:
+def test_failed_and_cancelled_jobs_are_noticed_soon(account: Account) -> None:
     for number in range(60):
         account.make(20 + number % 5, {0: "fail", 10: "cancel", 20: "capacity"}.get(number % 30))
     account.poll_until_none_is_left()
@@ -108,7 +108,7 @@ def test_jobs_that_failed_or_were_cancelled_are_told_of_soon(account: Account) -
     assert account.requests < 1.6 * account.polls
 
 
-def test_of_few_jobs_the_newest_page_tells_all_that_there_is_to_know(account: Account) -> None:
+def test_a_few_jobs_are_polled_by_the_newest_page(account: Account) -> None:
     jobs = [account.make(15), account.make(15, "fail"), account.make(100)]
     account.clock.advance(20)
     found = account.poll()
@@ -131,7 +131,7 @@ def test_old_jobs_of_an_earlier_run_are_asked_for_by_id(account: Account) -> Non
     assert account.polls <= 10
 
 
-def test_jobs_of_others_push_ours_to_further_pages(account: Account) -> None:
+def test_further_pages_are_read_if_other_jobs_fill_the_first(account: Account) -> None:
     for _ in range(40):
         account.make()
     account.clock.advance(5)
@@ -142,7 +142,7 @@ def test_jobs_of_others_push_ours_to_further_pages(account: Account) -> None:
     assert (account.running, account.requests) == ({}, 3)
 
 
-def test_a_page_that_is_not_to_be_had_is_asked_for_again(account: Account) -> None:
+def test_a_failed_page_is_requested_again_by_the_next_poll(account: Account) -> None:
     for _ in range(20):
         account.make()
     account.clock.advance(20)
@@ -153,7 +153,7 @@ def test_a_page_that_is_not_to_be_had_is_asked_for_again(account: Account) -> No
     assert not account.running
 
 
-def test_where_pages_are_never_to_be_had_every_job_is_asked_for_by_id(account: Account) -> None:
+def test_if_pages_always_fail_every_job_is_asked_for_by_id(account: Account) -> None:
     for number in range(30):
         account.make(outcome="fail" if number % 10 == 0 else None)
     account.clock.advance(20)
@@ -163,7 +163,7 @@ def test_where_pages_are_never_to_be_had_every_job_is_asked_for_by_id(account: A
 
 
 @pytest.mark.parametrize(("median", "failing"), [(15, 0.0), (30, 0.0), (15, 0.05)])
-def test_hundreds_of_jobs_are_seen_to_end_within_a_second_or_so(
+def test_the_end_of_hundreds_of_jobs_is_noticed_within_about_a_second(
     account: Account, median: float, failing: float
 ) -> None:
     """At 8 a second, as the rate limit lets them begin; polls are a second apart, and most are a single request."""
@@ -216,7 +216,7 @@ def watch(reve: Reve, connect: Connect, server: Server, most: int) -> tuple[int,
 
 
 @pytest.mark.parametrize("others", [0, 50])
-def test_jobs_that_no_page_ever_tells_of_are_found_by_id(reve: Reve, connect: Connect, others: int) -> None:
+def test_jobs_missing_from_every_page_are_found_by_id(reve: Reve, connect: Connect, others: int) -> None:
     server = Server(60)
     foreign = [server.document(str(uuid.uuid4()), completedAt=iso(1_800_000_020.0)) for _ in range(others)]
     server.listed = lambda query: foreign if query.get("status") == ["COMPLETED"] else []
@@ -225,14 +225,14 @@ def test_jobs_that_no_page_ever_tells_of_are_found_by_id(reve: Reve, connect: Co
     assert requests <= 60 + 1.5 * polls
 
 
-def test_a_page_that_leaves_out_the_images_is_filled_in_by_id(reve: Reve, connect: Connect) -> None:
+def test_images_that_a_page_omits_are_found_by_id(reve: Reve, connect: Connect) -> None:
     server = Server(12)
     server.listed = lambda _: [server.document(name, result=None) for name in server.ids]
     watch(reve, connect, server, 10)
     assert sorted(server.by_id) == server.ids
 
 
-def test_a_server_that_ignores_the_filter_is_understood(reve: Reve, connect: Connect) -> None:
+def test_a_server_may_ignore_the_status_filter(reve: Reve, connect: Connect) -> None:
     server = Server(100)
     for_now = {"status": "PROCESSING", "completedAt": None, "result": None}
     pages = iter([[server.document(name, **for_now) for name in server.ids]])

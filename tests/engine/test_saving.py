@@ -30,7 +30,7 @@ def on_image_request(sandbox: Sandbox, action: Callable[[], object]) -> None:
     sandbox.requests = Requests()
 
 
-def test_files_get_the_users_own_mode(reve: Reve, sandbox: Sandbox) -> None:
+def test_an_image_gets_the_permissions_of_the_umask(reve: Reve, sandbox: Sandbox) -> None:
     before = os.umask(0o027)
     try:
         assert reve("generate", "fox", "--out", "fox.png").code == 0
@@ -39,7 +39,7 @@ def test_files_get_the_users_own_mode(reve: Reve, sandbox: Sandbox) -> None:
     assert stat.S_IMODE(Path("fox.png").stat().st_mode) == 0o640
 
 
-def test_a_file_that_appears_meanwhile_is_not_touched(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_file_that_appears_during_the_run_is_not_replaced(reve: Reve, sandbox: Sandbox) -> None:
     on_image_request(sandbox, lambda: Path("fox.png").write_bytes(b"mine"))
     result = reve("generate", "fox", "--out", "fox.png", "--json")
     assert result.code == 75
@@ -60,14 +60,14 @@ def test_force_replaces_the_file_that_was_there(reve: Reve, sandbox: Sandbox) ->
     assert Path("fox.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_force_does_not_replace_a_file_that_changed_meanwhile(reve: Reve, sandbox: Sandbox) -> None:
+def test_force_does_not_replace_a_file_that_changed_during_the_run(reve: Reve, sandbox: Sandbox) -> None:
     Path("fox.png").write_bytes(b"old")
     on_image_request(sandbox, lambda: Path("fox.png").write_bytes(b"newer, not ours"))
     assert reve("generate", "fox", "--out", "fox.png", "--force").code == 75
     assert Path("fox.png").read_bytes() == b"newer, not ours"
 
 
-def test_a_folder_that_vanishes_sends_the_image_to_the_rescue_folder(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_if_the_folder_vanishes_the_image_goes_to_the_rescue_folder(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     Path("pics").mkdir()
     on_image_request(sandbox, lambda: shutil.rmtree("pics", ignore_errors=True))
     result = reve("generate", "fox", "--out", "pics/fox.png", "--json")
@@ -78,7 +78,9 @@ def test_a_folder_that_vanishes_sends_the_image_to_the_rescue_folder(reve: Reve,
     assert str(rescued) in result.stderr
 
 
-def test_without_a_state_folder_an_image_is_rescued_all_the_same(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_without_a_state_folder_the_image_goes_to_a_temporary_folder(
+    reve: Reve, sandbox: Sandbox, tmp_path: Path
+) -> None:
     Path("pics").mkdir()
     Path("state").write_text("a file where a folder is meant")
     on_image_request(sandbox, lambda: shutil.rmtree("pics", ignore_errors=True))
@@ -90,7 +92,7 @@ def test_without_a_state_folder_an_image_is_rescued_all_the_same(reve: Reve, san
     shutil.rmtree(rescued.parent)
 
 
-def test_file_systems_without_hard_links_are_written_too(
+def test_an_image_is_saved_on_a_file_system_without_hard_links(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -112,7 +114,7 @@ def test_several_images_of_a_job_are_all_saved(reve: Reve, simulate: Simulate) -
 @pytest.mark.parametrize(
     ("fault", "kind", "extension"), [("jpeg", "image/jpeg", "jpg"), ("webp", "image/webp", "webp")]
 )
-def test_the_bytes_decide_what_an_image_is(
+def test_the_content_decides_the_format_of_an_image(
     reve: Reve, simulate: Simulate, fault: str, kind: str, extension: str
 ) -> None:
     simulate(faults=parse_faults(f"image:{fault}"))
@@ -123,7 +125,7 @@ def test_the_bytes_decide_what_an_image_is(
     assert reve("generate", "fox").out.endswith(f".{extension}\n")
 
 
-def test_the_document_tells_size_and_hash(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_document_has_size_and_hash(reve: Reve, sandbox: Sandbox) -> None:
     import hashlib
 
     file = reve("generate", "fox", "--out", "fox.png", "--json").document["files"][0]
@@ -146,7 +148,7 @@ def test_a_fifo_is_written_in_place(reve: Reve, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no /dev on Windows")
-def test_dev_null_takes_an_image_and_stays_what_it_is(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_an_image_can_be_written_to_dev_null(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     assert reve("generate", "fox", "--out", "/dev/null").code == 0
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
     assert not list(home.rglob("*.png"))
@@ -172,7 +174,7 @@ def test_standard_output_gets_the_bytes_and_the_spool_keeps_them_for_a_day(reve:
     assert not kept.exists()
 
 
-def test_an_image_url_that_was_renewed_is_asked_for_afresh(reve: Reve, simulate: Simulate) -> None:
+def test_a_refused_image_url_is_tried_again(reve: Reve, simulate: Simulate) -> None:
     simulate(faults=parse_faults("image:403*2"))
     assert reve("generate", "fox", "--out", "fox.png").code == 0
 
@@ -203,11 +205,11 @@ def test_only_whole_images_are_images(whole: bytes) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"<html>", b"GIF89a;", b"\0" * 64, b"RIFF\0\0\0\0WAVE", b"\0\0\0\2ftypavif\0\0\0\2"]
 )
-def test_other_bytes_are_no_image(data: bytes) -> None:
+def test_other_data_is_not_an_image(data: bytes) -> None:
     assert image_format(io.BytesIO(data), len(data)) is None
 
 
-def test_two_jobs_that_come_to_have_one_name_are_both_kept(reve: Reve, sandbox: Sandbox) -> None:
+def test_two_jobs_with_the_same_path_are_both_saved(reve: Reve, sandbox: Sandbox) -> None:
     jobs = reve("generate", "fox", "--count", "2", "--no-wait").out.split()
     result = reve("wait", *jobs, "--out", "{slug}.png", "--force", "--json")
     assert result.code == 0
@@ -218,7 +220,7 @@ def test_two_jobs_that_come_to_have_one_name_are_both_kept(reve: Reve, sandbox: 
     assert reve("wait", *jobs, "--out", "{date}.png").code == 2
 
 
-def test_force_replaces_no_further_image_that_appears_meanwhile(reve: Reve, simulate: Simulate) -> None:
+def test_force_does_not_replace_a_second_image_that_appears_during_the_run(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:images/2"))
     Path("fox-2.png").write_bytes(b"old")
     os.utime("fox-2.png")
@@ -229,7 +231,7 @@ def test_force_replaces_no_further_image_that_appears_meanwhile(reve: Reve, simu
     assert Path("cat-2.png").read_bytes() == b"somebody's"
 
 
-def test_the_finishing_command_spares_the_file_that_was_in_the_way(
+def test_the_finishing_command_does_not_replace_a_file_that_took_the_path(
     reve: Reve, simulate: Simulate, journal: bool
 ) -> None:
     sandbox = simulate(faults=parse_faults("outcome:images/2"))
@@ -251,7 +253,7 @@ def test_the_finishing_command_spares_the_file_that_was_in_the_way(
     assert len(list(Path.cwd().iterdir())) == 3
 
 
-def test_an_old_job_whose_url_was_renewed_is_still_saved(reve: Reve, simulate: Simulate) -> None:
+def test_an_old_job_with_a_new_url_is_saved(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:403*3"))
     job = reve("generate", "fox", "--no-wait").out.strip()
     reve.clock.advance(23.9 * 3600)
@@ -263,7 +265,7 @@ def test_an_old_job_whose_url_was_renewed_is_still_saved(reve: Reve, simulate: S
     assert reve("download", job, "--out", "fox.png").code == 0
 
 
-def test_a_spooled_image_that_vanishes_is_no_success(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_if_a_spooled_image_vanishes_the_exit_code_is_1(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     unlink, link = os.unlink, os.link
 
     def vanish(source: str, target: str) -> None:

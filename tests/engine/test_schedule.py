@@ -43,7 +43,7 @@ def drawn(median: float, count: int = 40) -> list[float]:
 @example(0.0, None, [1e308] * 50, 0.99)
 @example(30.0, None, [0.05] + [15.0] * 49, 0.0)
 @example(15.0, None, [15.0] * 49 + [1e9], 0.0)
-def test_a_poll_never_comes_sooner_than_a_quarter_of_a_second_nor_later_than_five_and_a_half(
+def test_polls_are_a_quarter_of_a_second_to_five_and_a_half_seconds_apart(
     elapsed: float, progress: float | None, past: list[float], jitter: float
 ) -> None:
     assert 0.25 <= next_delay(elapsed, progress, past, always(jitter)) <= 5.5
@@ -68,7 +68,7 @@ def test_polls_become_rarer_the_longer_a_job_takes(one: float, other: float) -> 
 
 
 @given(st.floats(180, 1e6))
-def test_a_job_of_minutes_is_polled_every_5_s(elapsed: float) -> None:
+def test_a_job_that_takes_minutes_is_polled_every_5_s(elapsed: float) -> None:
     assert abs(without_jitter(elapsed) - 5) < 1e-9
 
 
@@ -83,12 +83,12 @@ def test_progress_changes_a_delay_by_a_third_at_most(elapsed: float, progress: f
 
 
 @given(ELAPSED, st.sampled_from([0, 100, -1, 101, -0.0, nan, inf, -inf]))
-def test_progress_that_says_nothing_changes_nothing(elapsed: float, progress: float) -> None:
+def test_meaningless_progress_changes_nothing(elapsed: float, progress: float) -> None:
     assert without_jitter(elapsed, progress) == without_jitter(elapsed)
 
 
 @given(st.floats(10, 60))
-def test_a_job_that_reports_little_progress_is_polled_less_than_one_that_is_nearly_done(elapsed: float) -> None:
+def test_a_job_with_little_progress_is_polled_less_often_than_one_nearly_done(elapsed: float) -> None:
     assert without_jitter(elapsed, 10) > without_jitter(elapsed) > without_jitter(elapsed, 99)
 
 
@@ -118,20 +118,20 @@ def silent(part: float) -> None:
     return None
 
 
-def test_jobs_of_15_s_are_seen_within_0_3_s_for_20_polls() -> None:
+def test_jobs_of_15_s_are_noticed_within_0_3_s_with_20_polls() -> None:
     lateness, polls = mean_lateness_and_polls(15, silent)
     assert lateness <= 0.3
     assert polls <= 20
 
 
-def test_jobs_far_from_15_s_are_seen_within_0_6_s_at_a_bearable_rate() -> None:
+def test_jobs_of_other_durations_are_noticed_within_0_6_s() -> None:
     short, long = mean_lateness_and_polls(8, silent), mean_lateness_and_polls(30, silent)
     assert max(short[0], long[0]) <= 0.6
     assert short[1] <= 10
     assert long[1] <= 45
 
 
-def test_steady_progress_makes_polling_better_in_both_respects() -> None:
+def test_steady_progress_makes_polls_fewer_and_results_earlier() -> None:
     blind, guided = mean_lateness_and_polls(15, silent), mean_lateness_and_polls(15, lambda part: 100 * part)
     assert guided[0] < blind[0]
     assert guided[1] < blind[1]
@@ -155,7 +155,7 @@ def test_misleading_progress_costs_little(reports: Callable[[float], float]) -> 
 
 @given(ELAPSED, PROGRESS, st.lists(st.floats(0, allow_infinity=False), max_size=4), JITTER)
 @example(0.0, None, [30.0] * 4, 0.5)
-def test_a_handful_of_past_jobs_is_needed_to_learn(
+def test_fewer_than_five_past_jobs_are_ignored(
     elapsed: float, progress: float | None, past: list[float], jitter: float
 ) -> None:
     assert next_delay(elapsed, progress, past, always(jitter)) == next_delay(elapsed, progress, (), always(jitter))
@@ -165,7 +165,7 @@ def test_a_handful_of_past_jobs_is_needed_to_learn(
 @given(ELAPSED, PAST)
 @example(0.0, [-30.0, nan, inf, -inf, -1.0, -0.5])
 @example(0.0, [-30.0, nan, inf, -inf, 30.0, 30.0, 30.0, 30.0, 30.0])
-def test_nothing_is_learned_from_what_cannot_be_a_duration(elapsed: float, past: list[float]) -> None:
+def test_invalid_durations_are_ignored(elapsed: float, past: list[float]) -> None:
     durations = [seconds for seconds in past if isfinite(seconds) and seconds >= 0]
     assert without_jitter(elapsed, None, past) == without_jitter(elapsed, None, durations)
 
@@ -176,20 +176,20 @@ def learned(median: float, past: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("median", [8, 15])
-def test_jobs_like_the_past_are_seen_within_0_3_s_for_20_polls(median: float) -> None:
+def test_jobs_like_past_ones_are_noticed_within_0_3_s_with_20_polls(median: float) -> None:
     lateness, polls = learned(median, median)
     assert lateness <= 0.3
     assert polls <= 20
 
 
-def test_jobs_of_30_s_like_the_past_are_seen_sooner_and_for_fewer_polls_than_by_one_who_has_learned_nothing() -> None:
+def test_past_durations_of_30_s_make_polls_fewer_and_results_earlier() -> None:
     lateness, polls = learned(30, 30)
     ignorant = mean_lateness_and_polls(30, silent, (), 200)
     assert lateness < 0.85 * ignorant[0]
     assert polls < 0.85 * ignorant[1]
 
 
-def test_where_jobs_take_30_s_two_polls_are_enough_for_the_first_10_s() -> None:
+def test_if_jobs_take_30_s_the_first_10_s_need_two_polls() -> None:
     past, now, polls = drawn(30), 0.0, 0
     while (now := now + without_jitter(now, None, past) + 0.03) < 10:
         polls += 1
@@ -197,17 +197,17 @@ def test_where_jobs_take_30_s_two_polls_are_enough_for_the_first_10_s() -> None:
 
 
 @given(st.floats(1, 60))
-def test_the_first_poll_does_not_leap_over_the_time_when_jobs_end(duration: float) -> None:
+def test_the_first_poll_comes_before_most_jobs_end(duration: float) -> None:
     assert without_jitter(0, None, [duration] * 40) < 1.1 * duration + 0.1
 
 
-def test_a_job_that_outlives_the_past_is_polled_ever_more_seldom() -> None:
+def test_polls_become_rarer_for_a_job_that_outlives_past_ones() -> None:
     delays = [without_jitter(elapsed, None, drawn(15)) for elapsed in (30, 60, 120, 300, 900)]
     assert delays == sorted(set(delays))
     assert without_jitter(3600, None, drawn(15)) == 5
 
 
-def test_a_past_that_misleads_costs_little() -> None:
+def test_misleading_past_durations_cost_little() -> None:
     """Less than the vendor's SDK is late, which makes as many polls; hardly more polls than who has learned nothing."""
     short, long = learned(8, 30), learned(30, 15)
     assert short[0] < 1.5

@@ -14,7 +14,7 @@ from tests.support.terminal import eventually
 Simulate = Callable[..., Sandbox]
 
 
-def test_a_run_of_several_is_completed_as_a_whole(reve: Reve, simulate: Simulate) -> None:
+def test_the_same_command_completes_an_interrupted_run_of_several_images(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     command = ("generate", "fox", "--count", "4", "--out", "f.png", "--json")
     cut_short = reve(*command)
@@ -28,7 +28,7 @@ def test_a_run_of_several_is_completed_as_a_whole(reve: Reve, simulate: Simulate
     assert len(sandbox.jobs()) == 4
 
 
-def test_it_is_taken_up_although_some_of_its_files_exist(reve: Reve, simulate: Simulate) -> None:
+def test_an_interrupted_run_is_continued_although_some_files_exist(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut*9"))
     command = ("generate", "fox", "--count", "4", "--out", "f.png")
     assert reve(*command).code == 75
@@ -41,7 +41,7 @@ def test_it_is_taken_up_although_some_of_its_files_exist(reve: Reve, simulate: S
     assert len(sandbox.jobs()) == 4
 
 
-def test_what_was_never_sent_is_sent_when_the_command_is_run_again(reve: Reve, simulate: Simulate) -> None:
+def test_the_same_command_sends_requests_that_were_never_sent(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("submit:drop-before*3,submit:401*2"))
     command = ("generate", "fox", "--count", "6", "--out", "f.png")
     first = reve(*command)
@@ -62,7 +62,7 @@ def test_what_was_never_sent_is_sent_when_the_command_is_run_again(reve: Reve, s
         ("generate", "fox", "--out", "f.png", "--count", "2"),
     ],
 )
-def test_another_command_is_another_image(reve: Reve, simulate: Simulate, other: tuple[str, ...]) -> None:
+def test_a_different_command_makes_a_new_image(reve: Reve, simulate: Simulate, other: tuple[str, ...]) -> None:
     sandbox = simulate(faults=parse_faults("image:cut*3"))
     assert reve("generate", "fox", "--out", "f.png").code == 75
     result = reve(*other, "--json")
@@ -71,7 +71,7 @@ def test_another_command_is_another_image(reve: Reve, simulate: Simulate, other:
     assert len(sandbox.jobs()) == 1 + len(result.documents)
 
 
-def test_the_same_output_in_other_words_is_the_same_command(reve: Reve, simulate: Simulate) -> None:
+def test_the_same_output_path_spelled_differently_is_the_same_command(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut*3"))
     assert reve("generate", "fox", "--out", "f.png").code == 75
     result = reve("generate", "fox", "--out", str(Path.cwd() / "." / "f.png"), "--json")
@@ -79,7 +79,9 @@ def test_the_same_output_in_other_words_is_the_same_command(reve: Reve, simulate
     assert len(sandbox.jobs()) == 1
 
 
-def test_an_older_one_is_75_and_names_both_ways_on(reve: Reve, simulate: Simulate) -> None:
+def test_an_interrupted_run_older_than_an_hour_exits_75_and_names_resume_and_new(
+    reve: Reve, simulate: Simulate
+) -> None:
     sandbox = simulate(faults=parse_faults("image:cut*3"))
     assert reve("generate", "fox", "--out", "f.png").code == 75
     reve.clock.advance(3601)
@@ -92,13 +94,13 @@ def test_an_older_one_is_75_and_names_both_ways_on(reve: Reve, simulate: Simulat
     assert len(sandbox.jobs()) == 1
 
 
-def test_a_finished_run_is_not_taken_up(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_finished_run_is_not_continued(reve: Reve, sandbox: Sandbox) -> None:
     for _ in range(2):
         assert reve("generate", "fox").code == 0
     assert len(sandbox.jobs()) == 2
 
 
-def test_a_job_that_failed_and_is_asked_for_again_is_a_new_one(reve: Reve, simulate: Simulate) -> None:
+def test_the_same_command_after_a_failed_job_uses_a_new_key(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:fail*1"))
     assert reve("generate", "fox", "--out", "f.png").code == 5
     assert reve("generate", "fox", "--out", "f.png").code == 0
@@ -107,7 +109,7 @@ def test_a_job_that_failed_and_is_asked_for_again_is_a_new_one(reve: Reve, simul
 
 
 @pytest.mark.parametrize("outcome", ["fail", "expired"])
-def test_a_job_that_had_failed_or_expired_when_it_is_taken_up_is_made_anew(
+def test_a_continued_job_that_failed_or_expired_is_submitted_with_a_new_key(
     reve: Reve, simulate: Simulate, outcome: str
 ) -> None:
     sandbox = simulate(faults=parse_faults(f"outcome:{outcome}*1,job:502"))
@@ -119,7 +121,7 @@ def test_a_job_that_had_failed_or_expired_when_it_is_taken_up_is_made_anew(
     assert len(sandbox.jobs()) == 2
 
 
-def test_resume_makes_nothing_anew(reve: Reve, simulate: Simulate) -> None:
+def test_resume_never_replaces_a_failed_job(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:fail*1,job:502"))
     assert reve("generate", "fox", "--out", "f.png", "--timeout", "9").code == 75
     sandbox.faults.clear()
@@ -129,7 +131,7 @@ def test_resume_makes_nothing_anew(reve: Reve, simulate: Simulate) -> None:
     assert len(sandbox.jobs()) == 1
 
 
-def test_what_another_reve_is_finishing_is_not_made_again(reve: Reve, live: Sandbox) -> None:
+def test_a_run_that_resume_is_finishing_is_not_submitted_again(reve: Reve, live: Sandbox) -> None:
     live.faults[:] = parse_faults("image:cut")
     command = ("generate", "fox", "--out", "f.png")
     assert reve.child(*command, "--timeout", "9").code == 75
@@ -146,7 +148,7 @@ def test_what_another_reve_is_finishing_is_not_made_again(reve: Reve, live: Sand
     assert len(live.jobs()) == 1
 
 
-def test_what_is_at_work_is_left_alone_to_its_last_temporary_file(reve: Reve, live: Sandbox) -> None:
+def test_resume_does_not_touch_a_running_command_or_its_temporary_files(reve: Reve, live: Sandbox) -> None:
     live.faults[:] = parse_faults("image:drip")
     working = subprocess.Popen(reve.command("generate", "fox", "--out", "f.png"), env=reve.environ)
     eventually(lambda: list(Path.cwd().glob(".reve-*.part")), "a temporary file")
@@ -165,7 +167,7 @@ def _is_owned(reve: Reve) -> bool:
     return any(folder.iterdir()) if folder.exists() else True
 
 
-def test_it_would_have_nowhere_to_go_and_is_not_sent(reve: Reve, simulate: Simulate) -> None:
+def test_an_unsent_request_stays_unsent_if_its_folder_is_gone(reve: Reve, simulate: Simulate) -> None:
     Path("pics").mkdir()
     sandbox = simulate(faults=parse_faults("submit:503"))
     command = ("generate", "fox", "--count", "2", "--out", "pics/f.png")
@@ -182,14 +184,14 @@ def test_it_would_have_nowhere_to_go_and_is_not_sent(reve: Reve, simulate: Simul
     assert last[:2] == ["reve", "resume"]
 
 
-def test_a_key_that_belongs_to_another_request_is_refused_unsent(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_key_used_for_another_request_is_refused_before_sending(reve: Reve, sandbox: Sandbox) -> None:
     assert reve("generate", "fox", "--idempotency-key", "k", "--out", "1.png").code == 0
     result = reve("generate", "wolf", "--idempotency-key", "k", "--out", "2.png", "--json")
     assert (result.code, result.document["error"]["code"]) == (2, "key_mismatch")
     assert len([request for request in sandbox.requests if request.method == "POST"]) == 1
 
 
-def test_a_key_conflict_is_never_bought_later(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_resume_never_sends_a_request_whose_key_conflicts(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
     elsewhere = {"REVE_STATE_DIR": str(tmp_path / "elsewhere")}
     assert reve("generate", "fox", "--idempotency-key", "k", "--out", "1.png", env=elsewhere).code == 0
     assert reve("generate", "wolf", "--idempotency-key", "k", "--out", "2.png").code == 75
@@ -200,11 +202,11 @@ def test_a_key_conflict_is_never_bought_later(reve: Reve, sandbox: Sandbox, tmp_
     assert len(sandbox.jobs()) == 1
 
 
-def test_new_and_a_key_exclude_each_other(reve: Reve) -> None:
+def test_new_and_once_exclude_each_other(reve: Reve) -> None:
     assert reve("generate", "fox", "--new", "--once", "7").code == 2
 
 
-def test_two_unfinished_jobs_with_one_name_are_both_kept_and_done(reve: Reve, simulate: Simulate) -> None:
+def test_two_unfinished_jobs_with_the_same_path_are_both_saved(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     for scope in "AB":
         assert reve("generate", "fox", "--once", scope, "--out", "f.png", "--force").code == 75
@@ -217,7 +219,7 @@ def test_two_unfinished_jobs_with_one_name_are_both_kept_and_done(reve: Reve, si
 
 @pytest.mark.parametrize("command", ["wait", "download"])
 @pytest.mark.parametrize("out", ["f.png", "nowhere/", "{sed}.png"])
-def test_jobs_that_came_through_a_pipe_are_named_where_their_output_is_refused(
+def test_jobs_read_from_a_pipe_are_named_if_their_output_is_refused(
     reve: Reve, sandbox: Sandbox, command: str, out: str
 ) -> None:
     Path("f.png").touch()
@@ -231,7 +233,7 @@ def test_jobs_that_came_through_a_pipe_are_named_where_their_output_is_refused(
 # What is never taken up
 
 
-def test_three_seedless_ones_that_do_not_wait_are_three_jobs(reve: Reve, sandbox: Sandbox) -> None:
+def test_three_identical_no_wait_commands_are_three_jobs(reve: Reve, sandbox: Sandbox) -> None:
     ids = [reve("generate", "fox", "--no-wait").out for _ in range(3)]
     assert len(set(ids)) == len(sandbox.jobs()) == 3
     said = reve("resume").stderr
@@ -239,23 +241,21 @@ def test_three_seedless_ones_that_do_not_wait_are_three_jobs(reve: Reve, sandbox
     assert said.endswith("nothing is left to finish\n")
 
 
-def test_what_was_handed_over_is_not_denied_but_named_with_the_command_that_saves_it(
-    reve: Reve, sandbox: Sandbox
-) -> None:
+def test_resume_of_a_no_wait_job_exits_75_and_names_the_wait_command(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "fox", "--no-wait").out.strip()
     result = reve("resume", job)
     assert result.code == 75
     assert result.stderr.endswith(f"\nreve wait {job} --out PATH\n")
 
 
-def test_two_at_once_are_two_images(reve: Reve, live: Sandbox) -> None:
+def test_two_identical_commands_at_once_make_two_images(reve: Reve, live: Sandbox) -> None:
     commands = [reve.command("generate", "fox") for _ in range(2)]
     both = [subprocess.Popen(command, env=reve.environ, stdout=subprocess.DEVNULL) for command in commands]
     assert [one.wait() for one in both] == [0, 0]
     assert len(live.jobs()) == len(list(Path.cwd().glob("fox-*.png"))) == 2
 
 
-def test_bytes_for_a_pipe_are_never_taken_up(reve: Reve, simulate: Simulate) -> None:
+def test_a_run_that_writes_to_a_pipe_is_never_continued(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut*3"))
     assert reve("generate", "fox", "--out", "-").code == 75
     assert reve("generate", "fox", "--out", "-").code == 0
@@ -269,7 +269,7 @@ def test_bytes_for_a_pipe_are_never_taken_up(reve: Reve, simulate: Simulate) -> 
 # --once
 
 
-def test_once_on_two_machines_is_one_charge_and_two_files(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_once_on_two_machines_charges_once_and_saves_two_files(reve: Reve, sandbox: Sandbox, tmp_path: Path) -> None:
     for machine in ("a", "b"):
         env = {"REVE_STATE_DIR": str(tmp_path / machine)}
         result = reve("generate", "fox", "--once", "pipeline 7", "--out", f"{machine}.png", "--json", env=env)
@@ -279,14 +279,14 @@ def test_once_on_two_machines_is_one_charge_and_two_files(reve: Reve, sandbox: S
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
 
 
-def test_once_needs_no_journal(reve: Reve, sandbox: Sandbox) -> None:
+def test_once_works_without_a_journal(reve: Reve, sandbox: Sandbox) -> None:
     for out in ("a.png", "b.png"):
         command = ("generate", "fox", "--once", "7", "--out", out)
         assert reve(*command, env={"REVE_JOURNAL": "off"}).code == 0
     assert len(sandbox.jobs()) == 1
 
 
-def test_once_with_a_count_and_no_seed_is_that_many_images(reve: Reve, sandbox: Sandbox) -> None:
+def test_once_with_count_makes_that_many_images(reve: Reve, sandbox: Sandbox) -> None:
     for folder in ("a", "b"):
         Path(folder).mkdir()
         assert reve("generate", "fox", "--once", "7", "--count", "3", "--out", f"{folder}/f.png").code == 0
@@ -294,14 +294,14 @@ def test_once_with_a_count_and_no_seed_is_that_many_images(reve: Reve, sandbox: 
     assert len({path.read_bytes() for path in Path("b").iterdir()}) == 3
 
 
-def test_another_scope_or_request_is_another_image(reve: Reve, sandbox: Sandbox) -> None:
+def test_another_scope_or_request_makes_another_image(reve: Reve, sandbox: Sandbox) -> None:
     for prompt, scope in (("fox", "7"), ("fox", "8"), ("wolf", "7")):
         assert reve("generate", prompt, "--once", scope).code == 0
     assert len(sandbox.jobs()) == 3
 
 
 @pytest.mark.parametrize("outcome", ["fail", "cancel"])
-def test_once_makes_anew_what_had_failed_before(reve: Reve, simulate: Simulate, outcome: str) -> None:
+def test_once_replaces_a_job_that_failed_in_an_earlier_run(reve: Reve, simulate: Simulate, outcome: str) -> None:
     sandbox = simulate(faults=parse_faults(f"outcome:{outcome}*2"))
     command = ("generate", "fox", "--once", "7", "--out", "f.png")
     assert reve(*command).code == 5  # a job that fails in this run ends with 5
@@ -312,7 +312,7 @@ def test_once_makes_anew_what_had_failed_before(reve: Reve, simulate: Simulate, 
     assert len(sandbox.jobs()) == 3
 
 
-def test_once_and_no_wait_passes_over_what_had_failed(reve: Reve, simulate: Simulate) -> None:
+def test_once_with_no_wait_replaces_a_job_that_failed_earlier(reve: Reve, simulate: Simulate) -> None:
     simulate(faults=parse_faults("outcome:fail*1"))
     command = ("generate", "fox", "--once", "7", "--no-wait")
     first = reve(*command).out
@@ -323,7 +323,7 @@ def test_once_and_no_wait_passes_over_what_had_failed(reve: Reve, simulate: Simu
     assert len(second.out.split()) == 1
 
 
-def test_once_makes_anew_what_has_expired(reve: Reve, simulate: Simulate) -> None:
+def test_once_replaces_a_job_that_expired(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:expired*1"))
     command = ("generate", "fox", "--once", "7", "--out", "f.png")
     assert reve(*command).code == 7
@@ -333,18 +333,18 @@ def test_once_makes_anew_what_has_expired(reve: Reve, simulate: Simulate) -> Non
 
 
 @pytest.mark.parametrize("scope", ["", "   "])
-def test_a_scope_says_something(reve: Reve, scope: str) -> None:
+def test_a_blank_scope_is_refused(reve: Reve, scope: str) -> None:
     assert reve("generate", "fox", "--once", scope).code == 2
 
 
-def test_once_and_a_key_of_ones_own_exclude_each_other(reve: Reve) -> None:
+def test_once_and_idempotency_key_exclude_each_other(reve: Reve) -> None:
     assert reve("generate", "fox", "--once", "7", "--idempotency-key", "k").code == 2
 
 
 # resume
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(reve: Reve, simulate: Simulate) -> None:
+def test_resume_dry_run_lists_the_steps_and_sends_nothing(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     assert reve("generate", "to fetch", "--out", "1.png").code == 75
     sandbox.faults[:] = parse_faults("submit:drop-after")
@@ -361,7 +361,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(reve: Reve, simulate
     assert reve("resume", "--dry-run").out.count("\n") == 2
 
 
-def test_resume_by_name_finishes_that_alone(reve: Reve, simulate: Simulate) -> None:
+def test_resume_with_a_name_finishes_only_that_job(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     first = reve("generate", "one", "--out", "1.png", "--json").document
     second = reve("generate", "two", "--out", "2.png", "--json").document
@@ -373,7 +373,7 @@ def test_resume_by_name_finishes_that_alone(reve: Reve, simulate: Simulate) -> N
     assert (finished.code, finished.stderr) == (0, "nothing is left to finish\n")
 
 
-def test_resume_of_what_the_journal_does_not_know_is_8(reve: Reve, sandbox: Sandbox) -> None:
+def test_resume_of_an_unknown_job_exits_8(reve: Reve, sandbox: Sandbox) -> None:
     name = "3f2a9c1e-0000-4000-8000-000000000001"
     assert reve("resume", name).code == 8
     assert reve("generate", "fox").code == 0
@@ -381,12 +381,12 @@ def test_resume_of_what_the_journal_does_not_know_is_8(reve: Reve, sandbox: Sand
     assert (result.code, result.document["error"]["code"]) == (8, "not_found")
 
 
-def test_resume_with_nothing_to_do_is_0(reve: Reve, sandbox: Sandbox) -> None:
+def test_resume_with_nothing_to_do_exits_0(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("resume")
     assert (result.code, result.out, result.stderr) == (0, "", "nothing is unfinished\n")
 
 
-def test_what_a_wait_has_saved_elsewhere_still_goes_where_it_was_meant_to(reve: Reve, simulate: Simulate) -> None:
+def test_resume_saves_to_the_first_path_although_wait_saved_to_another(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
     sandbox.faults.clear()
@@ -395,7 +395,7 @@ def test_what_a_wait_has_saved_elsewhere_still_goes_where_it_was_meant_to(reve: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full")
-def test_what_a_wait_could_not_save_is_not_taken_for_saved(reve: Reve, simulate: Simulate) -> None:
+def test_a_wait_that_fails_to_save_does_not_mark_the_job_as_saved(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
     sandbox.faults.clear()
@@ -404,7 +404,7 @@ def test_what_a_wait_could_not_save_is_not_taken_for_saved(reve: Reve, simulate:
     assert Path("f.png").is_file()
 
 
-def test_what_a_wait_has_saved_in_its_place_is_found_there(reve: Reve, simulate: Simulate) -> None:
+def test_resume_finds_an_image_that_wait_saved_to_the_same_path(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
     sandbox.faults.clear()
@@ -414,7 +414,7 @@ def test_what_a_wait_has_saved_in_its_place_is_found_there(reve: Reve, simulate:
     assert reve("resume").stderr == "nothing is left to finish\n"
 
 
-def test_a_wait_a_day_later_forgets_nothing(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_wait_after_expiry_keeps_the_job_marked_as_saved(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
     reve.clock.advance(25 * 3600)
     assert reve("wait", job).code == 7
@@ -422,7 +422,7 @@ def test_a_wait_a_day_later_forgets_nothing(reve: Reve, sandbox: Sandbox) -> Non
     assert (row["state"], row["files"][0]["path"]) == ("saved", str(Path.cwd() / "f.png"))
 
 
-def test_a_submission_that_was_not_to_be_waited_for_is_settled_and_named(reve: Reve, simulate: Simulate) -> None:
+def test_resume_settles_an_unanswered_no_wait_request_and_prints_its_job(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("submit:drop-after"))
     assert reve("generate", "fox", "--no-wait").code == 75
     sandbox.faults.clear()
@@ -433,7 +433,7 @@ def test_a_submission_that_was_not_to_be_waited_for_is_settled_and_named(reve: R
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_in_the_sandbox_it_finishes_what_the_sandbox_began(reve: Reve) -> None:
+def test_resume_with_sandbox_finishes_a_sandbox_job(reve: Reve) -> None:
     env = {"REVE_SANDBOX_FAULTS": "image:cut"}
     result = reve("generate", "fox", "--out", "f.png", "--sandbox", env=env)
     assert result.code == 75

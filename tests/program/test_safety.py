@@ -81,7 +81,7 @@ def all_is_well(sandbox: Sandbox, state: Path, meant: int | None = 1, elsewhere:
         "me:drop-before,image:cut",
     ],
 )
-def test_a_network_that_fails_for_a_while(
+def test_a_temporary_network_failure_charges_once(
     reve: Reve, simulate: Simulate, state: Path, series: str, finish: Callable[..., Result], faults: str, count: int
 ) -> None:
     sandbox = simulate(faults=parse_faults(faults))
@@ -95,7 +95,7 @@ def test_a_network_that_fails_for_a_while(
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4], ids=["submission", "second", "third", "fourth"])
 @pytest.mark.parametrize("series", ["resume", "the same again"])
-def test_a_server_that_stops_at_a_request_and_is_started_anew(tmp_path: Path, number: int, series: str) -> None:
+def test_a_server_that_restarts_during_a_request_charges_once(tmp_path: Path, number: int, series: str) -> None:
     scene = Scene(tmp_path / "scene", 2)
     scene.sandbox.start()
     stopping = threading.Thread(target=scene.sandbox.stop)
@@ -112,7 +112,7 @@ def test_a_server_that_stops_at_a_request_and_is_started_anew(tmp_path: Path, nu
         assert scene.problems(exactly=command == scene.generate) == []
 
 
-def test_an_answer_lost_and_then_connections_refused(tmp_path: Path) -> None:
+def test_a_lost_answer_followed_by_refused_connections_exits_75(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "scene", 1)
     scene.sandbox.faults[:] = parse_faults("submit:hang-after")
     scene.sandbox.start()
@@ -133,7 +133,7 @@ def test_an_answer_lost_and_then_connections_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("signum", ["SIGTERM", "SIGHUP", "SIGINT"])
 @pytest.mark.parametrize("series", ["resume", "the same again"])
-def test_a_signal_anywhere_in_its_life(tmp_path: Path, signum: str, series: str) -> None:
+def test_a_signal_at_any_moment_loses_nothing(tmp_path: Path, signum: str, series: str) -> None:
     steps, _ = length(2)
     for number in random.Random(signum + series).sample(range(1, steps), 4):  # noqa: S311 (a choice, not a secret)
         scene = Scene(tmp_path / str(number), 2)
@@ -146,7 +146,7 @@ def test_a_signal_anywhere_in_its_life(tmp_path: Path, signum: str, series: str)
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", range(1, 7))
-def test_a_second_ctrl_c_while_it_winds_down(tmp_path: Path, number: int) -> None:
+def test_a_second_ctrl_c_during_the_wind_down_loses_nothing(tmp_path: Path, number: int) -> None:
     scene = Scene(tmp_path / "scene", 3)
     scene.sandbox.faults[:] = parse_faults("image:drip")
     with scene.sandbox:
@@ -171,7 +171,7 @@ def test_a_second_ctrl_c_while_it_winds_down(tmp_path: Path, number: int) -> Non
 
 
 @pytest.mark.parametrize("number", [40, 90, 140, 190])
-def test_two_resumes_and_a_live_generate_race(tmp_path: Path, number: int) -> None:
+def test_two_resumes_and_a_running_generate_do_not_interfere(tmp_path: Path, number: int) -> None:
     scene = Scene(tmp_path / "scene", 4)
     with scene.sandbox:
         scene.run(scene.generate, "--step", str(number))
@@ -182,7 +182,7 @@ def test_two_resumes_and_a_live_generate_race(tmp_path: Path, number: int) -> No
         assert scene.problems(exactly=False) == []
 
 
-def test_the_same_again_twice_at_once_takes_the_run_up_once(tmp_path: Path) -> None:
+def test_two_identical_commands_continue_an_interrupted_run_only_once(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "scene", 1)
     with scene.sandbox:
         on_request(scene.sandbox, 1, lambda: running[0].kill())
@@ -199,7 +199,7 @@ def test_the_same_again_twice_at_once_takes_the_run_up_once(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("error", [25 * 3600.0, -25 * 3600.0])
 @pytest.mark.parametrize("faults", ["submit:drop-after", "submit:drop-before", "job:502", "image:cut"])
-def test_a_wall_clock_that_is_set_wrong_in_between(
+def test_a_wrong_wall_clock_does_not_extend_the_life_of_a_key(
     reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], faults: str, error: float
 ) -> None:
     sandbox = simulate(faults=parse_faults(faults), clock=reve.clock.monotonic)
@@ -211,7 +211,7 @@ def test_a_wall_clock_that_is_set_wrong_in_between(
     all_is_well(sandbox, state)
 
 
-def test_past_23_hours_it_is_not_sent_again_but_reported(reve: Reve, simulate: Simulate, state: Path) -> None:
+def test_after_23_hours_a_request_is_reported_and_not_sent_again(reve: Reve, simulate: Simulate, state: Path) -> None:
     sandbox = simulate(faults=parse_faults("submit:drop-after"))
     document = reve(*GENERATE, "--json").document
     sandbox.faults.clear()
@@ -231,7 +231,7 @@ def test_past_23_hours_it_is_not_sent_again_but_reported(reve: Reve, simulate: S
     assert len(sandbox.jobs()) == 1
 
 
-def test_after_an_hour_the_server_is_asked_what_time_it_is(reve: Reve, simulate: Simulate, state: Path) -> None:
+def test_after_an_hour_the_servers_time_is_asked_for(reve: Reve, simulate: Simulate, state: Path) -> None:
     sandbox = simulate(faults=parse_faults("submit:drop-before"))
     assert reve(*GENERATE).code == 75
     sandbox.faults.clear()
@@ -245,7 +245,7 @@ def test_after_an_hour_the_server_is_asked_what_time_it_is(reve: Reve, simulate:
 
 
 @pytest.mark.parametrize("faults", ["submit:drop-after", "image:cut"])
-def test_another_key_of_the_same_account_fetches_but_never_sends(
+def test_another_key_of_the_same_account_fetches_but_does_not_send(
     reve: Reve, simulate: Simulate, state: Path, tmp_path: Path, faults: str
 ) -> None:
     sandbox = simulate()
@@ -275,7 +275,9 @@ def test_another_key_of_the_same_account_fetches_but_never_sends(
 
 
 @pytest.mark.parametrize("faults", ["submit:drop-after", "image:cut"])
-def test_another_account_or_base_url_leaves_it_alone(reve: Reve, simulate: Simulate, state: Path, faults: str) -> None:
+def test_another_account_or_base_url_leaves_jobs_alone(
+    reve: Reve, simulate: Simulate, state: Path, faults: str
+) -> None:
     sandbox = simulate(faults=parse_faults(faults))
     assert reve(*GENERATE).code == 75
     mine = dict(reve.environ)
@@ -291,7 +293,7 @@ def test_another_account_or_base_url_leaves_it_alone(reve: Reve, simulate: Simul
     all_is_well(sandbox, state)
 
 
-def test_another_account_at_the_same_url_closes_nothing(reve: Reve, simulate: Simulate, state: Path) -> None:
+def test_another_account_at_the_same_url_closes_no_job(reve: Reve, simulate: Simulate, state: Path) -> None:
     sandbox = simulate()
     assert reve("generate", "so that the account is known", "--seed", "7", "--out", "f-7.png").code == 0
     sandbox.faults[:] = parse_faults("image:cut")
@@ -317,7 +319,7 @@ def test_another_account_at_the_same_url_closes_nothing(reve: Reve, simulate: Si
 
 
 @pytest.mark.parametrize("faults", ["submit:drop-after", "job:502", "image:cut"])
-def test_somebody_else_has_put_a_file_there(
+def test_a_file_at_the_output_path_is_not_replaced(
     reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], faults: str
 ) -> None:
     sandbox = simulate(faults=parse_faults(faults))
@@ -332,7 +334,7 @@ def test_somebody_else_has_put_a_file_there(
     all_is_well(sandbox, state, elsewhere={1: Path(f"f-{job.id}.png").absolute()})
 
 
-def test_with_force_only_the_file_of_the_first_time_is_replaced(
+def test_with_force_only_the_file_seen_by_the_first_run_is_replaced(
     reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result]
 ) -> None:
     Path("f.png").write_text("mine")
@@ -343,7 +345,7 @@ def test_with_force_only_the_file_of_the_first_time_is_replaced(
     all_is_well(sandbox, state)
 
 
-def test_with_force_a_file_that_came_later_is_spared(reve: Reve, simulate: Simulate, state: Path) -> None:
+def test_with_force_a_file_created_later_is_not_replaced(reve: Reve, simulate: Simulate, state: Path) -> None:
     Path("f.png").write_text("mine")
     sandbox = simulate(faults=parse_faults("image:cut"))
     assert reve(*GENERATE, "--force").code == 75
@@ -355,7 +357,7 @@ def test_with_force_a_file_that_came_later_is_spared(reve: Reve, simulate: Simul
 
 
 @pytest.mark.parametrize("faults", ["submit:drop-after", "image:cut"])
-def test_the_folder_was_removed(
+def test_a_removed_folder_loses_no_image(
     reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], faults: str
 ) -> None:
     Path("pics").mkdir()
@@ -374,7 +376,7 @@ def test_the_folder_was_removed(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs")
-def test_a_fifo_in_the_way_of_a_second_image_is_not_opened(reve: Reve, simulate: Simulate, state: Path) -> None:
+def test_a_fifo_at_the_path_of_a_second_image_is_not_opened(reve: Reve, simulate: Simulate, state: Path) -> None:
     simulate(faults=parse_faults("outcome:images/2"))
     os.mkfifo("f-2.png")
     result = reve(*GENERATE)
@@ -383,7 +385,7 @@ def test_a_fifo_in_the_way_of_a_second_image_is_not_opened(reve: Reve, simulate:
 
 
 @pytest.mark.parametrize("journal", ["on", "off"])
-def test_a_spooled_image_that_is_still_wanted_outlives_its_day(
+def test_a_spooled_image_that_is_still_needed_is_kept_longer_than_a_day(
     reve: Reve, simulate: Simulate, state: Path, journal: str
 ) -> None:
     sandbox = simulate()
@@ -423,7 +425,7 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
-def test_a_full_disk_where_the_image_goes(
+def test_a_full_disk_at_the_output_path_loses_no_image(
     reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], small_disk: Path
 ) -> None:
     """The rescue folder takes it, and when that is full as well, `resume` fetches it later."""
@@ -440,7 +442,7 @@ def test_a_full_disk_where_the_image_goes(
     assert (small_disk / "f.png").is_file()
 
 
-def test_a_full_disk_for_everything(reve: Reve, simulate: Simulate, small_disk: Path) -> None:
+def test_a_disk_full_for_images_and_journal_loses_no_image(reve: Reve, simulate: Simulate, small_disk: Path) -> None:
     """There is no room for the journal either: that is said, and the command on stderr finishes it without one."""
     work = small_disk / "work"
     work.mkdir()
@@ -458,7 +460,9 @@ def test_a_full_disk_for_everything(reve: Reve, simulate: Simulate, small_disk: 
 
 
 @pytest.mark.parametrize("number", [1, 2, 4])
-def test_a_disk_that_is_full_from_a_request_on(reve: Reve, simulate: Simulate, small_disk: Path, number: int) -> None:
+def test_a_disk_that_becomes_full_at_a_request_charges_once(
+    reve: Reve, simulate: Simulate, small_disk: Path, number: int
+) -> None:
     """What could not be noted is not sent; what was sent is not sent under another key."""
     reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
     sandbox = simulate()
@@ -474,7 +478,7 @@ def test_a_disk_that_is_full_from_a_request_on(reve: Reve, simulate: Simulate, s
 
 
 @pytest.mark.parametrize("room", range(12, 110, 8))
-def test_a_disk_that_fills_up_meanwhile(
+def test_a_disk_that_fills_up_during_the_run_loses_no_image(
     reve: Reve, simulate: Simulate, finish: Callable[..., Result], small_disk: Path, room: int
 ) -> None:
     """Journal and images on one disk with little room: whatever could be written is enough to go on from."""

@@ -140,7 +140,7 @@ def only_files(*names: str) -> None:
 
 
 @pytest.mark.parametrize("signum", FATAL)
-def test_before_any_request_a_signal_ends_it_at_once_with_nothing_to_say(scene: Scene, signum: int) -> None:
+def test_a_signal_before_any_request_ends_reve_silently(scene: Scene, signum: int) -> None:
     reader, writer = os.pipe()
     run = scene.start(*scene.reve.command("generate", "-"), stdin=reader)
     os.write(writer, b"a fox")
@@ -163,9 +163,7 @@ UNANSWERED += [(signum, fate, "on") for signum, fate in zip(FATAL, FATES, strict
 
 
 @pytest.mark.parametrize(("signum", "fate", "journal"), UNANSWERED)
-def test_an_unanswered_submission_can_be_settled_by_the_command_it_leaves(
-    scene: Scene, signum: int, fate: str, journal: str
-) -> None:
+def test_the_printed_command_settles_an_unanswered_request(scene: Scene, signum: int, fate: str, journal: str) -> None:
     scene.reve.environ["REVE_JOURNAL"] = journal
     scene.sandbox.faults[:] = parse_faults(f"submit:{fate}*1")
     run = scene.generate("--seed", "7", "--ar", "16:9", "--out", "fox.png")
@@ -187,7 +185,7 @@ def test_an_unanswered_submission_can_be_settled_by_the_command_it_leaves(
     only_files("fox.png")
 
 
-def test_a_submission_interrupted_under_no_wait_is_settled_without_waiting(scene: Scene, journal: bool) -> None:
+def test_an_interrupted_no_wait_request_is_settled_without_waiting(scene: Scene, journal: bool) -> None:
     scene.sandbox.faults[:] = parse_faults("submit:hang-after*1")
     run = scene.generate("--no-wait")
     scene.asked(POST)
@@ -201,7 +199,7 @@ def test_a_submission_interrupted_under_no_wait_is_settled_without_waiting(scene
 
 
 @pytest.mark.parametrize("signum", FATAL)
-def test_an_accepted_job_is_finished_by_the_last_line(scene: Scene, signum: int, journal: bool) -> None:
+def test_the_last_line_finishes_an_accepted_job(scene: Scene, signum: int, journal: bool) -> None:
     run = scene.generate("--out", "fox.png")
     scene.is_polled()
     run.process.send_signal(signum)
@@ -220,7 +218,7 @@ def test_an_accepted_job_is_finished_by_the_last_line(scene: Scene, signum: int,
     "name", ["it's $HOME.png", "füchse 🦊.png", "-n.png", "{{1}}.png", "a;b&c.png", "new\nline.png"]
 )
 @pytest.mark.usefixtures("journal")
-def test_the_last_line_keeps_any_file_name_through_a_shell(scene: Scene, name: str) -> None:
+def test_the_last_line_quotes_any_file_name_for_a_shell(scene: Scene, name: str) -> None:
     run = scene.generate(f"--out={name}")
     scene.is_polled()
     run.process.send_signal(SIGINT)
@@ -230,7 +228,7 @@ def test_the_last_line_keeps_any_file_name_through_a_shell(scene: Scene, name: s
     only_files(name.format())
 
 
-def test_an_interrupted_wait_without_a_file_is_taken_up_without_one(scene: Scene) -> None:
+def test_an_interrupted_wait_without_out_is_continued_without_out(scene: Scene) -> None:
     scene.paste("reve generate fox --no-wait --quiet")
     (job,) = scene.sandbox.jobs()
     run = scene.start(*scene.reve.command("wait", job.id))
@@ -241,7 +239,7 @@ def test_an_interrupted_wait_without_a_file_is_taken_up_without_one(scene: Scene
 
 
 @pytest.mark.parametrize("signum", FATAL)
-def test_a_download_cut_short_leaves_no_temporary_file(scene: Scene, signum: int) -> None:
+def test_an_interrupted_download_leaves_no_temporary_file(scene: Scene, signum: int) -> None:
     scene.sandbox.faults[:] = parse_faults("image:drip*1")
     run = scene.generate("--out", "fox.png")
     scene.is_polled()
@@ -256,7 +254,7 @@ def test_a_download_cut_short_leaves_no_temporary_file(scene: Scene, signum: int
 
 
 @pytest.mark.parametrize("attempt", range(6))
-def test_a_signal_as_the_file_appears_leaves_no_command_that_fails(scene: Scene, attempt: int) -> None:
+def test_after_a_signal_during_publishing_the_printed_command_works(scene: Scene, attempt: int) -> None:
     scene.sandbox._job_seconds = 0
     run = scene.generate("--out", "fox.png")
     while not Path("fox.png").exists():
@@ -268,7 +266,7 @@ def test_a_signal_as_the_file_appears_leaves_no_command_that_fails(scene: Scene,
     assert run.stdout == "fox.png\n"
 
 
-def test_of_several_jobs_each_that_is_not_saved_has_a_command(scene: Scene, journal: bool) -> None:
+def test_each_unsaved_job_of_several_has_a_command(scene: Scene, journal: bool) -> None:
     durations = iter([0, 0, 0])
     scene.sandbox._job_seconds = lambda: next(durations, 3600)
     run = scene.generate("--count", "8", "--seed", "1", "--out", "fox.png")
@@ -291,7 +289,7 @@ def test_of_several_jobs_each_that_is_not_saved_has_a_command(scene: Scene, jour
     assert sorted(job.body["reveParams"]["seed"] for job in scene.sandbox.jobs()) == list(range(1, 9))
 
 
-def test_with_json_an_interrupted_run_still_has_a_document_for_each_job(scene: Scene) -> None:
+def test_with_json_an_interrupted_run_prints_a_document_for_each_job(scene: Scene) -> None:
     run = scene.generate("--count", "3", "--json")
     eventually(lambda: len(scene.sandbox.jobs()) == 3, "three jobs")
     scene.is_polled()
@@ -320,7 +318,7 @@ def test_after_a_signal_nothing_new_is_submitted(scene: Scene) -> None:
     assert run.stderr.count("nothing was charged") == 4
 
 
-def test_a_signal_ends_the_wait_for_another_try(scene: Scene) -> None:
+def test_a_signal_ends_the_wait_before_a_retry(scene: Scene) -> None:
     scene.sandbox.faults[:] = parse_faults("submit:429/300")
     run = scene.generate()
     eventually(lambda: "trying again" in run.stderr, "the announcement of another try")
@@ -331,7 +329,7 @@ def test_a_signal_ends_the_wait_for_another_try(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("place", ["submit:hang-before", "job:hang-before", "image:drip"])
-def test_a_second_signal_leaves_at_once_whatever_hangs(scene: Scene, place: str) -> None:
+def test_a_second_signal_ends_reve_at_once_whatever_hangs(scene: Scene, place: str) -> None:
     """It dies by the second one, not by the first at the end of an orderly retreat."""
     scene.sandbox.faults[:] = parse_faults(place)
     run = scene.generate("--out", "fox.png")
@@ -369,7 +367,7 @@ def test_a_signal_ignored_by_the_caller_stays_ignored(scene: Scene) -> None:
     only_files("fox.png")
 
 
-def test_under_nohup_the_terminal_may_go_away_but_term_still_ends_it(scene: Scene) -> None:
+def test_under_nohup_hangup_is_ignored_and_term_ends_reve(scene: Scene) -> None:
     for signum, code in ((SIGHUP, 0), (SIGTERM, -SIGTERM)):
         run = scene.start("nohup", "reve", "generate", "fox", "--out", f"{signum}.png")
         scene.is_polled()
@@ -417,7 +415,7 @@ def test_ctrl_c_stops_a_loop_in_a_script(scene: Scene, shell: str) -> None:
         assert b"reached the end" not in terminal.seen
 
 
-def test_ctrl_c_at_the_prompt_stops_a_loop_and_gives_the_prompt_back(scene: Scene) -> None:
+def test_ctrl_c_stops_a_loop_at_an_interactive_prompt(scene: Scene) -> None:
     environ = {**scene.reve.environ, "PS1": "ready> ", "TERM": "dumb"}
     with Terminal([the_shell("bash"), "--norc", "--noprofile", "-i"], env=environ) as terminal:
         terminal.expect("ready> ")
@@ -432,7 +430,7 @@ def test_ctrl_c_at_the_prompt_stops_a_loop_and_gives_the_prompt_back(scene: Scen
 
 
 @pytest.mark.parametrize("shell", LOOPS)
-def test_a_loop_goes_on_after_a_job_that_failed(scene: Scene, shell: str) -> None:
+def test_a_shell_loop_continues_after_a_failed_job(scene: Scene, shell: str) -> None:
     scene.sandbox._job_seconds = 0
     scene.sandbox.faults[:] = parse_faults("outcome:fail*1")
     with Terminal([the_shell(shell), "-c", LOOPS[shell]], env=scene.reve.environ) as terminal:
@@ -442,7 +440,7 @@ def test_a_loop_goes_on_after_a_job_that_failed(scene: Scene, shell: str) -> Non
     only_files("2.png", "3.png")
 
 
-def test_a_closed_terminal_ends_it_as_hangup(scene: Scene) -> None:
+def test_a_closed_terminal_ends_reve_by_hangup(scene: Scene) -> None:
     """The job's id is not lost with the screen: stderr went to a file."""
     with (scene.folder / "err").open("wb") as err:
         terminal = Terminal(scene.reve.command("generate", "fox"), env=scene.reve.environ, stderr=err)
@@ -469,7 +467,7 @@ def _new_namespace() -> list[str]:
 
 
 @pytest.mark.parametrize("signum", FATAL)
-def test_as_process_1_of_a_container_it_ends_on_a_signal(scene: Scene, signum: int) -> None:
+def test_as_process_1_of_a_container_reve_ends_on_a_signal(scene: Scene, signum: int) -> None:
     """The kernel spares process 1 every signal that it has not asked for, its own included."""
     run = scene.start(*_new_namespace(), *scene.reve.command("generate", "fox", "--out", "fox.png"))
     scene.is_polled()
@@ -495,7 +493,7 @@ def test_a_time_limit_names_the_command_that_finishes_the_job(scene: Scene, jour
     only_files("fox.png")
 
 
-def test_a_job_that_never_ends_runs_into_the_time_limit(scene: Scene) -> None:
+def test_a_job_that_never_ends_stops_at_the_time_limit(scene: Scene) -> None:
     scene.sandbox.faults[:] = parse_faults("outcome:forever")
     run = scene.generate("--timeout", "1", "--json")
     assert run.end() == 75
@@ -505,9 +503,7 @@ def test_a_job_that_never_ends_runs_into_the_time_limit(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(("fate", "journal"), [("hang-before", "off"), ("hang-after", "off"), ("hang-after", "on")])
-def test_a_time_limit_on_an_unanswered_submission_leaves_the_command_that_settles_it(
-    scene: Scene, fate: str, journal: str
-) -> None:
+def test_a_time_limit_during_a_request_names_the_command_that_settles_it(scene: Scene, fate: str, journal: str) -> None:
     scene.reve.environ["REVE_JOURNAL"] = journal
     scene.sandbox.faults[:] = parse_faults(f"submit:{fate}*1")
     scene.sandbox._job_seconds = 0
@@ -523,7 +519,7 @@ def test_a_time_limit_on_an_unanswered_submission_leaves_the_command_that_settle
     only_files("fox.png")
 
 
-def test_a_time_limit_on_a_download_leaves_no_temporary_file(scene: Scene) -> None:
+def test_a_time_limit_during_a_download_leaves_no_temporary_file(scene: Scene) -> None:
     scene.sandbox.faults[:] = parse_faults("image:drip*1")
     scene.sandbox._job_seconds = 0
     run = scene.generate("--timeout", "3", "--out", "fox.png")

@@ -90,7 +90,7 @@ def all_goes_well(reve: Reve, environ: Mapping[str, str], prefix: tuple[str, ...
     ],
     ids=lambda change: " ".join(f"{name}={value}" for name, value in change.items()),
 )
-def test_variables_change_nothing(reve: Reve, live: Sandbox, change: dict[str, str | None]) -> None:
+def test_unusual_environment_variables_change_nothing(reve: Reve, live: Sandbox, change: dict[str, str | None]) -> None:
     if "PYTHONSAFEPATH" in change:
         root = str(Path(__file__).parents[2])
         change = {**change, "PYTHONPATH": root}  # a checkout that is not installed would not be found
@@ -100,7 +100,7 @@ def test_variables_change_nothing(reve: Reve, live: Sandbox, change: dict[str, s
     assert len(said) == 2, said  # accepted, and saved
 
 
-def test_an_empty_environment_is_enough(reve: Reve, live: Sandbox) -> None:
+def test_reve_works_in_an_empty_environment(reve: Reve, live: Sandbox) -> None:
     """As `env -i` and cron leave it."""
     environ = {name: reve.environ[name] for name in API} | {"PATH": "/usr/bin:/bin", "XDG_CONFIG_HOME": "/nonexistent"}
     assert "crash safety is off" not in " ".join(all_goes_well(reve, {**environ, "REVE_STATE_DIR": "state"}))
@@ -108,7 +108,7 @@ def test_an_empty_environment_is_enough(reve: Reve, live: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0, 0o666)], ids=["077", "022", "0"])
-def test_images_get_the_mode_that_the_user_wants_and_the_journal_is_private(
+def test_images_get_the_umasks_permissions_and_the_journal_is_private(
     reve: Reve, live: Sandbox, home: Path, mask: int, mode: int
 ) -> None:
     all_goes_well(reve, reve.environ, ("sh", "-c", f'umask {mask:o} && exec "$@"', "sh"))
@@ -138,7 +138,7 @@ def stranger(reve: Reve, live: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.mark.parametrize("home", [None, "", "/nonexistent", "/"])
-def test_without_a_home_of_its_own_a_user_makes_images_and_is_warned(
+def test_a_user_without_a_home_makes_images_and_is_warned(
     reve: Reve, stranger: tuple[str, ...], home: str | None
 ) -> None:
     environ = {name: value for name, value in reve.environ.items() if name != "HOME"}
@@ -149,7 +149,7 @@ def test_without_a_home_of_its_own_a_user_makes_images_and_is_warned(
     assert Path("fox.png").stat().st_uid == NOBODY
 
 
-def test_a_home_that_is_another_users_is_wrong_configuration(
+def test_a_home_of_another_user_is_a_configuration_error(
     reve: Reve, live: Sandbox, stranger: tuple[str, ...], home: Path
 ) -> None:
     """Whether it holds a file with spending caps, nobody can tell."""
@@ -159,7 +159,7 @@ def test_a_home_that_is_another_users_is_wrong_configuration(
     assert error.startswith(f"error: {home / '.config' / 'reve' / 'config.toml'} cannot be read: ")
 
 
-def test_with_a_folder_for_the_journal_nothing_is_amiss(reve: Reve, stranger: tuple[str, ...]) -> None:
+def test_a_user_without_a_home_can_name_a_state_folder(reve: Reve, stranger: tuple[str, ...]) -> None:
     environ = {name: value for name, value in reve.environ.items() if name != "HOME"}
     environ["REVE_STATE_DIR"] = os.path.abspath("state")
     assert len(all_goes_well(reve, environ, stranger)) == 2
@@ -168,7 +168,7 @@ def test_with_a_folder_for_the_journal_nothing_is_amiss(reve: Reve, stranger: tu
 
 
 @pytest.mark.parametrize("command", [("resume",), ("history",), ("resume", "--dry-run")], ids=" ".join)
-def test_what_is_about_the_journal_says_where_there_can_be_none(
+def test_commands_about_the_journal_say_why_there_is_none(
     reve: Reve, stranger: tuple[str, ...], command: tuple[str, ...]
 ) -> None:
     environ = {name: value for name, value in reve.environ.items() if name != "HOME"}
@@ -191,7 +191,7 @@ def test_another_users_folder_is_refused_before_payment(
 
 
 @pytest.mark.parametrize("mode", [0, 0o111, 0o333], ids=["---", "--x", "-wx"])
-def test_a_working_folder_that_cannot_be_read(
+def test_an_unreadable_working_folder_is_not_searched(
     reve: Reve, live: Sandbox, stranger: tuple[str, ...], mode: int, tmp_path: Path
 ) -> None:
     """Nothing is looked for in it; what goes elsewhere is saved."""
@@ -211,7 +211,7 @@ def test_a_working_folder_that_cannot_be_read(
         shutil.rmtree(elsewhere)
 
 
-def test_a_working_folder_that_was_removed(reve: Reve, live: Sandbox, tmp_path: Path) -> None:
+def test_a_removed_working_folder_is_reported(reve: Reve, live: Sandbox, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
 
     def there(*arguments: str) -> Result:
@@ -230,7 +230,7 @@ def test_a_working_folder_that_was_removed(reve: Reve, live: Sandbox, tmp_path: 
     assert there("resume").code == 0
 
 
-def test_a_read_only_system_with_one_folder_to_write(reve: Reve, live: Sandbox, tmp_path: Path, home: Path) -> None:
+def test_a_read_only_system_needs_one_writable_folder(reve: Reve, live: Sandbox, tmp_path: Path, home: Path) -> None:
     """As `docker run --read-only --tmpfs /out`."""
     out = tmp_path / "out"
     out.mkdir()
@@ -251,7 +251,7 @@ def test_a_read_only_system_with_one_folder_to_write(reve: Reve, live: Sandbox, 
     assert not list(home.rglob("*.db"))
 
 
-def test_a_read_only_home_is_warned_of(reve: Reve, live: Sandbox, home: Path) -> None:
+def test_a_read_only_home_causes_a_warning(reve: Reve, live: Sandbox, home: Path) -> None:
     prefix = within({}, [], before=f"mount --bind {home} {home} && mount -o remount,bind,ro {home}")
     said = all_goes_well(reve, reve.environ, tuple(prefix))
     assert len(said) == 3, said
@@ -261,7 +261,7 @@ def test_a_read_only_home_is_warned_of(reve: Reve, live: Sandbox, home: Path) ->
 @pytest.mark.parametrize(
     ("make", "code"), [(Path.touch, 7), (lambda path: path.symlink_to("/nonexistent/x"), 0)], ids=["file", "link"]
 )
-def test_a_state_folder_that_is_none(
+def test_an_unusable_state_folder_causes_a_warning(
     reve: Reve, live: Sandbox, tmp_path: Path, make: Callable[[Path], None], code: int
 ) -> None:
     state = tmp_path / "state"
