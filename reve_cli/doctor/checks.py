@@ -1,8 +1,8 @@
-"""What `doctor` looks at on this machine: versions, settings, key, state folder, journal, terminal, completion.
+"""The checks of this machine: versions, settings, key, state folder, journal, terminal.
 
-Each check is a function that answers with findings, and changes nothing. Imports `saving`, `recovery`, `journal`,
-`database`, `credentials`, `config`, `settings`, `output`, `clock`, `contract`, `states`, `errors`; slow to load, like
-`saving`.
+A check is a function that yields findings and changes nothing. Slow to load, like `engine.saving`.
+
+May import: doctor.findings, settings, engine, journal, terminal, core.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _OPTIONAL = ("keyring",)
 
 
 def versions() -> Iterator[Finding]:
-    """reve itself, Python, what reve is built on, and the system."""
+    """The versions of reve, Python, the libraries and the operating system."""
     package = str(Path(__file__).parents[1])
     yield Finding("reve", "ok", __version__, details={"version": __version__, "folder": package})
     python = {"version": platform.python_version(), "executable": sys.executable}
@@ -46,8 +46,8 @@ def versions() -> Iterator[Finding]:
     shown = ", ".join(f"{name} {version}" for name, version in found.items() if version)
     missing = [name for name in _LIBRARIES if not found[name]]
     if missing:
-        remedy = "install reve-cli anew"
-        yield Finding("libraries", "hint", f"{shown}; no version is known of {', '.join(missing)}", remedy, found)
+        remedy = "reinstall reve-cli"
+        yield Finding("libraries", "hint", f"{shown}; version unknown: {', '.join(missing)}", remedy, found)
     else:
         yield Finding("libraries", "ok", shown, details=found)
     system = platform.platform()
@@ -65,10 +65,10 @@ def _version(name: str) -> str | None:
 
 
 def settings(values: Mapping[str, config.Value], problems: Sequence[ReveError]) -> Iterator[Finding]:
-    """The files in use, what is not default, and what is wrong."""
+    """The config files, the settings that differ from their defaults, and invalid settings."""
     user, project = config.config_file(), config.project_file()
     for name, path, there in (("config", user, bool(user and os.path.lexists(user))), ("project", project, True)):
-        said = f"none ({path or config.PROJECT_FILE})" if not there or path is None else str(path)
+        said = f"no file ({path or config.PROJECT_FILE})" if not there or path is None else str(path)
         yield Finding(name, "ok", said, details={"path": path and str(path)})
     changed = {name: value for name, value in values.items() if value.source != "default"}
     for name, value in changed.items():
@@ -76,13 +76,13 @@ def settings(values: Mapping[str, config.Value], problems: Sequence[ReveError]) 
         details = {"name": name, "value": value.value, "source": value.source, "where": value.where}
         yield Finding("settings", "ok", f"{name} = {shown} ({value.where})", details=details)
     for error in problems:
-        yield problem("settings", error, "correct it there, or take it out")
+        yield problem("settings", error, "correct or remove it")
     if not changed and not problems:
-        yield Finding("settings", "ok", "all default")
+        yield Finding("settings", "ok", "defaults only")
 
 
 def base_url_is_known(values: Mapping[str, config.Value], environ: Mapping[str, str]) -> bool:
-    """Whether the base URL is the one that was meant, so that the key may go there: none was given that is wrong."""
+    """Whether the base URL is the one the user chose. If that one is invalid, the key must not go to another."""
     if values["base_url"].source == "environment":
         return True
     try:
@@ -93,7 +93,7 @@ def base_url_is_known(values: Mapping[str, config.Value], environ: Mapping[str, 
 
 
 def key(found: Key, warnings: Sequence[str]) -> Iterator[Finding]:
-    """Where the key comes from, and what there was to be warned of."""
+    """Where the key comes from, and warnings about it."""
     details = {"source": found.source, "prefix": found.prefix}
     yield Finding("key", "ok", f"{found.prefix} from {found.source}", details=details)
     for warning in warnings:
@@ -105,7 +105,7 @@ def key(found: Key, warnings: Sequence[str]) -> Iterator[Finding]:
 
 
 def state(folder: Path | None) -> Iterator[Finding]:
-    """Whether what must last can be kept."""
+    """Whether the state folder exists or can be created, and can be written to."""
     if folder is None:
         error = ReveError("journal", "there is no home folder to keep the journal in", hint="set REVE_STATE_DIR")
         yield problem("state", error)
@@ -116,75 +116,78 @@ def state(folder: Path | None) -> Iterator[Finding]:
         if there == folder:
             with tempfile.TemporaryFile(dir=folder):
                 pass
-        else:  # only trying tells: what the system says of rights is not all that counts
+        else:  # only trying tells: file modes are not all that counts
             with tempfile.TemporaryDirectory(dir=there):
                 pass
     except OSError as error:
-        said = f"{folder} cannot be written" if there == folder else f"{folder} cannot be made in {there}"
-        remedy = "make it writable for you, or set REVE_STATE_DIR to a folder that is"
+        said = f"cannot write to {folder}" if there == folder else f"cannot create {folder} in {there}"
+        remedy = "make it writable for your user, or set REVE_STATE_DIR to another folder"
         yield problem("state", ReveError("journal", f"{said}: {error.strerror}", hint=remedy), details=details)
         return
-    yield Finding("state", "ok", f"{folder}{'' if there == folder else ' (not there yet)'}", details=details)
+    yield Finding("state", "ok", f"{folder}{'' if there == folder else ' (does not exist yet)'}", details=details)
 
 
 def journal(folder: Path | None, clock: Clock, flags: Sequence[str], *, keeps: bool) -> Iterator[Finding]:
-    """What the journal holds, and what lies about that only its owner can put away. `keeps`: a journal is kept."""
+    """Jobs in the journal, damaged journals, and images left in the state folder. `keeps`: the journal is on."""
     if not keeps:
-        yield Finding("journal", "hint", "off: nothing is safe from a crash", "unset REVE_JOURNAL")
+        yield Finding("journal", "hint", "off; a crash can lose paid images", "unset REVE_JOURNAL")
     if folder is None:
         return
     if keeps:
         try:
             opened = open_journal(folder, clock, lambda text: None, begin=False)
         except JournalError as error:
-            remedy = "make it readable and writable for you"
+            remedy = "make it readable and writable for your user"
             if error.damaged:
-                remedy = "the next generate sets it aside; look for its jobs in the Apiframe console"
+                remedy = "look for its jobs in the Apiframe console; the next generate starts a new journal"
             yield problem("journal", error, remedy)
         else:
             yield from _rows(opened, flags)
     for path in damaged(folder):
-        remedy = f"look in the Apiframe console for jobs that it alone knows, then: rm {quote(str(path))}"
+        remedy = f"look for its jobs in the Apiframe console, then: rm {quote(str(path))}"
         yield Finding("journal", "hint", f"a damaged journal was set aside: {path}", remedy, {"path": str(path)})
-    for name, why in ((RESCUE, "found no other place"), (SPOOL, "were on their way to a pipe")):
+    for name, kind in ((RESCUE, "rescued"), (SPOOL, "piped")):
         kept = folder / name
         count = sum(path.is_file() for path in kept.glob("*"))
         if count:
-            remedy = f"take what you want to keep: ls {quote(str(kept))}"
-            finding = f"images that {why}: {count}, in {kept}"
+            remedy = f"copy what you want to keep; list it with: ls {quote(str(kept))}"
+            finding = f"{count} {kind} image{'' if count == 1 else 's'} in {kept}"
             yield Finding("journal", "hint", finding, remedy, {"path": str(kept), "files": count})
 
 
 def _rows(opened: Journal | None, flags: Sequence[str]) -> Iterator[Finding]:
     if opened is None:
-        yield Finding("journal", "ok", "none yet: the first image begins it", details={"rows": 0, "unfinished": 0})
+        yield Finding(
+            "journal", "ok", "no journal yet; the first image creates it", details={"rows": 0, "unfinished": 0}
+        )
         return
     with contextlib.closing(opened):
         runs = opened.runs(UNFINISHED, {})
         live = sum(row.is_unfinished for run in runs if run.standing == "live" for row in run.rows)
         unfinished = sum(row.is_unfinished for run in runs for row in run.rows) - live
         details = {"rows": opened.count(), "unfinished": unfinished, "atWork": live}
-    rows = f"{details['rows']} row{'' if details['rows'] == 1 else 's'}"
-    at_work = f", {live} at work" if live else ""
+    jobs = f"{details['rows']} job{'' if details['rows'] == 1 else 's'}"
+    running = f", {live} running" if live else ""
     if unfinished:
-        finding = f"{rows}, {unfinished} unfinished{at_work}"
+        finding = f"{jobs}, {unfinished} unfinished{running}"
         yield Finding("journal", "hint", finding, resume_command([], flags), details)
     else:
-        yield Finding("journal", "ok", f"{rows}, none unfinished{at_work}", details=details)
+        yield Finding("journal", "ok", f"{jobs}, none unfinished{running}", details=details)
 
 
 # Terminal and shell
 
 
 def terminal(surroundings: Mapping[str, Any]) -> Iterator[Finding]:
-    """What is printed on, as `Output.surroundings` tells it."""
+    """The terminal, its width, encoding and colors, from `Output.surroundings`."""
     streams = [name for name in ("stdin", "stdout", "stderr") if surroundings[name]]
     width = f", {surroundings['columns']} columns" if surroundings["columns"] else ""
     term, encoding = surroundings["term"], str(surroundings["encoding"])
     colors = f"color {surroundings['color']}{' (NO_COLOR)' if surroundings['noColor'] else ''}"
-    said = f"{' '.join(streams) or 'no stream is one'}{width}, TERM {term or 'unset'}, {encoding}, {colors}"
+    where = ", ".join(streams) if streams else "not a terminal"
+    said = f"{where} ({f'TERM={term}' if term else 'TERM is not set'}){width}, {encoding}, {colors}"
     if encoding.lower().replace("-", "") == "utf8":
         yield Finding("terminal", "ok", said, details=surroundings)
     else:
-        remedy = "choose a UTF-8 locale, such as LC_ALL=C.UTF-8: other characters are shown as escapes"
+        remedy = "use a UTF-8 locale, such as LC_ALL=C.UTF-8; without one, many characters appear as escapes"
         yield Finding("terminal", "hint", said, remedy, surroundings)

@@ -1,4 +1,4 @@
-"""The check of shell completion: whether a start-up file or a completion file of the shell mentions reve.
+"""The check `completion`: whether the user's shell has reve's completion, judged by its files.
 
 May import: doctor.findings.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reve_cli.doctor.findings import Finding
 
+# Bytes of a start-up file that are read.
 _LONGEST_START_FILE = 2**20
 _START_FILES = {
     "bash": ("~/.bashrc", "~/.bash_profile", "~/.profile", "~/.bash_completion"),
@@ -46,10 +47,10 @@ _ROOTS = ("/usr", "/usr/local", "/opt/homebrew", "")
 
 
 def completion(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the shell of `SHELL` completes reve's words, as far as its files tell."""
+    """Whether a start-up file of the shell in `SHELL` loads reve's completion, or a completion file is installed."""
     shell = os.path.basename(environ.get("SHELL", "")).removesuffix(".exe")
     if shell not in _LINES:
-        said = f"nothing is known of {shell}" if shell else "SHELL is not set"
+        said = f"reve has no completion for {shell}" if shell else "SHELL is not set"
         yield Finding("completion", "ok", said, details={"shell": shell or None, "where": None})
         return
     places = {
@@ -63,21 +64,21 @@ def completion(environ: Mapping[str, str]) -> Iterator[Finding]:
     where = next((str(path) for path in [*filter(_mentions_us, starts), *files]), None)
     details = {"shell": shell, "where": where}
     if where:
-        yield Finding("completion", "ok", f"{shell}: {where}", details=details)
+        yield Finding("completion", "ok", f"{shell} completion is set up in {where}", details=details)
         return
     start = _START_FILES[shell][0].format(**places)
     remedy = f"add to {'your profile' if '*' in start else start}: {_LINES[shell]}"
-    yield Finding("completion", "hint", f"not set up for {shell}, as far as its files tell", remedy, details)
+    yield Finding("completion", "hint", f"{shell} completion is not set up", remedy, details)
 
 
 def _found(pattern: str) -> list[Path]:
-    """The files that there are of a pattern, of whose path only the last part may be one."""
+    """The existing files that match. Only the last part of the path may contain wildcards."""
     folder, name = os.path.split(os.path.expanduser(pattern))
     return sorted(Path(folder).glob(name))
 
 
 def _mentions_us(path: Path) -> bool:
-    """Whether a start-up file asks for our completion, not in a comment."""
+    """Whether a line of a start-up file, other than a comment, loads reve's completion."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             lines = file.read(_LONGEST_START_FILE).splitlines()

@@ -1,7 +1,8 @@
-"""The checks of `doctor`, one after the other: which there are, what depends on what, and how they are told.
+"""The checks of `doctor`: their order, which check needs which, and how their findings are printed.
 
-Whatever one check runs into, the others are made. Imports `probes`, `checks`, `config`, `origins`, `endings`, `clock`,
-`output`, `errors`; slow to load, like `http`.
+A check that fails does not stop the others. Slow to load, like `api.http`.
+
+May import: the rest of this package, api, core, settings; runtime for types only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,24 +26,24 @@ if TYPE_CHECKING:
 
 _COLORS = {"ok": "green", "hint": "yellow", "problem": "red"}
 _BASE_URL = "settings (base_url)"
+# For errors without a hint of their own.
 _REMEDIES = {
     "key": "set APIFRAME_API_KEY to a key from the Apiframe console, or run reve auth login",
     "proxy": "correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
-    "certificates": "correct SSL_CERT_FILE or SSL_CERT_DIR, or unset it",
-    "state": "make it readable and writable for you",
-    "journal": "make it readable and writable for you",
+    "certificates": "correct or unset SSL_CERT_FILE or SSL_CERT_DIR",
+    "state": "make it readable and writable for your user",
+    "journal": "make it readable and writable for your user",
 }
-_REMEDY = "check the network, its name server and the proxy; then try again"
-_OTHER_REMEDY = "check the base URL: reve config get base_url"
-"""What to do about an error of a check that says nothing of it: where no answer came, and where one did."""
+_REMEDY_WITHOUT_ANSWER = "check network, DNS and proxy, then try again"
+_REMEDY_AFTER_ANSWER = "check the base URL: reve config get base_url"
+# Checks of this machine alone; --timeout does not limit them.
 _LOCAL = ("reve", "settings", "state", "journal", "terminal", "completion")
-"""Checks that ask nobody: the time limit is not theirs."""
 
 
 def examine(run: "Runtime") -> int:
-    """Make every check and print what it finds. Returns the exit code: that of the worst problem."""
+    """Run every check and print its findings. Returns the exit code of the worst problem."""
     codes, counts = [0], dict.fromkeys(_COLORS, 0)
-    surroundings = run.output.surroundings()  # before a spinner stands before them
+    surroundings = run.output.surroundings()  # before a spinner changes them
     for found in Doctor(run, surroundings).findings():
         counts[found.status] += 1
         codes.append(found.exit_code)
@@ -58,7 +59,7 @@ def examine(run: "Runtime") -> int:
 
 
 class Doctor:
-    """The checks of one run. What they find they keep for those that depend on it."""
+    """Runs the checks in order. Keeps what later checks need: the key, and which checks failed."""
 
     def __init__(self, run: "Runtime", surroundings: Mapping[str, Any]) -> None:
         self._run, self._environ, self._surroundings = run, run.process.environ, surroundings
@@ -66,8 +67,8 @@ class Doctor:
         self._failed: set[str] = set()
 
     def findings(self) -> Iterator[Finding]:
-        """Every finding, as soon as it is known."""
-        # first, so that what is said of the sandbox's start stands before all findings
+        """Every finding, as soon as it is made."""
+        # Started first, so that its note is printed before all findings.
         simulated = self._make("sandbox", self._sandbox) if self._run.sandbox else []
         yield from self._make("reve", checks.versions)
         yield from self._make("settings", self._settings)
@@ -83,30 +84,39 @@ class Doctor:
         yield from self._make("completion", lambda: completion(self._environ))
 
     def _make(self, name: str, check: Callable[[], Iterable[Finding]], *needs: str) -> list[Finding]:
-        """The findings of a check, made in a thread with a patience of its own, unless something it needs failed."""
+        """The findings of a check; the single finding "not checked" if a check it needs has failed."""
         missing = [need for need in needs if need in self._failed]
-        skipped = [Finding(name, "hint", "not checked", f"first see to: {need}") for need in missing[:1]]
-        found = skipped or self._ask(name, check)
+        skipped = [Finding(name, "hint", "not checked", f"solve this first: {need}") for need in missing[:1]]
+        found = skipped or self._run_check(name, check)
         if skipped or any(each.check == name and each.status == "problem" for each in found):
             self._failed.add(name)
         return found
 
-    def _ask(self, name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    def _run_check(self, name: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+        """Run a check in a thread, within its time limit. An error becomes a finding."""
         run = self._run
         patience = self._patience() if name not in _LOCAL else Deadline(run.process.clock, probes.PATIENCE)
         if run.deadline.passed and name not in _LOCAL:
             error = ReveError("timed_out", f"not checked: the time limit of {run.deadline.seconds:g} s has passed")
-            return [problem(name, error, "give it more with --timeout")]
+            return [problem(name, error, "raise --timeout")]
         run.output.spin(f"checking: {name}")
         try:
             return run.ask(lambda: list(check()), patience)
         except ReveError as error:
-            return [problem(name, error, _REMEDIES.get(name, _REMEDY if error.exit_code == 6 else _OTHER_REMEDY))]
+            return [
+                problem(
+                    name,
+                    error,
+                    _REMEDIES.get(name, _REMEDY_WITHOUT_ANSWER if error.exit_code == 6 else _REMEDY_AFTER_ANSWER),
+                )
+            ]
         except OSError as error:
             code: ErrorCode = "journal" if name in ("state", "journal") else "config"
             return [problem(name, ReveError(code, f"{error.filename}: {error.strerror}"), _REMEDIES["state"])]
         except Exception as error:
-            return [problem(name, fault(error), "report it, with what reve doctor --json prints: it is reve's")]
+            return [
+                problem(name, fault(error), "this is a bug in reve; report it with the output of reve doctor --json")
+            ]
 
     def _patience(self) -> Deadline:
         return Deadline(self._run.process.clock, min(probes.PATIENCE, self._run.deadline.left))
@@ -128,7 +138,7 @@ class Doctor:
         except ReveError as error:
             if error.code != "no_key" or not error.hint:
                 raise
-            said = "there is none: not in a key file, the environment, the keychain or the config file"
+            said = "no API key in a key file, the environment, the keychain or the config file"
             raise error.with_(message=said, hint=_REMEDIES["key"]) from error
         return checks.key(self._key, warnings)
 
@@ -157,5 +167,7 @@ class Doctor:
 
     def _journal(self) -> Iterator[Finding]:
         run = self._run
-        flags = [part for flag in run.flags for part in flag.split("=", 1)]  # a shell expands ~ at a word's start
+        flags = [
+            part for flag in run.flags for part in flag.split("=", 1)
+        ]  # a shell expands ~ only at the start of a word
         return checks.journal(run.state, run.process.clock, flags, keeps=run.keeps_a_journal)

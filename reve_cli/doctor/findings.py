@@ -1,4 +1,4 @@
-"""A finding of `doctor`: its JSON document and its lines on a terminal, both fit for a bug report.
+"""A finding of `doctor`, as a JSON document and as lines on a terminal. Both are safe to paste into a bug report.
 
 May import: core, settings.credentials, terminal.
 """
@@ -19,16 +19,21 @@ Status = Literal["ok", "hint", "problem"]
 _EMAIL = re.compile(r"([\w.+'-])[\w.+'-]*@((?:[\w-]+\.)+[^\W\d]{2,})")
 _KEY = re.compile(rf"{KEY_PREFIX}\S+")
 _AFTER_HOME = r"(?=[/\\]|[\s:,;'\")]|$)"
+# A remedy that starts with one of these is, or ends in, a command to copy.
 _COPIED = ("reve ", "chmod ", "pip ", "unset ", "add to ")
-"""What a remedy begins with that is to be copied, or ends in what is."""
+# Columns a terminal needs to show the finding beside its name.
 _WIDE = 60
-"""Columns from which a finding has room beside its name."""
+# Columns of the status and of the name.
 _STATUS, _NAME = 9, 14
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check came to. remedy: what to do about it, for all but ok. code: of a problem, as in `errors`."""
+    """The result of a check.
+
+    status: `ok`; `hint` for something to improve; `problem` for something that stops work.
+    remedy: what to do, for hints and problems. code: the error code, for problems.
+    """
 
     check: str
     status: Status
@@ -42,7 +47,7 @@ class Finding:
         return EXIT_CODES[self.code] if self.code else 0
 
     def document(self) -> dict[str, Any]:
-        """The finding in JSON, fit for a bug report: see `shareable`."""
+        """The finding as a JSON document, without secrets (see `shareable`)."""
         details = {**(self.details or {}), **({"code": self.code} if self.code else {})}
         document = {"check": self.check, "status": self.status, "finding": self.finding, "remedy": self.remedy}
         return {name: shareable(value) for name, value in (document | {"details": details or None}).items()}
@@ -51,12 +56,12 @@ class Finding:
 def problem(
     check: str, error: ReveError, remedy: str | None = None, details: Mapping[str, Any] | None = None
 ) -> Finding:
-    """The finding that an error is. Its own hint is the remedy, where it has one."""
+    """A finding made from an error. The remedy is the error's hint, or else `remedy`."""
     return Finding(check, "problem", error.message, error.hint or remedy, details, error.code)
 
 
 def shareable(value: Any) -> Any:
-    """Text, or all text inside, without keys and e-mail addresses, and with the home folder as `~`."""
+    """`value` with API keys and e-mail addresses masked, and the home folder written as `~`, in every text inside."""
     if isinstance(value, Mapping):
         return {name: shareable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -75,9 +80,9 @@ def shareable(value: Any) -> Any:
 
 
 def lines(found: Finding, columns: int | None) -> list[str]:
-    """A finding for people, folded for a terminal of so many columns; None folds nothing.
+    """The finding as text, wrapped to `columns`; None wraps nothing.
 
-    What is to be copied into a shell is never folded: a terminal may wrap it and still knows it as one line.
+    A command to copy is never wrapped here: the terminal wraps it and still copies it as one line.
     """
     said, remedy = (safe(shareable(text)) for text in (found.finding, found.remedy or ""))
     head = f"{found.status:{_STATUS}}{found.check:{_NAME}}"

@@ -1,8 +1,9 @@
-"""What `doctor` asks the network: proxy, certificates, the API, its clock, the key's account, the images' server.
+"""The checks that ask the network: proxy, certificates, API, clock, account, images.
 
-Each probe is short of patience. The key goes along only with the questions for the account and its newest job.
-Imports `checks`, `api`, `download`, `http`, `network`, `origins`, `accounts`, `models`, `clock`, `errors`; slow to
-load, like `http`.
+Each gives up after a few seconds. Only the account check and the request for the newest job send the key. Slow to load,
+like `api.http`.
+
+May import: doctor.findings, api, core; httpx.
 """
 
 import contextlib
@@ -31,63 +32,64 @@ from reve_cli.core.errors import ErrorCode, ReveError
 from reve_cli.core.models import Job, cut, is_web_url
 from reve_cli.doctor.findings import Finding, problem
 
+# Seconds for one check. A slower network is not usable anyway.
 PATIENCE = 6.0
-"""Seconds for a probe: what takes longer is not fit to work with."""
+# Seconds between this clock and the API's. With more, signatures and certificates fail.
 SKEW = 300.0
-"""Seconds that this machine's clock may be wrong before signatures and certificates fail."""
 _CONNECT = 5.0
+# The API answers this without a key.
 _KEYLESS = "/v2/models?modality=image"
+# OpenSSL's codes for a certificate that is not valid yet, and for an expired one.
 _TIME_FAULTS = (9, 10)
-"""OpenSSL's numbers for a certificate that is not valid yet, and for one that has expired."""
 
 
 def limits_of(limits: Limits) -> Limits:
-    """The patience of a run, as short as a probe's."""
+    """The limits of a run, shortened for a check: one try, a few seconds."""
     silence = min(limits.silence, PATIENCE)
     return Limits(connect=min(limits.connect, _CONNECT), silence=silence, tries=1, grace=limits.grace)
 
 
 def proxy(base_url: str) -> Iterator[Finding]:
-    """The proxy on the way to the API. Its user and password are not told."""
+    """The proxy used for the API, shown without user and password. Raises `ReveError` if its URL is invalid."""
     url = proxy_for(base_url)
     shown = None if url is None else bare_proxy(url)
     if url is not None and _is_misspelt(url):
-        hint = "write / ? # and @ in its user and password as %2F %3F %23 %40"
-        raise ReveError("config", f"the URL of the proxy {shown} means another host than that", hint=hint)
-    new_client("http", url, {}).close()  # raises where it is none
-    named = ", with a user's name or password" if url and "@" in url else ""
+        hint = "write / ? # @ in user and password as %2F %3F %23 %40"
+        raise ReveError("config", f"user or password in the URL of the proxy {shown} contain / ? or #", hint=hint)
+    new_client("http", url, {}).close()  # raises if the URL is invalid
+    named = " (with user or password)" if url and "@" in url else ""
     yield Finding("proxy", "ok", f"{shown or 'none'}{named}", details={"url": shown})
 
 
 def bare_proxy(url: str) -> str:
-    """A proxy's URL without user and password, however they are spelt."""
+    """A proxy's URL without user and password, even if they contain characters that should be escaped."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2].split('/')[0]}"
 
 
 def certificates(base_url: str, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Whose certificates are trusted. Raises `ReveError` where they cannot be read."""
+    """Which certificate authorities are trusted. Raises `ReveError` if they cannot be read."""
     if not base_url.startswith("https:"):
-        yield Finding("certificates", "ok", "none needed: the API is on this machine", details={"store": None})
+        yield Finding("certificates", "ok", "not needed: the API is on this machine", details={"store": None})
         return
     store = trust_store()
     tls_context()
     where = environ.get(store)
-    said = f"the {SYSTEM}'s" if store == SYSTEM else f"those of {store}" + (f" ({where})" if where else "")
-    yield Finding("certificates", "ok", f"trusted are {said}", details={"store": store, "path": where})
+    said = "the system" if store == SYSTEM else store + (f" ({where})" if where else "")
+    yield Finding("certificates", "ok", f"trusted authorities from {said}", details={"store": store, "path": where})
 
 
 def _is_misspelt(url: str) -> bool:
-    """Whether user or password hold what ends them in a URL."""
+    """Whether user or password contain a character that ends them in a URL."""
     return bool(re.search("[/?#].*@", url.partition("://")[2]))
 
 
 def api(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> Iterator[Finding]:
-    """How fast and how safely the API answers, and whether its clock and ours agree."""
+    """How fast and how securely the API answers, and whether its clock and ours agree. Raises `ReveError`."""
     reached = _reach(base_url, clock, limits, deadline)
     secured = ""
     if reached.tls:
-        secured = f"; {reached.tls}, certificate of {reached.issuer or 'an authority that the system does not tell'}"
+        secured = f"; {reached.tls}, certificate from {reached.issuer or 'an unknown issuer'}"
     said = f"{base_url}: connected in {_ms(reached.connected)}, answered in {_ms(reached.answered)}{secured}"
     details = {
         "url": base_url,
@@ -103,18 +105,18 @@ def api(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> Iter
 
 def _clock(skew: float | None) -> Finding:
     if skew is None:
-        return Finding("clock", "ok", "not compared: the API's answer has no date", details={"aheadSeconds": None})
+        return Finding("clock", "ok", "not checked: the API's answer has no date", details={"aheadSeconds": None})
     details = {"aheadSeconds": round(skew, 1)}
     if abs(skew) <= SKEW:
-        return Finding("clock", "ok", "agrees with the API's", details=details)
-    apart = f"{abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} the API's"
-    remedy = "set this machine's clock by the network, on Linux with: timedatectl set-ntp true"
+        return Finding("clock", "ok", "agrees with the API's clock", details=details)
+    apart = f"{abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} the API's clock"
+    remedy = "synchronize the clock; on Linux: timedatectl set-ntp true"
     return problem("clock", ReveError("config", f"this machine's clock is {apart}", hint=remedy), details=details)
 
 
 @dataclass(frozen=True)
 class _Reached:
-    """How the API was reached. Times are in seconds; `skew` is how far this machine's clock is ahead of the API's."""
+    """One exchange with the API. Times in seconds; `skew`: how far this machine's clock is ahead of the API's."""
 
     connected: float
     answered: float
@@ -125,7 +127,7 @@ class _Reached:
 
 
 def _reach(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> _Reached:
-    """Ask the API for what it tells without a key. Raises `ReveError` where no answer of the API's comes."""
+    """Ask the API a question that needs no key. Raises `ReveError` if the answer is missing or not from the API."""
     route = proxy_for(base_url)
     moments: dict[str, float] = {}
 
@@ -153,7 +155,7 @@ def _reach(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> _
 
 
 def account(endpoints: Api, deadline: Deadline) -> Iterator[Finding]:
-    """Whether the API takes the key, and for whom. Raises `ReveError` where it does not."""
+    """Whether the API accepts the key, and whose key it is. Raises `ReveError` if it does not."""
     found = endpoints.account(deadline)
     details = {
         "email": _masked(found.email),
@@ -164,7 +166,7 @@ def account(endpoints: Api, deadline: Deadline) -> Iterator[Finding]:
         "simulated": endpoints.http.simulated,
     }
     named = (_masked(found.email), found.team_name, found.plan and f"plan {found.plan}", _credits(found))
-    said = ", ".join(part for part in ("the key is taken", *named) if part)
+    said = ", ".join(part for part in ("key accepted", *named) if part)
     if found.credits is not None and found.credits <= 0:
         yield Finding("account", "hint", said, "buy credits in the Apiframe console", details)
     else:
@@ -181,15 +183,15 @@ def _masked(email: str | None) -> str | None:
 
 
 def images(api: Api, origins: Origins, deadline: Deadline, debug: Say | None) -> Iterator[Finding]:
-    """Whether the newest image could be fetched. Only that tells where images are; nothing but its start is fetched."""
+    """Whether the newest image can be fetched. Reads only its first bytes. No other request names the image server."""
     url = _newest_image(api, deadline)
     if url is None:
         unknown = {"host": None, "proxy": None, "seconds": None}
-        yield Finding("images", "ok", "their server is not known before the first image of these days", details=unknown)
+        yield Finding("images", "ok", "not checked: there is no recent image to fetch", details=unknown)
         return
     if not is_web_url(url):
-        said = f"the newest image's address is none: {cut(url)}"
-        error = ReveError("network", said, hint="tell Apiframe: the API answers with it")
+        said = f"the newest image has an invalid URL: {cut(url)}"
+        error = ReveError("network", said, hint="report it to Apiframe; the API sent this URL")
         yield problem("images", error, details={"host": None, "proxy": None, "seconds": None})
         return
     http = api.http
@@ -202,31 +204,37 @@ def images(api: Api, origins: Origins, deadline: Deadline, debug: Say | None) ->
     except _EnoughError:
         took = http.clock.monotonic() - started
         details["seconds"] = round(took, 3)
-        yield Finding("images", "ok", f"{host}: the newest image began to come in {_ms(took)}", details=details)
+        yield Finding("images", "ok", f"{host}: the newest image started to arrive in {_ms(took)}", details=details)
     except Unusable as error:
         said = f"the newest image cannot be fetched from {host}: {error}"
         if error.gone:
-            yield Finding("images", "hint", f"{host} answers, but {error}", "make an image, and look again", details)
+            yield Finding(
+                "images",
+                "hint",
+                f"{host} answers, but {error}",
+                "generate an image, then run reve doctor again",
+                details,
+            )
         else:
-            remedy = f"let {host} through the firewall and the proxy: images come from there, not from the API"
+            remedy = f"allow {host} in firewall and proxy; images come from there, not from the API"
             yield problem("images", ReveError("network", said, hint=remedy), details=details)
     finally:
         client.close()
 
 
 class _EnoughError(Exception):
-    """The image has begun to come."""
+    """The first bytes of the image have arrived."""
 
 
 class _Taste(io.BytesIO):
-    """A file that an image is not written to."""
+    """A file that stops the download at the first bytes written to it."""
 
     def write(self, data: Any) -> int:
         raise _EnoughError
 
 
 def _newest_image(api: Api, deadline: Deadline) -> str | None:
-    """GET /v2/jobs: the first image of the newest job that has any which can still be fetched."""
+    """The first image URL of the newest completed job (GET /v2/jobs); None if it has expired or there is no job."""
 
     def read(answer: Answer) -> list[Job] | None:
         found = answer.data.get("jobs") if isinstance(answer.data, dict) else None
@@ -237,7 +245,7 @@ def _newest_image(api: Api, deadline: Deadline) -> str | None:
     return next((job.urls[0] for job in jobs if job.urls and not job.expired), None)
 
 
-# What an exchange came to
+# Reading an answer, or explaining why there is none
 
 
 def _ms(seconds: float) -> str:
@@ -245,7 +253,7 @@ def _ms(seconds: float) -> str:
 
 
 def _secured(secured: Any) -> tuple[str | None, str | None, str | None]:
-    """TLS version, and the certificate's issuer and last day; None where the system verifies and does not tell."""
+    """TLS version, certificate issuer and expiry date; None for what the system's verifier does not reveal."""
     certificate = secured.getpeercert() or {}
     issuer = dict(pair for part in certificate.get("issuer", ()) for pair in part)
     named = [issuer[name] for name in ("organizationName", "commonName") if name in issuer]
@@ -267,39 +275,39 @@ def _data(response: httpx.Response, deadline: Deadline) -> Any:
 
 
 def _check(base_url: str, answer: Answer) -> None:
-    """Raise `ReveError` unless this is an answer of the API's. That it wants a key is one."""
+    """Raise `ReveError` unless the answer is from the API. A demand for a key counts as one."""
     if isinstance(answer.data, dict | list) and answer.status in (200, 401, 403):
         return
     _, code = judge("GET", answer, usable=False)
     if code == "server":
-        raise ReveError(code, f"{base_url} answers with status {answer.status}", hint="try again in some minutes")
+        raise ReveError(code, f"{base_url} answers with status {answer.status}", hint="try again in a few minutes")
     if code == "rate_limited":
-        raise ReveError(code, f"{base_url} answers that there are too many requests", hint="try again in a minute")
-    said = f"something in front of {base_url} answers with status {answer.status}, not the API"
-    raise ReveError("gateway", said, hint="check the base URL, the proxy, and whether this network wants a login")
+        raise ReveError(code, f"rate limit reached at {base_url}", hint="try again in a minute")
+    said = f"a server in front of {base_url} answered with status {answer.status}, not the API"
+    raise ReveError("gateway", said, hint="check the base URL and the proxy, and whether this network requires a login")
 
 
 def _unreachable(base_url: str, error: Exception, route: str | None) -> ReveError:
-    """Why there is no answer, and what to do about it."""
+    """The error for a request without an answer, with a hint that fits its cause."""
     causes = list(_causes(error))
     said = f"cannot reach {base_url}: {_reason(error)}"
     code: ErrorCode = "network"
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             if cause.verify_code in _TIME_FAULTS:
-                hint = "check this machine's clock; if it is right, tell whoever runs that server"
+                hint = "check this machine's clock; if it is right, the server needs a new certificate"
             else:
                 hint = (
-                    "if your company's network or proxy inspects TLS, put its authority into a file and name it: "
+                    "if your network or proxy inspects TLS, save its certificate authority to a file and run: "
                     "export SSL_CERT_FILE=authority.pem"
                 )
             return ReveError(code, said, hint=hint)
     if route is not None:
         return ReveError(code, said, hint=f"check the proxy {bare_proxy(route)} (HTTPS_PROXY, NO_PROXY)")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        hint = "check the network and its name server; where only a proxy leads out, set HTTPS_PROXY"
+        hint = "check network and DNS; if this network requires a proxy, set HTTPS_PROXY"
         return ReveError(code, said, hint=hint)
-    hint = "check the network and its firewall; where only a proxy leads out, set HTTPS_PROXY"
+    hint = "check network and firewall; if this network requires a proxy, set HTTPS_PROXY"
     return ReveError(code, said, hint=hint)
 
 

@@ -1,8 +1,9 @@
-"""Settings: flag, then environment, then project file, then the user's file, then the default.
+"""Finds the value of each setting: environment, then project file, then user file, then default.
 
-Flags are laid over `Settings` by the commands, where they are typed. The API key is no setting: see `credentials`.
-A project file comes with whatever was cloned. So it may set little, keep images inside the project only, and is refused
-as a whole, before anything is sent, where it asks for more. Imports `settings`, `models`, `errors`.
+Commands put their flags on top. A project file can come from a stranger's repository, so it may set only a few settings
+and keep images only inside the project. If it asks for more, the whole file is refused before anything is sent.
+
+May import: settings.settings, core.
 """
 
 import errno
@@ -21,16 +22,16 @@ from reve_cli.core.models import cut
 from reve_cli.settings.settings import API_KEY, SETTINGS, Settings
 
 PROJECT_FILE = ".reve.toml"
+# The sandbox's folder in the state folder.
 SANDBOX = "sandbox"
-"""The sandbox's folder in the state folder."""
 Source = Literal["environment", "project", "user", "default"]
+# Maximum size of a project file in bytes. Parse time grows with its square: one key of 64 KiB takes 18 s.
 _LONGEST = 8 * 2**10
-"""Bytes of a project file at most. Time to read grows with their square: one key of 64 KiB takes 18 s."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A setting's value; `where` is the variable or the file that it comes from, None for a default."""
+    """A setting's value. `where`: the variable or file it comes from; None for a default."""
 
     value: Any
     source: Source
@@ -38,18 +39,19 @@ class Value:
 
 
 class BadProjectFile(ReveError):
-    """The project file is refused as a whole, and counts for nothing."""
+    """The project file is invalid; none of it is used."""
 
-    def __init__(self, message: str, *, hint: str = "mend it, remove it, or work in another folder") -> None:
+    def __init__(self, message: str, *, hint: str = "correct or remove it, or work in another folder") -> None:
         super().__init__("config", message, hint=hint)
 
 
 def settings_of(values: Mapping[str, Value]) -> Settings:
+    """The bare values, without their sources."""
     return Settings(**{name: value.value for name, value in values.items()})
 
 
 def resolve(environ: Mapping[str, str], *, with_project: bool = True) -> tuple[dict[str, Value], list[ReveError]]:
-    """Every setting with its source, and all that is wrong. What is wrong counts for nothing."""
+    """Every setting's value with its source, and every problem found. Invalid values are ignored."""
     problems: list[ReveError] = []
     values = {name: Value(setting.default, "default", None) for name, setting in SETTINGS.items()}
     given = {name: environ[setting.variable] for name, setting in SETTINGS.items() if environ.get(setting.variable)}
@@ -71,7 +73,7 @@ def resolve(environ: Mapping[str, str], *, with_project: bool = True) -> tuple[d
 def _read(
     found: Mapping[str, object], source: Source, where: Mapping[str, str], problems: list[ReveError]
 ) -> dict[str, Value]:
-    """What `found` says, typed; what cannot be read goes to `problems`."""
+    """The values in `found`, parsed. Appends invalid ones to `problems`."""
     values: dict[str, Value] = {}
     for name, raw in found.items():
         try:
@@ -83,12 +85,12 @@ def _read(
 
 
 def _unknown(name: str, path: Path | None) -> ReveError:
-    hint = f"reve config unset {shlex.quote(name)}; settings are {', '.join(SETTINGS)}"
-    return ReveError("config", f"{path}: there is no setting {cut(repr(name))}", hint=hint)
+    hint = f"reve config unset {shlex.quote(name)}; the settings are {', '.join(SETTINGS)}"
+    return ReveError("config", f"{path}: unknown setting {cut(repr(name))}", hint=hint)
 
 
 def read_config() -> dict[str, Any]:
-    """What the user's config file says; empty where there is none."""
+    """The contents of the user's config file; empty without a file."""
     path = config_file()
     try:
         return {} if path is None else tomllib.loads(contents(path).decode("utf-8-sig"))
@@ -99,23 +101,24 @@ def read_config() -> dict[str, Any]:
 
 
 def contents(path: Path) -> bytes:
-    """The bytes of a regular file. Raises OSError, also for what could be waited for, such as a FIFO."""
+    """The bytes of a regular file. Raises OSError, also for a FIFO, without waiting for it."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
+            raise OSError(errno.EINVAL, "not a regular file")
         return file.read()
 
 
 def _why(error: Exception) -> str:
+    """Why a file cannot be read."""
     if isinstance(error, OSError):
-        return error.strerror or "it is not a file"
+        return error.strerror or "not a file"
     if isinstance(error, UnicodeError):
-        return "it is not UTF-8 text"
-    return "it is nested too deep" if isinstance(error, RecursionError) else f"it is not TOML: {cut(str(error))}"
+        return "not UTF-8 text"
+    return "nested too deeply" if isinstance(error, RecursionError) else f"invalid TOML: {cut(str(error))}"
 
 
 def config_file() -> Path | None:
-    """The user's config file, where this platform keeps such. None for a user without a home."""
+    """The user's config file, in the platform's usual folder. None if the user has no home folder."""
     import platformdirs
 
     try:
@@ -125,10 +128,10 @@ def config_file() -> Path | None:
 
 
 def project_file() -> Path | None:
-    """The nearest project file: here, or in a folder above, up to the repository's root or home.
+    """The nearest project file: in this folder or one above it, up to the repository's root or the home folder.
 
-    Where there is neither above, only here: folders of nobody's project, such as /tmp, belong to strangers too. So do
-    those above a home that is the root, as in containers.
+    Outside both, only in this folder, because strangers can write to shared folders above it, such as /tmp. A home
+    folder of `/`, as in containers, does not count.
     """
     try:
         here = Path.cwd()
@@ -146,21 +149,20 @@ def project_file() -> Path | None:
 
 
 def _project_values() -> dict[str, Value]:
-    """What the project file sets. Raises `BadProjectFile` for the first thing that is wrong with it."""
+    """The values in the project file. Raises `BadProjectFile` for its first problem."""
     path = project_file()
     if path is None:
         return {}
     found = _read_project(path)
     allowed = [name for name, setting in SETTINGS.items() if setting.in_project]
+    hint = f"remove this line; a project file may set {', '.join(allowed)}"
     values: dict[str, Value] = {}
     for name, raw in found.items():
         if name in SETTINGS.keys() - allowed or name == API_KEY:
-            message = f"{path} sets {name}, which a project file may not: it comes with whatever was cloned, and could"
-            hint = f"remove it there; a project file may set {', '.join(allowed)}"
-            raise BadProjectFile(f"{message} send your key, your credits or your images elsewhere", hint=hint)
+            message = f"{path}: a project file must not set {name}, because it could redirect your key or your images"
+            raise BadProjectFile(message, hint=hint)
         if name not in SETTINGS:
-            message = f"{path}: there is no setting {cut(repr(name))}"
-            raise BadProjectFile(message, hint=f"remove it there; a project file may set {', '.join(allowed)}")
+            raise BadProjectFile(f"{path}: unknown setting {cut(repr(name))}", hint=hint)
         try:
             value = SETTINGS[name].read(raw)
             values[name] = Value(
@@ -172,18 +174,20 @@ def _project_values() -> dict[str, Value]:
 
 
 def _read_project(path: Path) -> dict[str, Any]:
-    """What the project file says. Raises `BadProjectFile` where it is not ours to trust, or cannot be read."""
+    """The contents of the project file. Raises `BadProjectFile` if it cannot be trusted or read."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if os.path.islink(path):
-        raise BadProjectFile(f"{path} is a link, which could make reve read any file of yours")
+        raise BadProjectFile(
+            f"{path} is a symbolic link; reve does not follow it, because it could lead to any of your files"
+        )
     try:
         with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise BadProjectFile(f"{path} is not a regular file")
             if os.name != "nt" and status.st_uid not in (os.geteuid(), 0):
-                message = f"{path} belongs to another user, who could steer your images"
-                raise BadProjectFile(message, hint="make it your own, or work in another folder")
+                message = f"{path} belongs to another user, who could control where your images go"
+                raise BadProjectFile(message, hint="take ownership of it, or work in another folder")
             raw = file.read(_LONGEST + 1)
         if len(raw) > _LONGEST:
             raise BadProjectFile(f"{path} is larger than {_LONGEST} bytes")
@@ -193,9 +197,9 @@ def _read_project(path: Path) -> dict[str, Any]:
 
 
 def _inside(folder: str, project: Path) -> str:
-    """A project's output folder, as a path from here. Raises ValueError where it is not inside the project.
+    """A project's output folder, as a path from the current folder. Raises ValueError if it is outside the project.
 
-    Its spelling comes first: on Windows, to look at what it names could mean to log in to a stranger's server.
+    The spelling is checked first: on Windows, only looking at a path can log in to a stranger's server.
     """
     is_relative = not re.search(r"^[/~-]|[\\:]", folder) and ".." not in folder.split("/") and folder.isprintable()
     root = os.path.realpath(project)
@@ -206,10 +210,7 @@ def _inside(folder: str, project: Path) -> str:
 
 
 def state_folder(environ: Mapping[str, str]) -> Path | None:
-    """Where the journal, rescued images, images on their way to a pipe, and the sandbox's jobs are kept.
-
-    None without a home.
-    """
+    """The folder for the journal, rescued and piped images, and sandbox jobs. None without a home folder."""
     if environ.get("REVE_STATE_DIR"):
         return Path(os.path.abspath(environ["REVE_STATE_DIR"]))
     import platformdirs
@@ -221,5 +222,5 @@ def state_folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def truthy(value: str | None) -> bool:
-    """Whether an environment variable switches something on."""
+    """Whether the value of an environment variable means "on"."""
     return (value or "").strip().lower() not in ("", "0", "no", "off", "false")

@@ -1,8 +1,9 @@
-"""Changes to the user's config file, which leave its comments, its order and all other bytes alone.
+"""Changes values in the user's config file and keeps its comments, order and layout.
 
-The file is replaced as a whole, so that a crash leaves the old one or the new one; it is its owner's alone from then
-on, as it may hold the key. A lock beside it keeps two changes at once from undoing each other. Imports `config`,
-`filelock`, `errors`, and tomlkit late.
+The file is replaced as a whole, so a crash leaves the old or the new one. Only its owner can read the new file, because
+it may hold the key. A lock file beside it stops two processes from overwriting each other's changes.
+
+May import: settings.config, core; tomlkit late.
 """
 
 import codecs
@@ -24,15 +25,15 @@ _LOCK_SECONDS = 10.0
 
 
 def put(values: Mapping[str, Any]) -> Path:
-    """Set names of the user's file to values; None removes one. Returns the file's path.
+    """Set values in the user's file; None removes a name. Returns the file's path.
 
-    Raises `ReveError` (code `config`) where it cannot be read or written: it is then as it was.
+    Raises `ReveError` (code `config`) if the file cannot be read or written; the file is then unchanged.
     """
     path = config_file()
     if path is None:
         raise ReveError("config", "there is no home folder to keep settings in; use environment variables")
     try:
-        target = Path(os.path.realpath(path))  # the file of somebody who links it from elsewhere stays a link
+        target = Path(os.path.realpath(path))  # if the file is a link, it stays a link
         if all(value is None for value in values.values()) and _new(target, values) == _old(target):
             return path
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -44,9 +45,15 @@ def put(values: Mapping[str, Any]) -> Path:
         finally:
             lock.close(remove=True)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else f"it is not valid TOML: {error}"
-        raise ReveError("config", f"{path} cannot be changed: {why}", hint="environment variables work too") from error
+        message = f"{path} cannot be changed: {_why(error)}"
+        raise ReveError("config", message, hint="use environment variables instead") from error
     return path
+
+
+def _why(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
 
 
 def _old(target: Path) -> bytes:
@@ -54,33 +61,33 @@ def _old(target: Path) -> bytes:
 
 
 def _new(target: Path, values: Mapping[str, Any]) -> bytes:
-    """The file with `values` in it. Raises OSError and ValueError."""
+    """The file's bytes with `values` set. Raises OSError or ValueError."""
     raw = _old(target)
     mark = codecs.BOM_UTF8 if raw.startswith(codecs.BOM_UTF8) else b""
     return mark + _changed(raw.removeprefix(mark).decode(), values).encode()
 
 
 def _changed(old: str, values: Mapping[str, Any]) -> str:
-    """The TOML text `old` with `values` in it. Raises ValueError where it is no TOML, or cannot be changed so."""
+    """The TOML text `old` with `values` set. Raises ValueError if it is invalid or cannot be edited."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    wanted = {**tomllib.loads(old), **values}
-    wanted = {name: value for name, value in wanted.items() if value is not None}
     try:
+        wanted = {**tomllib.loads(old), **values}
+        wanted = {name: value for name, value in wanted.items() if value is not None}
         document = tomlkit.parse(old)
         for name, value in values.items():
             if value is not None:
                 document[name] = value
             elif name in document:
                 del document[name]
-    except TOMLKitError as error:
-        raise ValueError(str(error)) from None
+    except (tomllib.TOMLDecodeError, TOMLKitError) as error:
+        raise ValueError(f"invalid TOML: {error}") from None
     new = tomlkit.dumps(document)
     if "\n" in old and not _BARE_LINE_END.search(old):
         new = _BARE_LINE_END.sub("\r\n", new)
     if tomllib.loads(new) != wanted:
-        raise ValueError("reve does not understand its layout; change it by hand")
+        raise ValueError("reve cannot edit its layout; edit it by hand")
     return new
 
 

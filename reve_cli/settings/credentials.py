@@ -1,7 +1,8 @@
-"""The API key: found, stripped, checked, and kept out of sight. Imports `config`, `keychain`, `errors`, `models`.
+"""Finds and checks the API key: `--api-key-file`, then environment, system keychain, user's config file.
 
-It comes from `--api-key-file`, the environment, the system's keychain or the user's config file; never from a flag's
-value, which `ps` shows.
+No option takes the key itself, because `ps` would show it.
+
+May import: settings, terminal (to quote paths), core.
 """
 
 import os
@@ -17,22 +18,24 @@ from reve_cli.settings.settings import API_KEY, Settings
 from reve_cli.terminal.text import quote
 
 VARIABLE = "APIFRAME_API_KEY"
+# Read after VARIABLE, and only if it holds an Apiframe key: it often holds a key for Reve's own API.
 OTHER_VARIABLE = "REVE_API_KEY"
-"""Read last of the variables, and only if its value is Apiframe's: it often holds a key of Reve's own API."""
+# Characters read from a key file.
 _LONGEST = 4096
+# Characters of a key that may be shown.
 SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key that can be one. `source` says where it comes from, for people."""
+    """A well-formed key. `source`: where it comes from, for messages."""
 
     text: str = field(repr=False)
     source: str
 
     @property
     def prefix(self) -> str:
-        """As much of it as may be shown."""
+        """The start of the key, short enough to show."""
         return f"{self.text[: min(SHOWN, len(self.text) // 2)]}…"
 
 
@@ -43,10 +46,13 @@ def find_key(
     warn: Callable[[str], None],
     ask: Callable[[Callable[[], Key | None]], Key | None],
 ) -> Key:
-    """The key. Raises `ReveError`: `no_key` where there is none, `invalid_key` where it cannot be one.
+    """The key from the first source that has one.
 
-    `warn` is told of a file with a key in it that other users can read. `ask` answers a question that may take its
-    time: a keychain that is locked asks its user, and a key file may be a pipe.
+    warn: called with a warning if other users can read the file that holds the key.
+    ask: calls a slow function in a way that can be interrupted: a locked keychain waits for its user, a key file can
+        be a pipe.
+
+    Raises `ReveError`: `no_key` if no source has a key, `invalid_key` if the key is malformed.
     """
     if api_key_file is not None:
         _check_mode(api_key_file, warn)
@@ -65,18 +71,18 @@ def find_key(
         return checked(str(stored), place_in_file())
     raise ReveError(
         "no_key",
-        f"no API key: set {VARIABLE}, or run reve auth login (keys come from the Apiframe console)",
-        hint="to try reve without a key or an account, add --sandbox",
+        f"no API key; set {VARIABLE} or run reve auth login (the Apiframe console lists your keys)",
+        hint="to try reve without a key, add --sandbox",
     )
 
 
 def place_in_file() -> str:
-    """Where a key is that is kept in the user's file, for people."""
+    """The user's file as the source of the key, for messages."""
     return f"{config_file()} ({API_KEY})"
 
 
 def variable_with_key(environ: Mapping[str, str]) -> str | None:
-    """The variable that the key is read from, before anything that is kept; None where no variable has one."""
+    """The environment variable that holds the key, or None."""
     if environ.get(VARIABLE, "").strip():
         return VARIABLE
     return OTHER_VARIABLE if environ.get(OTHER_VARIABLE, "").strip().startswith(KEY_PREFIX) else None
@@ -89,21 +95,21 @@ def _from_keychain(environ: Mapping[str, str], origin: str) -> Key | None:
         keychain = open_keychain(environ)
         found = keychain.get(origin)
     except ReveError as error:
-        hint = f"{error.hint or 'unlock it'}, set {VARIABLE}, or run reve auth login again"
-        raise error.with_(message=f"the API key is kept in the keychain, but {error.message}", hint=hint) from None
+        hint = f"{error.hint or 'unlock it'}, or set {VARIABLE}, or run reve auth login again"
+        raise error.with_(message=f"cannot read the API key from the keychain: {error.message}", hint=hint) from None
     return checked(found, keychain.place) if found else None
 
 
 def _check_mode(path: str, warn: Callable[[str], None]) -> None:
-    """Warn where other users can read or write the file, unless it is mounted such that nobody could mend it."""
+    """Warn if other users can read or write the file, except on a read-only mount, whose modes nobody can change."""
     if os.name == "nt":
         return
     try:
         status = os.stat(path)
-        is_mounted_so = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        is_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
         return
-    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o066 and not is_mounted_so:
+    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o066 and not is_read_only:
         warn(f"other users can read the API key in {path}: chmod 600 {quote(path)}")
 
 
@@ -114,16 +120,16 @@ def _from_file(path: str) -> str:
     except (OSError, ValueError) as error:
         if path.strip().startswith(KEY_PREFIX):
             raise ReveError("no_key", "--api-key-file takes the path of a file, not the key itself") from None
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        why = error.strerror if isinstance(error, OSError) else "not text"
         raise ReveError("no_key", f"the key file {path} cannot be read: {why}") from None
 
 
 def checked(text: str, source: str) -> Key:
-    """The key that `text` is. Raises `ReveError` (code `invalid_key`) where it cannot be one, naming `source`."""
+    """The key in `text`, without surrounding space. Raises `ReveError` (`invalid_key`) naming `source` if malformed."""
     key = text.strip()
     if not key.removeprefix(KEY_PREFIX) or not key.startswith(KEY_PREFIX) or not is_header_text(key) or " " in key:
         raise ReveError(
             "invalid_key",
-            f"what {source} holds is not an Apiframe key: those begin with {KEY_PREFIX} and have no spaces",
+            f"{source} does not hold an Apiframe key; keys start with {KEY_PREFIX} and have no spaces",
         )
     return Key(key, source)

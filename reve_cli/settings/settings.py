@@ -1,6 +1,8 @@
-"""What can be set: every setting with its name, its variable, how its value is read, and what it is for.
+"""The table of all settings: name, environment variable, parser and description of each.
 
-Constants and pure functions; where values come from is `config`. Imports `contract`, `templates`, `models`.
+Constants and pure functions. `config` finds the values.
+
+May import: core.
 """
 
 import math
@@ -22,13 +24,13 @@ LONGEST = DAY
 """Seconds that a command may take at most."""
 COLORS = ("auto", "always", "never")
 Color = Literal["auto", "always", "never"]
+# Control characters: invalid in file names, models and URLs.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
-"""No file name, no model and no URL has one."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a command works with. `timeout` in seconds, `output_folder` as a path, the rest by their names."""
+    """The values of all settings for one command. `timeout` is in seconds; `output_folder` is a path."""
 
     base_url: str = BASE_URL
     model: str = DEFAULT_MODEL
@@ -46,8 +48,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting: its name in files, its environment variable, how a value is read (a ValueError says what it must be),
-    what it is for, the words that it is one of, if it is, and whether a project file may set it.
+    """One setting.
+
+    name, variable: its name in config files, and its environment variable.
+    read: parses a value; raises ValueError with what the value must be.
+    about: a noun phrase for `config list`, help and completion.
+    words: the allowed values, if there are only a few.
+    in_project: whether a project file may set it.
     """
 
     name: str
@@ -63,15 +70,15 @@ class Setting:
 
 
 def seconds(value: object) -> float:
-    """A time limit: a number of seconds over 0, up to a day."""
+    """A time limit in seconds: more than 0, at most a day."""
     number = _number(value)
     if not 0 < number <= LONGEST:
-        raise ValueError("must be a number of seconds over 0, at most 86400")
+        raise ValueError("must be a number of seconds, more than 0 and at most 86400")
     return number
 
 
 def amount(value: object) -> float:
-    """A number from 0 up, of credits or of days."""
+    """A number of credits or days, 0 or more."""
     number = _number(value)
     if not 0 <= number <= 10**9:
         raise ValueError("must be a number from 0 to 1000000000")
@@ -79,7 +86,7 @@ def amount(value: object) -> float:
 
 
 def _number(value: object) -> float:
-    """`value` as a number, as written in a file or a variable; NaN where it is none."""
+    """The number in a file or a variable; NaN if it is not a number."""
     try:
         return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):
@@ -87,35 +94,35 @@ def _number(value: object) -> float:
 
 
 def price(value: object) -> float:
-    """An amount over 0."""
+    """An amount of more than 0."""
     number = amount(value)
     if not number:
-        raise ValueError("must be a number over 0")
+        raise ValueError("must be a number of more than 0")
     return number
 
 
 def base_url(value: object) -> str:
-    """The API's origin, without a trailing slash or `/v2`. https, or a loopback address."""
+    """The API's base URL, without a trailing slash or `/v2`: https, or a loopback address."""
     text = _text(value).rstrip("/").removesuffix("/v2").rstrip("/")
     if not is_web_url(text) or re.search(r"[?#@]|/v2$", text) or not _can_be_a_host(urlsplit(text).hostname or ""):
         raise ValueError("must be a plain URL such as https://api.apiframe.ai")
     parts = urlsplit(text)
     host = parts.hostname or ""
     if parts.scheme != "https" and not is_loopback(host):
-        raise ValueError("must be https, or an address of this machine: the key would travel in the clear")
+        raise ValueError("must be https, or an address on this machine; http would send the key unencrypted")
     return text
 
 
 def name_template(value: object) -> str:
-    """What images are called where `--out` does not say: a file name, not a path, with a real extension.
+    """A template for image names: a file name that ends in `.{ext}`, not a path, not hidden, not like an option.
 
-    It is the same on every system, as a project file is, and no hidden file and nothing that looks like an option.
+    The rules are the same on every system, because a project file is shared between them.
     """
     text = _text(value)
     try:
         parse(text)
     except ValueError as error:
-        raise ValueError(f"is no template: {cut(str(error))}") from error
+        raise ValueError(f"must be a valid template: {cut(str(error))}") from error
     if re.search(r"[/\\:]|^[.-]", text) or not text.endswith(".{ext}") or not text.isprintable():
         raise ValueError("must be a file name without a folder that ends in .{ext}, such as {slug}-{seed}-{job}.{ext}")
     return text
@@ -141,7 +148,7 @@ def _can_be_a_host(host: str) -> bool:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or _CONTROLS.search(value.strip()):
-        raise ValueError("must be text, on one line")
+        raise ValueError("must be one line of text")
     return value.strip()
 
 
@@ -163,16 +170,17 @@ def _switch(value: object) -> bool:
     return words[value.strip().lower()]
 
 
+# Every setting by its name.
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("base_url", "APIFRAME_BASE_URL", base_url, "where the API is: https, or an address of this machine"),
-        Setting("model", "REVE_MODEL", _model, "the model that makes images"),
+        Setting("base_url", "APIFRAME_BASE_URL", base_url, "API base URL: https, or an address on this machine"),
+        Setting("model", "REVE_MODEL", _model, "model for new images"),
         Setting(
             "aspect_ratio",
             "REVE_ASPECT_RATIO",
             _among(ASPECT_RATIOS),
-            "the shape of images; the API's own where none is set",
+            "aspect ratio of new images (default: the API's choice)",
             words=ASPECT_RATIOS,
             in_project=True,
         ),
@@ -180,49 +188,48 @@ SETTINGS = {
             "model_version",
             "REVE_MODEL_VERSION",
             _text,
-            "the version of the model, such as latest; the API's own where none is set",
+            "model version, such as latest (default: the API's choice)",
             in_project=True,
         ),
         Setting(
             "output_folder",
             "REVE_OUTPUT_FOLDER",
             _folder,
-            "the folder that images go to without --out; it must exist",
+            "existing folder for images saved without --out",
             in_project=True,
         ),
         Setting(
             "name_template",
             "REVE_NAME_TEMPLATE",
             name_template,
-            "what images are called without --out, or in the folder that it names",
+            "file name of images, unless --out gives one",
             in_project=True,
         ),
         Setting(
-            "timeout", "REVE_TIMEOUT", seconds, "seconds that a command may take, as --timeout says", in_project=True
+            "timeout", "REVE_TIMEOUT", seconds, "time limit of a command in seconds, like --timeout", in_project=True
         ),
-        Setting("color", "REVE_COLOR", _among(COLORS), "when to use colors; auto is on a terminal", words=COLORS),
+        Setting("color", "REVE_COLOR", _among(COLORS), "use of color; auto means on a terminal only", words=COLORS),
         Setting(
             "keychain",
             "REVE_KEYCHAIN",
             _switch,
-            "whether to look for the API key in the system's keychain",
+            "use of the system keychain for the API key",
             words=("true", "false"),
         ),
-        Setting("max_credits_per_day", "REVE_MAX_CREDITS_PER_DAY", amount, "credits to spend in any 24 hours at most"),
+        Setting("max_credits_per_day", "REVE_MAX_CREDITS_PER_DAY", amount, "spending cap in credits for any 24 hours"),
         Setting(
             "credits_per_image",
             "REVE_CREDITS_PER_IMAGE",
             price,
-            "the price that spending caps count with where the API publishes none",
+            "price for spending caps if the API publishes none",
         ),
         Setting(
             "history_days",
             "REVE_HISTORY_DAYS",
             amount,
-            "days that the journal keeps prompts and paths of what is finished, at least 2",
+            "days to keep prompts and paths of finished jobs (at least 2)",
         ),
     )
 }
-"""Every setting, by its name."""
+# In the user's file like a setting, but only `credentials` reads it.
 API_KEY = "api_key"
-"""Stands in the user's file like a setting, and is none: see `credentials`."""

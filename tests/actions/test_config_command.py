@@ -68,7 +68,7 @@ def test_all_that_is_wrong_is_said_and_the_rest_is_listed(reve: Reve) -> None:
     assert {row["name"]: row["value"] for row in result.documents}["model"] == "mine"
     assert [row["name"] for row in result.documents] == list(SETTINGS)
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert [line.split(" ")[1] for line in errors] == ["REVE_COLOR", f"{path}:", f"{path}:", "timeout", str(project)]
+    assert [line.split(" ")[1] for line in errors] == ["REVE_COLOR", f"{path}:", f"{path}:", "timeout", f"{project}:"]
     assert errors[1].endswith("'nope'")
     assert errors[2].endswith("'more'")
 

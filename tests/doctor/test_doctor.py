@@ -1,4 +1,4 @@
-"""`reve doctor`: what it finds in worlds that are well, and in worlds that are not, and what it says to do."""
+"""`reve doctor`: its findings and remedies, on healthy and on broken systems."""
 
 import os
 import re
@@ -40,7 +40,7 @@ ALL = [
 
 
 @pytest.fixture(autouse=True)
-def certificates_are_loaded_afresh() -> Iterator[None]:
+def certificates_are_reloaded() -> Iterator[None]:
     tls_context.cache_clear()
     yield
     tls_context.cache_clear()
@@ -48,14 +48,14 @@ def certificates_are_loaded_afresh() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def completion_is_set_up(home: Path, reve: Reve) -> None:
-    """So that a world without problems has no hints either."""
+    """Without it, a healthy system would have a hint."""
     (home / ".bashrc").write_text('eval "$(reve --show-completion bash)"\n')
     reve.environ["SHELL"] = "/bin/bash"
 
 
 @pytest.fixture(autouse=True)
 def no_name_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But those of this machine: nobody is asked."""
+    """Names other than this machine's do not resolve, so no name server is asked."""
     real = socket.getaddrinfo
 
     def getaddrinfo(host: str, *arguments: Any, **keywords: Any) -> Any:
@@ -68,7 +68,7 @@ def no_name_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def set_variable(reve: Reve, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """For `reve` in this process, whose HTTP library reads the process's own environment, and in a child."""
+    """Set a variable for `reve` in this process (httpx reads the real environment) and in a child process."""
 
     def both(name: str, value: str) -> None:
         monkeypatch.setenv(name, value)
@@ -84,7 +84,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def secured(reve: Reve, sandbox: Sandbox, authority: trustme.CA) -> Iterator[Origin]:
-    """The sandbox as https://api.reve.example, where only a proxy leads, with a certificate that nobody trusts."""
+    """The sandbox as https://api.reve.example, reachable only through a proxy, with an untrusted certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(API, CDN).configure_cert(context)
     reve.environ["APIFRAME_BASE_URL"] = f"https://{API}"
@@ -97,7 +97,7 @@ def routes(front: Origin) -> dict[str, int]:
 
 
 def checks(result: Result) -> dict[str, dict[str, Any]]:
-    """The documents by their check; of several, the worst."""
+    """The documents by check; if a check has several, the worst."""
     order = ("ok", "hint", "problem")
     documents = sorted(result.documents, key=lambda document: order.index(document["status"]))
     return {document["check"]: document for document in documents}
@@ -116,16 +116,16 @@ def write_config(text: str) -> Path:
     return path
 
 
-def close_port() -> str:
+def closed_port() -> str:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
-# All well
+# A healthy system
 
 
-def test_a_world_that_is_well_is_told_in_one_line_a_check(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_healthy_system_is_one_ok_line_per_check(reve: Reve, sandbox: Sandbox) -> None:
     assert reve("generate", "a red fox", "--out", "fox.png").code == 0
     result = reve("doctor")
     assert result.code == 0, result.out
@@ -136,11 +136,11 @@ def test_a_world_that_is_well_is_told_in_one_line_a_check(reve: Reve, sandbox: S
     assert said["key"] == "afk_test… from APIFRAME_API_KEY"
     assert said["settings"] == f"base_url = {sandbox.url} (APIFRAME_BASE_URL)"
     assert said["account"].endswith("99996 credits")
-    assert said["journal"] == "1 row, none unfinished"
-    assert said["completion"] == "bash: ~/.bashrc"
+    assert said["journal"] == "1 job, none unfinished"
+    assert said["completion"] == "bash completion is set up in ~/.bashrc"
 
 
-def test_only_the_start_of_the_newest_image_is_fetched_and_without_the_key(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_newest_image_is_requested_once_without_the_key(reve: Reve, sandbox: Sandbox) -> None:
     for number in (1, 2):
         reve("generate", "a red fox", "--out", f"fox-{number}.png")
         reve.clock.advance(60)
@@ -153,7 +153,7 @@ def test_only_the_start_of_the_newest_image_is_fetched_and_without_the_key(reve:
     assert not betrays(repr((asked.path, asked.headers)).encode(), KEY)
 
 
-def test_where_images_are_is_not_known_before_there_is_one(reve: Reve, simulate: Callable[..., Sandbox]) -> None:
+def test_the_image_server_is_unknown_without_an_image_to_fetch(reve: Reve, simulate: Callable[..., Sandbox]) -> None:
     simulate()
     assert checks(reve("doctor", "--json"))["images"]["status"] == "ok"
     simulate(faults=parse_faults("outcome:expired"))
@@ -162,14 +162,14 @@ def test_where_images_are_is_not_known_before_there_is_one(reve: Reve, simulate:
     assert (found["status"], found["details"]["host"]) == ("ok", None)
 
 
-def test_every_document_has_the_same_keys_and_stands_for_one_check(reve: Reve, sandbox: Sandbox) -> None:
+def test_every_document_has_the_same_keys_and_every_check_has_one(reve: Reve, sandbox: Sandbox) -> None:
     for result in (reve("doctor", "--json"), reve("doctor", "--json", env={"APIFRAME_API_KEY": ""})):
         assert [document["check"] for document in result.documents] == ALL
         assert {tuple(document) for document in result.documents} == {KEYS}
         assert all(document["remedy"] for document in result.documents if document["status"] != "ok")
 
 
-def test_the_sandbox_is_checked_where_it_is_asked_for(reve: Reve, tmp_path: Path) -> None:
+def test_with_sandbox_the_sandbox_is_checked_instead_of_the_key(reve: Reve, tmp_path: Path) -> None:
     result = reve("doctor", "--sandbox", "--json", env={"APIFRAME_API_KEY": "not a key"})
     assert result.code == 0, result.out
     found = checks(result)
@@ -179,32 +179,32 @@ def test_the_sandbox_is_checked_where_it_is_asked_for(reve: Reve, tmp_path: Path
     assert found["state"]["details"]["path"].endswith("/sandbox")
 
 
-def test_a_sandbox_that_cannot_be_is_the_only_problem(reve: Reve) -> None:
+def test_a_sandbox_that_cannot_start_is_the_only_problem(reve: Reve) -> None:
     result = reve("doctor", "--sandbox", "--json", env={"REVE_SANDBOX_FAULTS": "moon:full"})
     assert (result.code, problems(result)) == (2, ["sandbox"])
-    assert checks(result)["api"]["remedy"] == "first see to: sandbox"
+    assert checks(result)["api"]["remedy"] == "solve this first: sandbox"
 
 
-def test_nothing_is_made_by_looking(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_the_checks_create_no_files(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     before = sorted(home.rglob("*"))
     result = reve("doctor", "--json")
     assert (sorted(home.rglob("*")), list(Path.cwd().iterdir())) == (before, [])
     assert checks(result)["state"]["details"] == {"path": "~/.local/state/reve", "exists": False}
 
 
-def test_the_folder_of_reve_is_the_packages(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_folder_of_reve_is_the_package_folder(reve: Reve, sandbox: Sandbox) -> None:
     folder = checks(reve("doctor", "--json"))["reve"]["details"]["folder"]
     assert Path(folder).expanduser() == Path(reve_cli.__file__).parent
 
 
-def test_quiet_leaves_out_what_is_well(reve: Reve, sandbox: Sandbox) -> None:
+def test_quiet_leaves_out_ok_findings(reve: Reve, sandbox: Sandbox) -> None:
     assert reve("doctor", "--quiet").out == ""
     result = reve("doctor", "--quiet", env={"REVE_JOURNAL": "off"})
     assert (result.code, result.stderr) == (0, "")
     assert [line.split()[0] for line in result.out.splitlines()] == ["hint", "fix:"]
 
 
-def test_the_requests_are_shown_with_debug(reve: Reve, sandbox: Sandbox) -> None:
+def test_debug_shows_the_requests_without_the_key(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("doctor", "--debug")
     assert "GET /v2/me -> 200" in result.stderr
     assert not betrays(result.stderr.encode(), KEY)
@@ -220,11 +220,11 @@ def test_without_a_key_the_network_is_still_checked(reve: Reve, sandbox: Sandbox
     assert found["key"]["details"]["code"] == "no_key"
     assert "APIFRAME_API_KEY" in found["key"]["remedy"]
     assert found["api"]["status"] == "ok"
-    assert (found["account"]["finding"], found["account"]["remedy"]) == ("not checked", "first see to: key")
-    assert found["images"]["remedy"] == "first see to: account"
+    assert (found["account"]["finding"], found["account"]["remedy"]) == ("not checked", "solve this first: key")
+    assert found["images"]["remedy"] == "solve this first: account"
 
 
-def test_a_key_that_the_api_does_not_take_is_told_by_its_start_only(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_rejected_key_is_shown_by_its_start_only(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("doctor", "--json", env={"APIFRAME_API_KEY": SECRET})
     found = checks(result)
     assert (result.code, problems(result)) == (3, ["account"])
@@ -233,14 +233,14 @@ def test_a_key_that_the_api_does_not_take_is_told_by_its_start_only(reve: Reve, 
     assert not betrays(result.stdout)
 
 
-def test_what_is_no_key_is_not_sent_and_not_shown(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_malformed_key_is_neither_sent_nor_shown(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("doctor", "--json", env={"APIFRAME_API_KEY": OTHER})
     assert (result.code, checks(result)["key"]["details"]["code"]) == (3, "invalid_key")
     assert not betrays(result.stdout + repr(sandbox.requests).encode(), OTHER)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
-def test_a_key_file_that_others_can_read_is_a_hint_with_the_command_that_mends_it(
+def test_a_key_file_readable_by_others_is_a_hint_with_the_command_that_fixes_it(
     reve: Reve, sandbox: Sandbox, home: Path
 ) -> None:
     path = home / "my key"
@@ -265,15 +265,15 @@ def test_an_account_without_credits_is_a_hint(reve: Reve, sandbox: Sandbox, monk
 
 
 def test_an_api_that_is_down_is_a_problem_and_the_rest_is_checked(reve: Reve, sandbox: Sandbox) -> None:
-    result = reve("doctor", "--json", env={"APIFRAME_BASE_URL": close_port()})
+    result = reve("doctor", "--json", env={"APIFRAME_BASE_URL": closed_port()})
     found = checks(result)
     assert (result.code, problems(result)) == (6, ["api"])
     assert "cannot reach http://127.0.0.1:" in found["api"]["finding"]
-    assert found["account"]["remedy"] == "first see to: api"
+    assert found["account"]["remedy"] == "solve this first: api"
     assert (found["journal"]["status"], found["completion"]["status"]) == ("ok", "ok")
 
 
-def test_an_api_that_says_nothing_is_not_waited_for(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_silent_api_is_a_problem_after_a_few_seconds(reve: Reve, sandbox: Sandbox) -> None:
     with Tap() as silent:
         result = reve("doctor", "--json", env={"APIFRAME_BASE_URL": f"http://127.0.0.1:{silent.port}"})
         assert not any(betrays(told, KEY) for told in silent.told())
@@ -281,7 +281,7 @@ def test_an_api_that_says_nothing_is_not_waited_for(reve: Reve, sandbox: Sandbox
     assert "no answer in time" in checks(result)["api"]["finding"]
 
 
-def test_a_name_server_that_says_nothing_holds_up_no_other_check(reve: Reve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_name_server_does_not_stop_other_checks(reve: Reve, monkeypatch: pytest.MonkeyPatch) -> None:
     class Hasty(MadeUpClock):
         def receive(self, inbox: Any, seconds: float, idle: bool) -> Any:
             try:
@@ -301,15 +301,15 @@ def test_a_name_server_that_says_nothing_holds_up_no_other_check(reve: Reve, mon
     assert (result.code, problems(result)) == (6, ["api"])
     found = checks(result)["api"]
     assert found["details"]["code"] == "timed_out"
-    assert "name server" in found["remedy"]
+    assert "DNS" in found["remedy"]
     assert [document["check"] for document in result.documents][-2:] == ["terminal", "completion"]
 
 
-def test_a_name_that_is_not_known_is_told_from_an_api_that_is_down(reve: Reve) -> None:
+def test_an_unknown_host_name_points_to_dns(reve: Reve) -> None:
     env = {"APIFRAME_API_KEY": KEY, "APIFRAME_BASE_URL": f"https://{API}"}
     found = checks(reve("doctor", "--json", env=env))["api"]
     assert "does not resolve" in found["finding"]
-    assert "name server" in found["remedy"]
+    assert "DNS" in found["remedy"]
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_name_that_is_not_known_is_told_from_an_api_that_is_down(reve: Reve) -
         ("image:500", "images", "network"), ("image:redirect-loop", "images", "network"),
     ],
 )  # fmt: skip
-def test_every_fault_is_the_problem_of_the_check_that_meets_it(
+def test_a_fault_is_a_problem_of_the_check_that_meets_it(
     reve: Reve, simulate: Callable[..., Sandbox], faults: str, check: str, code: str
 ) -> None:
     sandbox = simulate()
@@ -335,7 +335,7 @@ def test_every_fault_is_the_problem_of_the_check_that_meets_it(
     assert found["remedy"]
 
 
-def test_an_image_that_is_gone_says_that_its_server_answers(reve: Reve, sandbox: Sandbox) -> None:
+def test_an_image_that_is_gone_is_a_hint_because_its_server_answers(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", "a red fox", "--out", "fox.png")
     sandbox.faults.extend(parse_faults("image:404"))
     result = reve("doctor", "--json")
@@ -343,7 +343,7 @@ def test_an_image_that_is_gone_says_that_its_server_answers(reve: Reve, sandbox:
 
 
 def odd_api(**odd: Any) -> Callable[[Asked], Reply]:
-    """An API that answers to the last part of a path what is given, and else as it should."""
+    """An API with the given answers, by the last part of the path; other answers are correct."""
     known: dict[str, Any] = {
         "models": {"models": []}, "me": {"user": {"id": "u1"}}, "jobs": {"jobs": [], "nextCursor": None}, **odd,
     }  # fmt: skip
@@ -352,13 +352,13 @@ def odd_api(**odd: Any) -> Callable[[Asked], Reply]:
         said = known[asked.target.partition("?")[0].rpartition("/")[2]]
         return (
             said if isinstance(said, Reply) else json_reply(said, Date=formatdate(1_800_000_000))
-        )  # what the made-up clock begins with
+        )  # the start of the made-up clock
 
     return answer
 
 
 @pytest.mark.parametrize("url", ["https://[bad/x.png", "https://x:y/x.png", "nonsense"])
-def test_an_address_of_an_image_that_is_none_is_a_problem_and_the_rest_is_checked(reve: Reve, url: str) -> None:
+def test_an_invalid_image_url_is_a_problem_and_the_rest_is_checked(reve: Reve, url: str) -> None:
     job = {"id": "00000000-0000-4000-8000-000000000001", "status": "COMPLETED", "result": {"images": [url]}}
     with answered(reve.environ, odd_api(jobs={"jobs": [job], "nextCursor": None})):
         result = reve("doctor", "--json")
@@ -367,21 +367,21 @@ def test_an_address_of_an_image_that_is_none_is_a_problem_and_the_rest_is_checke
     assert [document["check"] for document in result.documents] == ALL
 
 
-def test_a_list_that_the_api_does_not_have_is_not_blamed_on_the_network(reve: Reve) -> None:
+def test_a_missing_job_list_points_to_the_base_url_not_the_network(reve: Reve) -> None:
     with answered(reve.environ, odd_api(jobs=json_reply({"error": "Not found"}, 404))):
         result = reve("doctor", "--json")
     assert (result.code, problems(result)) == (8, ["images"])
     assert checks(result)["images"]["remedy"] == "check the base URL: reve config get base_url"
 
 
-def test_a_long_answer_of_the_api_is_one(reve: Reve) -> None:
+def test_a_long_answer_from_the_api_is_accepted(reve: Reve) -> None:
     models = [{"id": f"m{number}", "description": "x" * 1000} for number in range(220)]
     with answered(reve.environ, odd_api(models={"models": models})):
         result = reve("doctor", "--json")
     assert (result.code, problems(result)) == (0, [])
 
 
-def test_an_answer_that_takes_too_long_is_not_called_another_server(reve: Reve, live: Sandbox) -> None:
+def test_a_slow_answer_is_not_blamed_on_another_server(reve: Reve, live: Sandbox) -> None:
     live.faults.extend(parse_faults("models:drip"))
     result = reve.child("doctor", "--json", "--timeout", "1")
     assert (result.code, problems(result)) == (6, ["api"])
@@ -389,18 +389,18 @@ def test_an_answer_that_takes_too_long_is_not_called_another_server(reve: Reve, 
     assert "no answer in time" in checks(result)["api"]["finding"]
 
 
-def test_a_fault_of_a_check_is_a_finding_and_the_rest_is_checked(reve: Reve, sandbox: Sandbox) -> None:
-    result = reve("doctor", "--json", env={"REVE_STATE_DIR": "/x\0y"})  # no real variable can
+def test_a_bug_in_a_check_is_a_finding_and_the_rest_is_checked(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("doctor", "--json", env={"REVE_STATE_DIR": "/x\0y"})  # impossible in a real variable
     assert (result.code, problems(result)) == (1, ["journal"])
     assert checks(result)["journal"]["details"]["code"] == "internal"
     assert [document["check"] for document in result.documents] == ALL
 
 
-def test_times_are_told_in_milliseconds(reve: Reve, sandbox: Sandbox) -> None:
+def test_times_are_in_milliseconds(reve: Reve, sandbox: Sandbox) -> None:
     assert re.search(r"connected in \d+ ms, answered in \d+ ms", checks(reve("doctor", "--json"))["api"]["finding"])
 
 
-def test_what_is_said_of_the_sandbox_stands_before_the_findings(reve: Reve) -> None:
+def test_the_note_about_the_sandbox_comes_before_the_findings(reve: Reve) -> None:
     done = subprocess.run(
         reve.command("doctor", "--sandbox"),
         env=reve.environ,
@@ -412,8 +412,8 @@ def test_what_is_said_of_the_sandbox_stands_before_the_findings(reve: Reve) -> N
     assert done.stdout.splitlines()[0] == "sandbox: simulated on this machine, nothing is charged"
 
 
-def test_an_image_is_asked_for_under_the_rules_of_saving(reve: Reve, simulate: Callable[..., Sandbox]) -> None:
-    """A real API's image on a private address is refused, and nobody is asked."""
+def test_an_image_url_is_checked_by_the_rules_of_saving(reve: Reve, simulate: Callable[..., Sandbox]) -> None:
+    """An image on a private address is refused without a request."""
     simulate(faults=parse_faults("outcome:url-private"))
     reve("generate", "a red fox", "--out", "fox.png")
     result = reve("doctor", "--json")
@@ -421,7 +421,7 @@ def test_an_image_is_asked_for_under_the_rules_of_saving(reve: Reve, simulate: C
     assert "refused" in checks(result)["images"]["finding"]
 
 
-def test_a_proxy_is_named_without_its_password(
+def test_a_proxy_is_shown_without_user_and_password(
     reve: Reve,
     secured: Origin,
     authority: trustme.CA,
@@ -448,26 +448,24 @@ def test_a_proxy_is_named_without_its_password(
 @pytest.mark.parametrize(
     "credentials", ["walter:pa55-4711@", "walter:4711#pa55@", "walter:4711/pa55@", "pa55:@", "w@lter:pa55@"]
 )
-def test_a_proxys_password_is_not_shown_however_it_is_spelt(
+def test_a_proxy_password_is_never_shown_even_if_not_escaped(
     reve: Reve, sandbox: Sandbox, set_variable: Callable[[str, str], None], credentials: str
 ) -> None:
-    set_variable("HTTPS_PROXY", close_port().replace("://", f"://{credentials}"))
+    set_variable("HTTPS_PROXY", closed_port().replace("://", f"://{credentials}"))
     for arguments in (["--json"], ["--debug"]):
         result = reve("doctor", *arguments, env={"APIFRAME_BASE_URL": f"https://{API}"})
         assert result.code in (2, 6)
         assert not re.search("pa55|walter|lter|//4711", result.out + result.stderr), result.out
 
 
-def test_a_proxy_that_cannot_be_one_is_wrong_configuration(
-    reve: Reve, sandbox: Sandbox, set_variable: Callable[[str, str], None]
-) -> None:
+def test_an_invalid_proxy_url_exits_2(reve: Reve, sandbox: Sandbox, set_variable: Callable[[str, str], None]) -> None:
     set_variable("HTTPS_PROXY", "socks9://127.0.0.1:1")
     result = reve("doctor", "--json", env={"APIFRAME_BASE_URL": f"https://{API}"})
     assert (result.code, problems(result)) == (2, ["proxy"])
-    assert checks(result)["api"]["remedy"] == "first see to: proxy"
+    assert checks(result)["api"]["remedy"] == "solve this first: proxy"
 
 
-def test_an_authority_that_nobody_knows_is_a_problem_whose_remedy_names_the_variable(
+def test_an_unknown_certificate_authority_is_a_problem_whose_remedy_names_the_variable(
     reve: Reve, secured: Origin, set_variable: Callable[[str, str], None]
 ) -> None:
     with Proxy(routes(secured)) as proxy:
@@ -480,7 +478,7 @@ def test_an_authority_that_nobody_knows_is_a_problem_whose_remedy_names_the_vari
     assert secured.asked == []
 
 
-def test_certificates_that_cannot_be_read_are_wrong_configuration(
+def test_certificates_that_cannot_be_read_exit_2(
     reve: Reve, sandbox: Sandbox, set_variable: Callable[[str, str], None]
 ) -> None:
     set_variable("SSL_CERT_FILE", "/nowhere.pem")
@@ -506,7 +504,7 @@ def test_a_clock_that_is_wrong_by_more_than_five_minutes_is_a_problem(
 # Settings
 
 
-def test_wrong_settings_are_problems_and_stop_nothing(reve: Reve, sandbox: Sandbox) -> None:
+def test_invalid_settings_are_problems_and_the_rest_is_checked(reve: Reve, sandbox: Sandbox) -> None:
     path = write_config('timeout = 0\nnope = 1\nmodel = "reve-other"\n')
     result = reve("doctor", "--json", env={"REVE_COLOR": "puce"})
     assert (result.code, problems(result)) == (2, ["settings"] * 3)
@@ -524,17 +522,17 @@ def test_wrong_settings_are_problems_and_stop_nothing(reve: Reve, sandbox: Sandb
     [("= =", None), ('base_url = "http://api.example"', None), ("", "http://api.example"),
      (f'base_url = "https://{CDN}"', "http://api.example")],
 )  # fmt: skip
-def test_the_key_goes_nowhere_while_the_base_url_that_was_meant_is_not_known(
+def test_the_key_is_not_sent_if_the_base_url_is_invalid(
     reve: Reve, sandbox: Sandbox, text: str, variable: str | None
 ) -> None:
     write_config(text)
     result = reve("doctor", "--json", env={"APIFRAME_BASE_URL": variable or ""})
     assert result.code == 2
-    assert checks(result)["account"]["remedy"] == "first see to: settings (base_url)"
+    assert checks(result)["account"]["remedy"] == "solve this first: settings (base_url)"
     assert sandbox.requests == []
 
 
-def test_a_project_file_cannot_steer_what_reads_the_findings(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_project_file_cannot_send_control_characters_to_the_terminal(reve: Reve, sandbox: Sandbox) -> None:
     Path(".git").mkdir()
     Path(".reve.toml").write_text('"\\u001b]0;evil\\u0007\\u202e" = 1\n')
     result = reve("doctor")
@@ -561,7 +559,7 @@ def test_unfinished_jobs_are_a_hint_with_the_command_that_finishes_them(
     assert found["details"] == {"rows": 1, "unfinished": 1, "atWork": 0}
 
 
-def test_what_another_process_works_on_is_not_unfinished(reve: Reve, live: Sandbox) -> None:
+def test_jobs_of_a_running_process_do_not_count_as_unfinished(reve: Reve, live: Sandbox) -> None:
     live._job_seconds = 3600
     command = reve.command("generate", "a red fox", "--out", "fox.png")
     with subprocess.Popen(command, env=reve.environ, stderr=subprocess.PIPE, text=True) as other:
@@ -572,7 +570,7 @@ def test_what_another_process_works_on_is_not_unfinished(reve: Reve, live: Sandb
     assert (found["status"], found["details"]) == ("ok", {"rows": 1, "unfinished": 0, "atWork": 1})
 
 
-def test_a_damaged_journal_is_a_problem_and_left_as_it_is(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_a_damaged_journal_is_a_problem_and_is_not_changed(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     journal = home / ".local/state/reve/journal.db"
     journal.parent.mkdir(parents=True)
     journal.write_bytes(b"not a database, " * 1000)
@@ -586,7 +584,7 @@ def test_a_damaged_journal_is_a_problem_and_left_as_it_is(reve: Reve, sandbox: S
     assert found[1]["details"]["path"].startswith("~/.local/state/reve/journal-damaged-")
 
 
-def test_images_that_lie_in_the_state_folder_are_hints(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_rescued_and_piped_images_in_the_state_folder_are_hints(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     for name in ("rescue", "spool"):
         folder = home / ".local/state/reve" / name
         folder.mkdir(parents=True)
@@ -607,9 +605,7 @@ def test_a_journal_that_is_turned_off_is_a_hint(reve: Reve, sandbox: Sandbox) ->
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_state_folder_that_cannot_be_written_is_a_problem(
-    reve: Reve, live: Sandbox, home: Path, exists: bool
-) -> None:
+def test_a_state_folder_without_write_access_is_a_problem(reve: Reve, live: Sandbox, home: Path, exists: bool) -> None:
     folder = home / "state"
     locked = folder if exists else home / "locked"
     locked.mkdir()
@@ -627,7 +623,7 @@ def test_a_state_folder_that_cannot_be_written_is_a_problem(
     locked.chmod(0o700)
     assert (result.code, problems(result)) == (7, ["state"]), done.stderr
     assert "REVE_STATE_DIR" in checks(result)["state"]["remedy"]
-    assert checks(result)["journal"]["remedy"] == "first see to: state"
+    assert checks(result)["journal"]["remedy"] == "solve this first: state"
 
 
 @pytest.mark.parametrize("name", ["state", "state/deep"])
@@ -638,10 +634,10 @@ def test_a_state_folder_that_is_a_file_is_a_problem(reve: Reve, sandbox: Sandbox
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
-def test_a_state_folder_where_none_can_be_made_is_a_problem(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_state_folder_that_cannot_be_created_is_a_problem(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("doctor", "--json", env={"REVE_STATE_DIR": "/proc/x/reve"})
     assert (result.code, problems(result)) == (7, ["state"])
-    assert "cannot be made in /proc" in checks(result)["state"]["finding"]
+    assert "cannot create /proc/x/reve in /proc" in checks(result)["state"]["finding"]
 
 
 # Completion
@@ -655,7 +651,7 @@ def test_a_state_folder_where_none_can_be_made_is_a_problem(reve: Reve, sandbox:
         ("/usr/bin/fish", ".config/fish/config.fish", "reve --show-completion fish | source"),
     ],
 )
-def test_completion_is_a_hint_with_the_line_to_add_until_it_is_set_up(
+def test_missing_completion_is_a_hint_with_the_line_to_add(
     reve: Reve, sandbox: Sandbox, home: Path, shell: str, file: str, line: str
 ) -> None:
     (home / ".bashrc").write_text(f"# {line}\n")
@@ -675,7 +671,7 @@ def test_completion_is_a_hint_with_the_line_to_add_until_it_is_set_up(
         ("fish", ".config/fish/completions/reve.fish"),
     ],
 )
-def test_a_completion_file_will_do(reve: Reve, sandbox: Sandbox, home: Path, shell: str, file: str) -> None:
+def test_a_completion_file_is_enough(reve: Reve, sandbox: Sandbox, home: Path, shell: str, file: str) -> None:
     (home / ".bashrc").unlink()
     (home / file).parent.mkdir(parents=True)
     (home / file).write_text("")
@@ -684,12 +680,12 @@ def test_a_completion_file_will_do(reve: Reve, sandbox: Sandbox, home: Path, she
 
 
 @pytest.mark.parametrize("shell", ["", "/bin/tcsh", "/bin/\x1b[31m"])
-def test_a_shell_that_is_not_known_is_no_problem(reve: Reve, sandbox: Sandbox, shell: str) -> None:
+def test_an_unknown_shell_is_not_a_problem(reve: Reve, sandbox: Sandbox, shell: str) -> None:
     result = reve("doctor", env={"SHELL": shell})
     assert (result.code, "\x1b" in result.out) == (0, False)
 
 
-def test_a_path_that_the_system_refuses_ends_its_check_and_no_other(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_path_too_long_for_the_system_stops_only_its_own_check(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("doctor", "--json", env={"SHELL": "/bin/zsh", "ZDOTDIR": "/x" * 5000})
     assert (checks(result)["completion"]["status"] != "ok", result.code in (0, 2)) == (True, True)
     assert [document["check"] for document in result.documents] == ALL
@@ -700,18 +696,18 @@ def test_a_path_that_the_system_refuses_ends_its_check_and_no_other(reve: Reve, 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 @pytest.mark.parametrize("columns", [40, 80])
-def test_a_terminal_shows_every_word_in_its_width_and_colours(reve: Reve, live: Sandbox, columns: int) -> None:
+def test_findings_are_wrapped_to_the_terminal_and_colored(reve: Reve, live: Sandbox, columns: int) -> None:
     env = {**reve.environ, "APIFRAME_API_KEY": "", "REVE_JOURNAL": "off", "SHELL": "/bin/zsh"}
     with Terminal(reve.command("doctor"), env=env, columns=columns) as terminal:
         assert terminal.wait() == 3
         screen = terminal.screen
     words = " ".join(screen.text.split())
-    assert "problem key there is none: not in a key file, the environment, the keychain or the config file" in words
+    assert "problem key no API key in a key file, the environment, the keychain or the config file" in words
     assert "fix: set APIFRAME_API_KEY to a key from the Apiframe console, or run reve auth login" in words
-    assert "hint journal off: nothing is safe from a crash fix: unset REVE_JOURNAL" in words
-    assert f"ok terminal stdin stdout stderr, {columns} columns, TERM xterm-256color, utf-8, color auto" in words
+    assert "hint journal off; a crash can lose paid images fix: unset REVE_JOURNAL" in words
+    assert f"ok terminal stdin, stdout, stderr (TERM=xterm-256color), {columns} columns, utf-8, color auto" in words
     row = next(row for row in screen.rows if 'fix: add to ~/.zshrc: eval "$(reve --show-completion zsh)"' in row)
-    assert columns == 40 or len(row.rstrip()) < columns, "a line to copy is not folded, and begins further left"
+    assert columns == 40 or len(row.rstrip()) < columns, "a command to copy is not wrapped and starts further left"
     wrapped = [row for row in screen.rows if len(row) > columns and "show-completion" not in row]
     assert all(len(max(row.split(), key=len)) > columns - 25 for row in wrapped), wrapped
     assert {"32", "33", "31"} <= set(screen.styles)
@@ -719,7 +715,7 @@ def test_a_terminal_shows_every_word_in_its_width_and_colours(reve: Reve, live: 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"REVE_COLOR": "never"}, {"TERM": "dumb"}])
-def test_colours_are_left_out_where_they_are_not_wanted(reve: Reve, live: Sandbox, env: dict[str, str]) -> None:
+def test_colors_can_be_turned_off(reve: Reve, live: Sandbox, env: dict[str, str]) -> None:
     Path("sub\x1b[31mfolder").mkdir()
     hostile = {"REVE_STATE_DIR": str(Path("sub\x1b[31mfolder").resolve())}
     with Terminal(reve.command("doctor"), env={**reve.environ, **hostile, **env}) as terminal:
@@ -728,7 +724,7 @@ def test_colours_are_left_out_where_they_are_not_wanted(reve: Reve, live: Sandbo
         assert "sub\\x1b[31mfolder" in terminal.screen.text.replace("\n", "")
 
 
-def test_the_time_limit_is_for_all_checks_that_ask_somebody(reve: Reve) -> None:
+def test_the_time_limit_covers_all_network_checks_together(reve: Reve) -> None:
     with Tap() as silent:
         env = {"APIFRAME_BASE_URL": f"http://127.0.0.1:{silent.port}", "APIFRAME_API_KEY": KEY}
         result = reve.child("doctor", "--json", "--timeout", "2", env=env)
@@ -736,7 +732,7 @@ def test_the_time_limit_is_for_all_checks_that_ask_somebody(reve: Reve) -> None:
     assert problems(result) == ["api"]
 
 
-def test_what_is_looked_at_on_this_machine_does_not_depend_on_the_time_limit(reve: Reve, sandbox: Sandbox) -> None:
+def test_checks_of_this_machine_run_despite_the_time_limit(reve: Reve, sandbox: Sandbox) -> None:
     result = reve.child("doctor", "--json", "--timeout", "1e-9")
     assert "the time limit of 1e-09 s has passed" in checks(result)["key"]["finding"]
     found = checks(result)
@@ -745,7 +741,7 @@ def test_what_is_looked_at_on_this_machine_does_not_depend_on_the_time_limit(rev
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-def test_ctrl_c_ends_it_while_the_api_says_nothing(reve: Reve) -> None:
+def test_ctrl_c_stops_it_while_the_api_is_silent(reve: Reve) -> None:
     with Tap() as silent:
         env = {**reve.environ, "APIFRAME_BASE_URL": f"http://127.0.0.1:{silent.port}", "APIFRAME_API_KEY": KEY}
         with Terminal(reve.command("doctor"), env=env) as terminal:
@@ -757,7 +753,7 @@ def test_ctrl_c_ends_it_while_the_api_says_nothing(reve: Reve) -> None:
 # Secrets and remedies
 
 
-def test_no_secret_is_in_the_findings_of_a_world_full_of_them(
+def test_findings_contain_no_secrets(
     reve: Reve, simulate: Callable[..., Sandbox], home: Path, set_variable: Callable[[str, str], None]
 ) -> None:
     simulate(key=SECRET, clock=time.time)
@@ -786,7 +782,7 @@ def test_no_secret_is_in_the_findings_of_a_world_full_of_them(
 
 
 def parse(command: str) -> None:
-    """Parse a command line of ours, without running it. Raises where it is none."""
+    """Parse a reve command line without running it. Raises if it is invalid."""
     name, *words = shlex.split(command)
     assert name == "reve"
     root: Any = typer.main.get_command(app)
@@ -798,9 +794,7 @@ def parse(command: str) -> None:
         rest = [*context._protected_args, *context.args] if hasattr(found, "resolve_command") else []
 
 
-def test_every_remedy_that_is_a_command_of_ours_can_be_run(
-    reve: Reve, simulate: Callable[..., Sandbox], home: Path
-) -> None:
+def test_every_remedy_that_is_a_reve_command_is_valid(reve: Reve, simulate: Callable[..., Sandbox], home: Path) -> None:
     key_file = home / "my key"
     key_file.write_text(KEY)
     key_file.chmod(0o600)

@@ -1,4 +1,4 @@
-"""Changes to the user's config file: one line changes, all else stays, to the byte."""
+"""Changes to the user's config file: one line changes, every other byte stays."""
 
 import codecs
 import os
@@ -43,7 +43,7 @@ def file(home: Path) -> Path:
 
 @dataclass
 class Made:
-    """A file: its byte order mark or none, its lines, and where it sets a name: the line's number, and with "new"."""
+    """A config file: byte-order mark, lines, and for each name its line's number and the line as it is with "new"."""
 
     mark: bytes
     lines: list[bytes]
@@ -66,7 +66,7 @@ def files(draw: st.DrawFn) -> Made:
 
 
 @given(made=files(), name=st.sampled_from(["api_key", "keychain", "model"]))
-def test_one_line_changes_and_all_others_stay(file: Path, made: Made, name: str) -> None:
+def test_setting_a_name_changes_only_its_line(file: Path, made: Made, name: str) -> None:
     old = made.lines
     file.write_bytes(made.mark + b"".join(old))
     before = read_config()
@@ -87,7 +87,7 @@ def test_one_line_changes_and_all_others_stay(file: Path, made: Made, name: str)
 
 
 @given(made=files(), name=st.sampled_from(["api_key", "keychain", "model"]))
-def test_what_is_removed_takes_no_other_line_along(file: Path, made: Made, name: str) -> None:
+def test_removing_a_name_removes_only_its_line(file: Path, made: Made, name: str) -> None:
     file.write_bytes(made.mark + b"".join(made.lines))
     before = read_config()
     configfile.put({name: None})
@@ -110,13 +110,13 @@ def test_what_is_removed_takes_no_other_line_along(file: Path, made: Made, name:
         (b"timeout = 3\n\n[later]\nx = 1\n", b'timeout = 3\napi_key = "new"\n\n[later]\nx = 1\n'),
     ],
 )
-def test_a_new_line_stands_where_it_means_what_it_says(file: Path, before: bytes, after: bytes) -> None:
+def test_a_new_name_is_added_at_top_level(file: Path, before: bytes, after: bytes) -> None:
     file.write_bytes(before)
     configfile.put({"api_key": "new"})
     assert file.read_bytes() == after
 
 
-def test_without_a_file_there_is_one_then_its_owners_alone(home: Path) -> None:
+def test_a_new_file_is_readable_by_its_owner_only(home: Path) -> None:
     file = configfile.put({"api_key": KEY})
     assert tomllib.loads(file.read_text()) == {"api_key": KEY}
     if os.name != "nt":
@@ -124,7 +124,7 @@ def test_without_a_file_there_is_one_then_its_owners_alone(home: Path) -> None:
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
-def test_changes_of_several_processes_at_once_all_count(reve: Reve, file: Path) -> None:
+def test_concurrent_changes_are_all_kept(reve: Reve, file: Path) -> None:
     file.write_text(f'api_key = "{KEY}"\nhistory_days = 9\n')
     wanted = {"timeout": 30, "max_credits_per_day": 9, "credits_per_image": 2, "model_version": "v1", "color": "never"}
     commands: list[tuple[str, ...]] = [("config", "set", name, str(value)) for name, value in wanted.items()]
@@ -141,30 +141,28 @@ def test_changes_of_several_processes_at_once_all_count(reve: Reve, file: Path) 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
 @pytest.mark.parametrize("command", [("account",), ("config", "set", "timeout", "3"), ("auth", "logout"), ("doctor",)])
-def test_a_file_that_could_keep_everybody_waiting_is_refused(reve: Reve, file: Path, command: tuple[str, ...]) -> None:
+def test_a_fifo_in_place_of_the_file_is_refused_at_once(reve: Reve, file: Path, command: tuple[str, ...]) -> None:
     os.mkfifo(file)
     result = reve.child(*command)
     assert result.code == 2
-    assert f"{file} cannot be read: it is not a regular file" in result.stderr + result.out.replace(
-        "~", str(Path.home())
-    )
+    assert f"{file} cannot be read: not a regular file" in result.stderr + result.out.replace("~", str(Path.home()))
     assert list(file.parent.iterdir()) == [file]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
-def test_a_login_does_not_wait_for_a_fifo_either(file: Path) -> None:
+def test_changing_a_fifo_is_refused_at_once(file: Path) -> None:
     os.mkfifo(file)
-    with pytest.raises(ReveError, match="cannot be changed: it is not a regular file"):
+    with pytest.raises(ReveError, match="cannot be changed: not a regular file"):
         configfile.put({"api_key": KEY})
 
 
-def test_nothing_to_remove_makes_no_file(file: Path) -> None:
+def test_removing_a_name_without_a_file_creates_none(file: Path) -> None:
     configfile.put({"api_key": None})
     assert list(file.parent.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
-def test_a_file_that_others_can_read_is_its_owners_alone_even_where_the_key_stays(file: Path) -> None:
+def test_a_change_makes_the_file_private_even_if_the_key_stays_the_same(file: Path) -> None:
     file.write_text(f'api_key = "{KEY}"\n')
     file.chmod(0o644)
     configfile.put({"api_key": KEY})
@@ -173,7 +171,7 @@ def test_a_file_that_others_can_read_is_its_owners_alone_even_where_the_key_stay
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_linked_file_stays_a_link(file: Path, tmp_path: Path, exists: bool) -> None:
+def test_a_symbolic_link_stays_a_link(file: Path, tmp_path: Path, exists: bool) -> None:
     real = tmp_path / "dotfiles.toml"
     if exists:
         real.write_text("timeout = 3 # mine\n")
@@ -185,7 +183,7 @@ def test_a_linked_file_stays_a_link(file: Path, tmp_path: Path, exists: bool) ->
 
 
 @pytest.mark.parametrize("content", [b"= =", b"model = 'x\n", b"\xff\xfe\x00", b"model = 1\nmodel = 2\n"])
-def test_what_cannot_be_read_is_left_alone(file: Path, content: bytes) -> None:
+def test_an_invalid_file_is_left_unchanged(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(ReveError, match=re.escape(str(file))) as caught:
         configfile.put({"api_key": KEY})
@@ -209,7 +207,7 @@ def test_a_full_disk_leaves_the_old_file(reve: Reve, live: Sandbox, file: Path) 
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(reve: Reve, sandbox: Sandbox, file: Path) -> None:
+def test_a_read_only_folder_is_one_clear_error(reve: Reve, sandbox: Sandbox, file: Path) -> None:
     key = reve.environ.pop("APIFRAME_API_KEY")
     with mounted(file.parent) as freeze:
         file.write_text("timeout = 30\n")
@@ -218,6 +216,6 @@ def test_a_folder_that_cannot_be_written_is_one_line(reve: Reve, sandbox: Sandbo
         assert (result.code, result.out) == (2, "")
         assert result.stderr.splitlines() == [
             f"error: {file} cannot be changed: Read-only file system",
-            "hint: environment variables work too",
+            "hint: use environment variables instead",
         ]
         assert file.read_text() == "timeout = 30\n"

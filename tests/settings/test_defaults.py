@@ -1,4 +1,4 @@
-"""Settings in use: where images go and what they are called, and colors."""
+"""Settings in use: folders and names of images, and colors."""
 
 import os
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.support.terminal import Screen, Terminal
 # Names and folders
 
 
-def test_images_are_called_by_the_template_where_nothing_else_says(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_name_template_names_images_without_out(reve: Reve, sandbox: Sandbox) -> None:
     write('name_template = "{date} {slug} {seed}.{ext}"')
     result = reve("generate", "a red fox", "--seed", "7")
     assert (result.code, result.out) == (0, "2027-01-15 a-red-fox 7.png\n")
     assert Path("2027-01-15 a-red-fox 7.png").is_file()
 
 
-def test_a_folder_that_out_names_gets_them_by_the_template_too(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_name_template_applies_inside_an_out_folder(reve: Reve, sandbox: Sandbox) -> None:
     write('name_template = "{seed}-{index}.{ext}"\noutput_folder = "elsewhere"')
     Path("pics").mkdir()
     result = reve("generate", "fox", "--seed", "7", "--count", "2", "--out", "pics/")
@@ -28,14 +28,14 @@ def test_a_folder_that_out_names_gets_them_by_the_template_too(reve: Reve, sandb
     assert Path("pics/7-1.png").is_file()
 
 
-def test_what_out_names_is_not_called_by_the_template(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_file_name_in_out_overrides_the_name_template(reve: Reve, sandbox: Sandbox) -> None:
     write('name_template = "never.{ext}"\noutput_folder = "elsewhere"')
     assert reve("generate", "fox", "--out", "fox.png").out == "fox.png\n"
     assert reve("generate", "fox", "--out", "{seed}.{ext}").out == "none.png\n"
 
 
 @pytest.mark.parametrize("out", [[], ["--out", "pics/"]], ids=["no out", "out folder"])
-def test_a_template_that_calls_all_the_same_is_refused_before_payment(
+def test_a_template_that_gives_every_image_the_same_name_is_refused_before_payment(
     reve: Reve, sandbox: Sandbox, out: list[str]
 ) -> None:
     write('name_template = "{slug}.{ext}"')
@@ -52,7 +52,7 @@ def test_a_template_that_calls_all_the_same_is_refused_before_payment(
 
 
 @pytest.mark.parametrize("command", ["wait", "download"])
-def test_images_of_earlier_jobs_are_called_by_the_template(reve: Reve, sandbox: Sandbox, command: str) -> None:
+def test_the_name_template_names_images_of_earlier_jobs(reve: Reve, sandbox: Sandbox, command: str) -> None:
     write('name_template = "img-{job}.{ext}"')
     Path("pics").mkdir()
     job = reve("generate", "fox", "--no-wait").out.strip()
@@ -60,7 +60,7 @@ def test_images_of_earlier_jobs_are_called_by_the_template(reve: Reve, sandbox: 
     assert reve(command, job, "--out", "pics/").out == f"pics/img-{job}.png\n"
 
 
-def test_a_home_is_meant_by_a_tilde_in_the_file(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_a_tilde_in_the_file_means_the_home_folder(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     write('output_folder = "~/pics"')
     result = reve("generate", "fox")
     assert result.code == 7
@@ -69,15 +69,13 @@ def test_a_home_is_meant_by_a_tilde_in_the_file(reve: Reve, sandbox: Sandbox, ho
     assert Path(reve("generate", "fox").out.strip()).parent == home / "pics"
 
 
-def test_braces_in_a_folder_are_braces(reve: Reve, sandbox: Sandbox) -> None:
+def test_braces_in_a_folder_name_are_kept_as_they_are(reve: Reve, sandbox: Sandbox) -> None:
     write('output_folder = "{job}"')
     Path("{job}").mkdir()
     assert Path(reve("generate", "fox").out.strip()).parent == Path("{job}")
 
 
-def test_an_image_is_found_by_resume_wherever_the_settings_have_gone_since(
-    reve: Reve, sandbox: Sandbox, home: Path
-) -> None:
+def test_resume_saves_under_the_settings_of_the_original_run(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     (home / "pics").mkdir()
     path = write('output_folder = "~/pics"\nname_template = "first.{ext}"')
     assert reve("generate", "fox", "--timeout", "1").code == 75
@@ -104,7 +102,7 @@ def on_terminal(reve: Reve, *arguments: str, columns: int = 80, **environ: str) 
         ("always", "", True), ("always", "1", True), ("never", "", False), ("never", "1", False),
     ],
 )  # fmt: skip
-def test_colors_on_a_terminal(reve: Reve, color: str, no_color: str, expected: bool) -> None:
+def test_terminal_colors_follow_setting_then_no_color(reve: Reve, color: str, no_color: str, expected: bool) -> None:
     reve.environ |= {"NO_COLOR": no_color, "REVE_COLOR": color}
     _, screen = on_terminal(reve, "generate", "fox")
     assert screen.text.startswith("error: no API key")
@@ -116,7 +114,7 @@ def test_colors_on_a_terminal(reve: Reve, color: str, no_color: str, expected: b
 
 @POSIX
 @pytest.mark.parametrize("arguments", [["nosuch"], ["status"], ["status", "x"], ["config", "list"]], ids=" ".join)
-def test_colors_are_as_the_file_says_whatever_is_wrong(reve: Reve, arguments: list[str]) -> None:
+def test_the_color_setting_applies_even_if_other_settings_are_invalid(reve: Reve, arguments: list[str]) -> None:
     for color in ("never", "always"):  # whatever NO_COLOR says
         write(f'color = "{color}"\nnope = 1')
         _, screen = on_terminal(reve, *arguments, columns=250, NO_COLOR="1")
@@ -125,14 +123,14 @@ def test_colors_are_as_the_file_says_whatever_is_wrong(reve: Reve, arguments: li
 
 
 @POSIX
-def test_never_means_no_style_at_all_in_a_whole_run(reve: Reve, live: Sandbox) -> None:
+def test_color_never_prints_no_style_in_a_whole_run(reve: Reve, live: Sandbox) -> None:
     code, screen = on_terminal(reve, "generate", "fox", "--debug", REVE_COLOR="never")
     assert (code, screen.styles) == (0, [])
     assert any("submitting" in frame for frame in screen.erased)
 
 
 @pytest.mark.parametrize("term", ["", "xterm-256color"])
-def test_always_colors_errors_in_a_pipe_but_never_data(reve: Reve, term: str) -> None:
+def test_color_always_colors_errors_in_a_pipe_but_never_data(reve: Reve, term: str) -> None:
     result = reve.child("status", "x", env={"REVE_COLOR": "always", "TERM": term})
     assert result.stderr.startswith("\x1b[31merror: ")
     result = reve.child("config", "list", env={"REVE_COLOR": "always", "TERM": term})
@@ -142,7 +140,7 @@ def test_always_colors_errors_in_a_pipe_but_never_data(reve: Reve, term: str) ->
 
 
 @pytest.mark.parametrize("color", ["auto", "never"])
-def test_elsewhere_a_pipe_gets_no_colors(reve: Reve, color: str) -> None:
+def test_a_pipe_gets_no_colors_unless_color_is_always(reve: Reve, color: str) -> None:
     assert "\x1b" not in reve.child("status", "x", env={"REVE_COLOR": color, "FORCE_COLOR": "1"}).stderr
 
 

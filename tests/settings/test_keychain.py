@@ -1,4 +1,4 @@
-"""The system's keychain: a real one where there can be one here, and the ways in which there is none."""
+"""The system keychain: a real one if this machine can run one, and the ways in which it can be missing."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def file(home: Path) -> Path:
 
 @pytest.fixture
 def reve(reve: Reve, live: Sandbox) -> Reve:
-    """reve on a machine where no variable holds the key."""
+    """reve with no key in any environment variable."""
     del reve.environ["APIFRAME_API_KEY"]
     return reve
 
@@ -56,7 +56,7 @@ def in_session(reve: Reve, script: str, *, locked: bool = False) -> Result:
 # A real keychain
 
 
-def test_from_login_to_logout_in_a_real_keychain(reve: Reve, file: Path, tmp_path: Path) -> None:
+def test_login_use_and_logout_with_a_real_keychain(reve: Reve, file: Path, tmp_path: Path) -> None:
     file.write_text("# mine\ntimeout = 30\n")
     script = f"""
         set -e
@@ -100,8 +100,8 @@ def test_a_real_keychain_starts_no_process_and_prints_nothing(reve: Reve) -> Non
     assert result.out == "['x', True, False, []]\n"
 
 
-def test_a_locked_keychain_is_one_clear_line(reve: Reve, file: Path) -> None:
-    """Nobody can be asked to unlock it here."""
+def test_a_locked_keychain_is_one_clear_error(reve: Reve, file: Path) -> None:
+    """In this session nobody can unlock it."""
     assert in_session(reve, f"echo {KEY} | reve auth login --with-key").code == 0
     assert read_config() == {"keychain": True}
     script = """
@@ -109,11 +109,11 @@ def test_a_locked_keychain_is_one_clear_line(reve: Reve, file: Path) -> None:
         reve auth logout 2>said; echo $?; cat said
     """
     lines = in_session(reve, script, locked=True).out.splitlines()
-    problem = "the keychain (Secret Service) does not work: Failed to unlock the collection!"
+    problem = "Secret Service does not work: Failed to unlock the collection!"
     assert lines == [
         "2",
-        f"error: the API key is kept in the keychain, but {problem}",
-        "hint: unlock it, set APIFRAME_API_KEY, or run reve auth login again",
+        f"error: cannot read the API key from the keychain: {problem}",
+        "hint: unlock it, or set APIFRAME_API_KEY, or run reve auth login again",
         "2",
         f"error: the key may still be in the keychain, but {problem}",
         "hint: unlock it, and run reve auth logout again",
@@ -123,49 +123,48 @@ def test_a_locked_keychain_is_one_clear_line(reve: Reve, file: Path) -> None:
     assert (again.code, read_config()) == (0, {"api_key": KEY})
 
 
-# None
+# No keychain
 
 
-def test_without_a_session_bus_the_key_is_kept_in_a_file(reve: Reve, file: Path) -> None:
+def test_without_a_session_bus_login_keeps_the_key_in_a_file(reve: Reve, file: Path) -> None:
     result = reve.child("auth", "login", "--with-key", stdin=KEY.encode())
     assert (result.code, read_config()) == (0, {"api_key": KEY})
-    said = "there is no keychain to use: none of this system's is running"
-    assert result.stderr == f"not in the keychain, as {said}\n"
+    assert result.stderr == "not in the keychain, as no system keychain is running\n"
 
 
 @pytest.mark.parametrize("command", [("generate", "fox"), ("status", "01234567-89ab-cdef-0123-456789abcdef")])
-def test_a_keychain_that_is_gone_is_one_clear_line(reve: Reve, file: Path, command: tuple[str, ...]) -> None:
+def test_a_missing_keychain_is_one_clear_error(reve: Reve, file: Path, command: tuple[str, ...]) -> None:
     file.write_text("keychain = true\n")
     result = reve.child(*command)
     assert result.code == 2
     assert result.stderr.splitlines() == [
-        "error: the API key is kept in the keychain, but there is no keychain to use: none of this system's is running",
-        "hint: unlock it, set APIFRAME_API_KEY, or run reve auth login again",
+        "error: cannot read the API key from the keychain: no system keychain is running",
+        "hint: unlock it, or set APIFRAME_API_KEY, or run reve auth login again",
     ]
 
 
 def _without_keyring(reve: Reve, *arguments: str, stdin: bytes = b"") -> Result:
-    """As where the extra is not installed: keyring cannot be imported."""
+    """Run reve as if the extra were not installed: keyring cannot be imported."""
     code = "import sys; sys.modules['keyring'] = None; from reve_cli.__main__ import main; main()"
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, input=stdin, env=reve.environ, capture_output=True, check=False)
     return Result(done.returncode, done.stdout, done.stderr.decode())
 
 
-def test_without_the_extra_a_command_says_what_to_install(reve: Reve, file: Path) -> None:
+def test_without_the_extra_the_error_says_what_to_install(reve: Reve, file: Path) -> None:
     file.write_text("keychain = true\n")
     result = _without_keyring(reve, "generate", "fox")
     assert result.code == 2
     assert result.stderr.splitlines() == [
-        "error: the API key is kept in the keychain, but the keychain needs an extra package",
-        "hint: pip install 'reve-cli[keyring]', set APIFRAME_API_KEY, or run reve auth login again",
+        "error: cannot read the API key from the keychain: the package keyring is not installed",
+        "hint: pip install 'reve-cli[keyring]', or set APIFRAME_API_KEY, or run reve auth login again",
     ]
     assert _without_keyring(reve, "auth", "login", "--with-key", stdin=KEY.encode()).code == 0
     assert read_config() == {"api_key": KEY}
     assert _without_keyring(reve, "generate", "fox", "--out", "fox.png").code == 0
 
 
-# Which are trusted
+# Trusted backends
 
 
 def run_with(reve: Reve, keychain: MadeUpKeychain, **environ: str) -> Result:
@@ -180,19 +179,17 @@ def run_with(reve: Reve, keychain: MadeUpKeychain, **environ: str) -> Result:
         "keyring.backends.chainer.ChainerBackend", "nonsense",
     ],
 )  # fmt: skip
-def test_a_keychain_that_is_none_of_the_systems_is_not_used(
-    reve: Reve, live: Sandbox, tmp_path: Path, name: str
-) -> None:
+def test_a_backend_that_is_not_the_systems_is_not_used(reve: Reve, live: Sandbox, tmp_path: Path, name: str) -> None:
     keychain = MadeUpKeychain(tmp_path / "packages")
     result = run_with(reve, keychain, PYTHON_KEYRING_BACKEND=name)
     assert (result.code, keychain.asked, read_config()) == (0, [], {"api_key": KEY})
-    assert f"PYTHON_KEYRING_BACKEND rules it out ({name})" in result.stderr
+    assert f"PYTHON_KEYRING_BACKEND={name} is not a running system keychain" in result.stderr
     result = run_with(reve, keychain, PYTHON_KEYRING_BACKEND="keyring.backends.SecretService.Keyring")
     assert (result.code, keychain.kept, read_config()) == (0, {live.url: KEY}, {"keychain": True})
 
 
 @pytest.mark.parametrize("how", ["variable", "file"])
-def test_the_real_package_never_so_much_as_loads_a_backend_that_others_name(
+def test_the_real_package_never_loads_a_backend_named_by_others(
     reve: Reve, home: Path, tmp_path: Path, how: str
 ) -> None:
     pytest.importorskip("keyring")
@@ -215,7 +212,7 @@ def test_the_real_package_never_so_much_as_loads_a_backend_that_others_name(
     assert (tmp_path / "loaded").exists()  # keyring on its own does
 
 
-def test_the_old_key_is_there_until_the_new_one_is_kept(reve: Reve, live: Sandbox, file: Path, tmp_path: Path) -> None:
+def test_the_old_key_stays_until_the_new_one_is_stored(reve: Reve, live: Sandbox, file: Path, tmp_path: Path) -> None:
     keychain = MadeUpKeychain(tmp_path / "packages")
     old, meanwhile = 'api_key = "afk_old_0123"\n', tmp_path / "meanwhile"
     file.write_text(old)
@@ -227,7 +224,7 @@ def test_the_old_key_is_there_until_the_new_one_is_kept(reve: Reve, live: Sandbo
 
 
 def test_no_backend_of_another_system_is_imported(reve: Reve) -> None:
-    """macOS's starts processes to look for its libraries."""
+    """The macOS backend would start processes to look for its libraries."""
     pytest.importorskip("keyring")
     code = """if True:
         import contextlib, os, sys

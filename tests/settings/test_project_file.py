@@ -1,4 +1,4 @@
-"""The project file: what it may set, where it is looked for, and that a hostile one changes nothing."""
+"""The project file: what it may set, where reve looks for it, and that a hostile one changes nothing."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reaso
 
 @pytest.fixture
 def project() -> Path:
-    """The current folder, made a repository, and its project file, which is not there yet."""
+    """The path of the project file, not created yet; the current folder is a repository."""
     Path(".git").mkdir()
     return Path.cwd() / config.PROJECT_FILE
 
@@ -37,7 +37,7 @@ def everything(root: Path) -> set[str]:
 
 
 def refused(run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, project: Path) -> str:
-    """Run `generate`, and make sure that it is refused and that nothing happens. Returns what it says."""
+    """Run `generate` and check that it is refused and changes nothing. Returns its stderr."""
     before = everything(tmp_path)
     result = run("generate", "fox", "--seed", "1")
     assert (result.code, result.stdout) == (2, b"")
@@ -51,7 +51,7 @@ def refused(run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, projec
     return result.stderr
 
 
-def test_it_sets_what_is_made_and_saved(reve: Reve, sandbox: Sandbox, project: Path) -> None:
+def test_a_project_file_sets_ratio_version_folder_name_and_timeout(reve: Reve, sandbox: Sandbox, project: Path) -> None:
     (project.parent / "assets" / "images").mkdir(parents=True)
     project.write_text(
         '# ours\naspect_ratio = "3:2"\nmodel_version = "latest"\noutput_folder = "assets/images"\n'
@@ -64,7 +64,7 @@ def test_it_sets_what_is_made_and_saved(reve: Reve, sandbox: Sandbox, project: P
     assert [file["path"] for file in result.document["files"]] == ["assets/images/a-red-fox-1.png"]
 
 
-def test_its_folder_is_the_projects_wherever_in_the_project_one_is(
+def test_its_output_folder_is_relative_to_the_project_not_to_the_current_folder(
     reve: Reve, sandbox: Sandbox, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project.parent / "images").mkdir()
@@ -74,12 +74,12 @@ def test_its_folder_is_the_projects_wherever_in_the_project_one_is(
     assert Path(reve("generate", "fox").out.strip()).parent == project.parent / "images"
 
 
-def test_it_may_set_five_things_and_nothing_else() -> None:
+def test_it_may_set_five_settings_and_nothing_else() -> None:
     allowed = {name for name, setting in SETTINGS.items() if setting.in_project}
     assert allowed == {"aspect_ratio", "model_version", "name_template", "output_folder", "timeout"}
 
 
-# Where it is looked for
+# Where reve looks for it
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_it_may_set_five_things_and_nothing_else() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_it_is_looked_for_up_to_the_repositorys_root_or_home_and_else_only_here(
+def test_it_is_found_up_to_the_repository_root_or_home_and_elsewhere_only_in_the_current_folder(
     reve: Reve,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -126,7 +126,7 @@ def test_it_is_looked_for_up_to_the_repositorys_root_or_home_and_else_only_here(
     assert reve("config", "get", "timeout").out == ("77\n" if found else "600\n")
 
 
-def test_the_nearest_one_counts_alone(reve: Reve, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_nearest_one_is_read(reve: Reve, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write_text('timeout = 77\naspect_ratio = "1:1"')
     Path("a").mkdir()
     monkeypatch.chdir("a")
@@ -137,7 +137,7 @@ def test_the_nearest_one_counts_alone(reve: Reve, project: Path, monkeypatch: py
 
 @POSIX
 @pytest.mark.parametrize("value", ["/", "", None])
-def test_a_home_that_is_the_root_or_none_leads_nowhere_else(
+def test_without_a_home_or_with_root_as_home_only_the_current_folder_is_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     (tmp_path / config.PROJECT_FILE).write_text("timeout = 77")
@@ -150,7 +150,7 @@ def test_a_home_that_is_the_root_or_none_leads_nowhere_else(
 
 
 @POSIX
-def test_a_folder_that_is_gone_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_current_folder_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -164,18 +164,18 @@ NUMBERS = {"max_credits_per_day": "0", "credits_per_image": "0.0001", "history_d
 
 
 @pytest.mark.parametrize("name", FORBIDDEN)
-def test_it_may_not_say_where_the_key_the_credits_or_the_images_go(
+def test_it_may_not_redirect_the_key_the_credits_or_the_images(
     reve: Reve, sandbox: Sandbox, tmp_path: Path, project: Path, attacker: Origin, name: str
 ) -> None:
     url = f"http://127.0.0.1:{attacker.port}"
     project.write_text(f"{name} = {NUMBERS.get(name) or repr(url)}\ntimeout = 5\n")
     said = refused(reve, sandbox, tmp_path, project)
     assert name in said
-    assert "remove it there" in said
+    assert "remove this line" in said
     assert not attacker.asked
 
 
-def test_with_one_line_that_is_refused_the_others_count_for_nothing(reve: Reve, project: Path) -> None:
+def test_one_refused_line_makes_reve_ignore_the_whole_file(reve: Reve, project: Path) -> None:
     project.write_text('timeout = 5\nmodel = "dearer"\naspect_ratio = "1:1"\n')
     result = reve("config", "list", "--json")
     assert result.code == 2
@@ -219,9 +219,7 @@ OTHERS = [
     ],
     ids=lambda text: ascii(text[:60]),
 )
-def test_what_it_says_cannot_lead_astray(
-    reve: Reve, sandbox: Sandbox, tmp_path: Path, project: Path, text: str
-) -> None:
+def test_hostile_values_are_refused(reve: Reve, sandbox: Sandbox, tmp_path: Path, project: Path, text: str) -> None:
     elsewhere = tmp_path / "elsewhere"
     for folder in (elsewhere, tmp_path / "work-2", project.parent / "images"):
         folder.mkdir()
@@ -244,9 +242,7 @@ def test_a_name_that_is_too_long_is_refused_before_payment(
     assert not sandbox.requests
 
 
-def test_a_folder_of_the_project_that_is_missing_is_refused_before_payment(
-    reve: Reve, sandbox: Sandbox, project: Path
-) -> None:
+def test_a_missing_project_folder_is_refused_before_payment(reve: Reve, sandbox: Sandbox, project: Path) -> None:
     project.write_text('output_folder = "images"')
     result = reve("generate", "fox")
     assert result.code == 7
@@ -340,19 +336,19 @@ def zeros(path: Path, tmp_path: Path) -> None:
         hard_link_to_own_config, hard_link_to_secrets, huge, not_utf8, utf16, zeros,
     ],
 )  # fmt: skip
-def test_what_is_no_plain_small_file_is_refused_at_once(
+def test_anything_but_a_small_regular_file_is_refused_at_once(
     reve: Reve, live: Sandbox, tmp_path: Path, project: Path, make: Callable[[Path, Path], None]
 ) -> None:
     make(project, tmp_path)
     said = refused(reve.child, live, tmp_path, project)
     assert KEY[4:] not in said
-    assert ("is a link" in said) == project.is_symlink()
+    assert ("is a symbolic link" in said) == project.is_symlink()
 
 
 @ROOT
 def test_a_device_is_refused(reve: Reve, live: Sandbox, tmp_path: Path, project: Path) -> None:
     try:
-        os.mknod(project, 0o20666, os.makedev(1, 5))  # zeros without an end
+        os.mknod(project, 0o20666, os.makedev(1, 5))  # endless zeros
     except OSError:
         pytest.skip("no devices can be made here")
     refused(reve.child, live, tmp_path, project)
@@ -375,24 +371,24 @@ def test_a_file_that_cannot_be_read_is_refused(reve: Reve, live: Sandbox, tmp_pa
     refused(reve.child, live, tmp_path, project)
 
 
-# What goes on beside a bad one
+# What still works with an invalid one
 
 
 @pytest.mark.parametrize(
     "command", [["wait", "JOB", "--out", "b.png"], ["download", "JOB"], ["generate", "fox", "--no-wait"]]
 )
-def test_what_makes_or_saves_by_it_is_refused(reve: Reve, sandbox: Sandbox, project: Path, command: list[str]) -> None:
+def test_commands_that_use_it_are_refused(reve: Reve, sandbox: Sandbox, project: Path, command: list[str]) -> None:
     job = reve("generate", "fox", "--no-wait").out.strip()
     project.write_text("nope = 1")
     asked = len(sandbox.requests)
     result = reve(*(job if word == "JOB" else word for word in command))
     assert result.code == 2
-    assert result.stderr.startswith(f"error: {project}: there is no setting 'nope'\nhint: ")
+    assert result.stderr.startswith(f"error: {project}: unknown setting 'nope'\nhint: ")
     assert len(sandbox.requests) == asked
 
 
 @pytest.mark.parametrize("command", [["status", "JOB"], ["wait", "JOB"], ["resume"]], ids=" ".join)
-def test_what_finishes_paid_jobs_goes_on_without_it_and_says_so_once(
+def test_commands_that_finish_paid_jobs_ignore_it_and_warn_once(
     reve: Reve, sandbox: Sandbox, project: Path, command: list[str]
 ) -> None:
     cut_short = reve("generate", "fox", "--out", "a.png", "--timeout", "1")
@@ -401,24 +397,24 @@ def test_what_finishes_paid_jobs_goes_on_without_it_and_says_so_once(
     project.write_text("timeout = 0.001\nnope = 1")
     result = reve(*(job if word == "JOB" else word for word in command))
     assert result.code == 0
-    assert result.stderr.startswith(f"warning: {project}: there is no setting 'nope'; it is ignored here\n")
+    assert result.stderr.startswith(f"warning: {project}: unknown setting 'nope'; it is ignored here\n")
     assert result.stderr.count("nope") == 1
     assert Path("a.png").exists() == (command == ["resume"])
 
 
 @pytest.mark.parametrize("command", [["history"], ["config", "path"], ["--version"], ["sandbox", "reset"]])
-def test_what_does_not_depend_on_it_does_not_mention_it(reve: Reve, project: Path, command: list[str]) -> None:
+def test_commands_that_do_not_use_it_do_not_mention_it(reve: Reve, project: Path, command: list[str]) -> None:
     project.write_text("nope = 1")
     result = reve(*command)
     assert (result.code, "nope" in result.stderr) == (0, False)
 
 
-def test_in_a_sandbox_it_is_refused_as_well(reve: Reve, project: Path) -> None:
+def test_it_is_refused_in_the_sandbox_too(reve: Reve, project: Path) -> None:
     project.write_text("nope = 1")
     assert reve("generate", "fox", "--sandbox").code == 2
 
 
-def test_a_projects_time_limit_keeps_nobody_from_paid_images(reve: Reve, sandbox: Sandbox) -> None:
+def test_its_time_limit_does_not_apply_to_paid_images(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "fox", "--no-wait").out.strip()
     Path(config.PROJECT_FILE).write_text("timeout = 0.000001")
     assert reve("status", job).code == reve("account").code == 0
