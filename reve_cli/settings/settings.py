@@ -227,7 +227,7 @@ SETTINGS = {
             "history_days",
             "REVE_HISTORY_DAYS",
             amount,
-            "days to keep prompts and paths of finished jobs (at least 2)",
+            "days to keep prompts and paths of finished jobs, at least 2",
         ),
     )
 }
