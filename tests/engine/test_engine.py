@@ -1,4 +1,4 @@
-"""The engine where things go wrong inside: faults of ours, renewed URLs, jobs that answer for others."""
+"""The engine under bugs, refused URLs, wrong answers and time limits."""
 
 import email.utils
 import hashlib
@@ -188,7 +188,7 @@ def test_polls_become_rarer_while_the_api_does_not_answer(reve: Reve, simulate: 
 
 
 def on_requests_after(sandbox: Sandbox, looks: int, reve: Reve) -> None:
-    """Let the first looks at jobs through before the faults strike."""
+    """Let the first `looks` requests succeed, then apply the sandbox's faults."""
     faults, sandbox.faults, seen = sandbox.faults, [], []
 
     class Requests(list):  # type: ignore[type-arg]

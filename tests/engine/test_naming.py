@@ -1,4 +1,4 @@
-"""`--out` in all its forms."""
+"""Every form of `--out`, and the checks before payment."""
 
 import os
 import socket

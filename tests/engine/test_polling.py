@@ -1,4 +1,4 @@
-"""Polling a batch: what a poll learns of hundreds of jobs, in how many requests, and that no job is forgotten."""
+"""Polling hundreds of jobs: how many requests it takes, how soon an end is noticed, and that no job is missed."""
 
 import http.client
 import json
@@ -23,8 +23,7 @@ from tests.conftest import KEY, Reve
 from tests.support.servers import Asked, Reply, answered, json_reply
 
 Connect = Callable[[], PagePoller]
-POLL = 1.0
-"""Seconds between two polls here."""
+POLL = 1.0  # seconds between two polls
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def connect(reve: Reve) -> Iterator[Connect]:
 
 
 class Account:
-    """Jobs on a sandbox, of any duration and outcome, and a poller that watches them."""
+    """Jobs of any duration and outcome on a sandbox, and a poller that watches them."""
 
     def __init__(self, reve: Reve, simulate: Callable[..., Sandbox], connect: Connect) -> None:
         self.clock, self.seconds = reve.clock, 15.0
@@ -55,7 +54,7 @@ class Account:
         self.connection = http.client.HTTPConnection(self.sandbox.url.removeprefix("http://"))
 
     def make(self, seconds: float = 15.0, outcome: str | None = None, *, foreign: bool = False) -> str:
-        """Have a job made. foreign: it is none of those that are watched."""
+        """Create a job. foreign: it is not watched."""
         self.seconds = seconds
         if outcome:
             self.sandbox.faults.append(Fault("outcome", outcome, times=1))
@@ -67,7 +66,7 @@ class Account:
         return job
 
     def poll(self) -> Found | None:
-        """One poll, a second after the last. Jobs that it tells of as ended are watched no more."""
+        """Poll once, a second after the last poll, and stop watching jobs that have ended."""
         self.clock.advance(POLL)
         found, requests = self.poller.ask(self.running, Deadline(self.clock, 600))
         self.requests, self.polls = self.requests + requests, self.polls + 1
@@ -82,7 +81,7 @@ class Account:
             if not self.running:
                 return
             self.poll()
-        raise AssertionError(f"{len(self.running)} jobs were never told of")
+        raise AssertionError(f"{len(self.running)} jobs were never found")
 
 
 @pytest.fixture
@@ -118,7 +117,7 @@ def test_a_few_jobs_are_polled_by_the_newest_page(account: Account) -> None:
 
 
 def test_old_jobs_of_an_earlier_run_are_asked_for_by_id(account: Account) -> None:
-    """Nothing is known of when they were made, and hundreds were made since."""
+    """Their creation time is unknown, and hundreds of jobs were created since."""
     old = [account.make() for _ in range(7)]
     account.running = dict.fromkeys(old, 0.0)
     account.clock.advance(3600)
@@ -166,7 +165,7 @@ def test_if_pages_always_fail_every_job_is_asked_for_by_id(account: Account) -> 
 def test_the_end_of_hundreds_of_jobs_is_noticed_within_about_a_second(
     account: Account, median: float, failing: float
 ) -> None:
-    """At 8 a second, as the rate limit lets them begin; polls are a second apart, and most are a single request."""
+    """Jobs begin at 8 a second, as the rate limit allows; polls are a second apart, mostly of one request."""
     chance = random.Random(1)  # noqa: S311 (draws, not secrets)
     for _ in range(40):
         for _ in range(8):
@@ -179,7 +178,7 @@ def test_the_end_of_hundreds_of_jobs_is_noticed_within_about_a_second(
 
 
 class Server:
-    """An odd API: jobs that have all ended, and pages that tell of them as `listed` says."""
+    """An unusual API: all jobs have ended, and `listed` decides what its pages contain."""
 
     def __init__(self, count: int) -> None:
         self.ids = [str(uuid.UUID(int=number)) for number in range(count)]
@@ -200,7 +199,7 @@ class Server:
 
 
 def watch(reve: Reve, connect: Connect, server: Server, most: int) -> tuple[int, int]:
-    """Poll until all jobs are told of. Returns the number of polls, and of requests."""
+    """Poll until every job is found. Returns the number of polls and of requests."""
     polls = requests = 0
     with answered(reve.environ, server.answer):
         poller, running = connect(), dict.fromkeys(server.ids, 1_799_999_999.0)

@@ -1,4 +1,4 @@
-"""Saving: whole images only, nothing replaced that should not be, and no paid image lost to a bad folder."""
+"""Saving: only whole images are saved, no other file is replaced, and an unusable folder loses no paid image."""
 
 import io
 import os
@@ -19,7 +19,7 @@ Simulate = Callable[..., Sandbox]
 
 
 def on_image_request(sandbox: Sandbox, action: Callable[[], object]) -> None:
-    """Do something at the moment when the image is asked for."""
+    """Call `action` when the image is requested."""
 
     class Requests(list):  # type: ignore[type-arg]
         def append(self, request: object) -> None:
@@ -248,7 +248,9 @@ def test_the_finishing_command_does_not_replace_a_file_that_took_the_path(
     assert result.code == 75
     finished = reve(*shlex.split(result.document["error"]["hint"])[1:])
     assert finished.code == (75 if journal else 0)
-    assert finished.stderr.splitlines()[-1].startswith("mv -i -- ") == journal  # it knows where the image was to go
+    assert (
+        finished.stderr.splitlines()[-1].startswith("mv -i -- ") == journal
+    )  # the journal knows the path of the image
     assert Path("fox.png").read_bytes() == b"somebody's"
     assert len(list(Path.cwd().iterdir())) == 3
 

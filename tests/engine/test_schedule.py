@@ -1,5 +1,4 @@
-"""When to poll next: the bounds hold for whatever a server may report and whatever was learned, and the trade it was
-tuned for is met."""
+"""The polling interval: its bounds hold for any progress and any past durations, and lateness and polls stay low."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ def without_jitter(elapsed: float, progress: float | None = None, past: Sequence
 
 
 def drawn(median: float, count: int = 40) -> list[float]:
-    """Log-normal durations, as they happen to come."""
+    """Random log-normal durations."""
     chance = random.Random(1)  # noqa: S311 (a draw, not a secret)
     return [median * exp(chance.gauss(0, 0.3)) for _ in range(count)]
 
@@ -95,9 +94,9 @@ def test_a_job_with_little_progress_is_polled_less_often_than_one_nearly_done(el
 def mean_lateness_and_polls(
     median: float, reports: Callable[[float], float | None], past: Sequence[float] = (), jobs: int = 2000
 ) -> tuple[float, float]:
-    """Of log-normal jobs in virtual time, 30 ms a request.
+    """Simulate log-normal jobs with requests of 30 ms.
 
-    reports: the progress that the server tells, from the part of a job's duration that has passed.
+    reports: the progress that the server reports, given the part of the job's duration that has passed.
     """
     jitter = random.Random(1)  # noqa: S311 (jitter, not a secret)
     spread = NormalDist(0, 0.3)
@@ -171,7 +170,7 @@ def test_invalid_durations_are_ignored(elapsed: float, past: list[float]) -> Non
 
 
 def learned(median: float, past: float) -> tuple[float, float]:
-    """Mean lateness and polls of silent jobs with that median, when those of the past had another."""
+    """Mean lateness and polls of jobs without progress, after past jobs with the median `past`."""
     return mean_lateness_and_polls(median, silent, drawn(past), 200)
 
 
@@ -208,7 +207,7 @@ def test_polls_become_rarer_for_a_job_that_outlives_past_ones() -> None:
 
 
 def test_misleading_past_durations_cost_little() -> None:
-    """Less than the vendor's SDK is late, which makes as many polls; hardly more polls than who has learned nothing."""
+    """Results come earlier than with the vendor's SDK for as many polls, and polls hardly increase."""
     short, long = learned(8, 30), learned(30, 15)
     assert short[0] < 1.5
     assert short[1] < 5
@@ -219,7 +218,7 @@ def test_misleading_past_durations_cost_little() -> None:
 @pytest.mark.parametrize("past", [1, 0.8, 0.5])
 @pytest.mark.parametrize("duration", [2, 2.5, 3, 4, 6, 8, 15, 30])
 def test_4_jobs_at_once_make_fewer_than_400_requests_a_minute(duration: float, past: float) -> None:
-    """Where the past took as long, or less; equal durations leave polls nowhere to be saved."""
+    """Past jobs took as long or less. All have the same duration: the worst case for the number of polls."""
     jitter = random.Random(1)  # noqa: S311 (jitter, not a secret)
     durations = [max(2.0, past * duration)] * 40
     seconds, requests, jobs = 0.0, 0, 50

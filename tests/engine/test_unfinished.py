@@ -1,4 +1,4 @@
-"""The same command again, `--new`, `--once`, and what is never taken up."""
+"""Interrupted runs: the same command again, `--new`, `--once`, `resume`, and runs that are never continued."""
 
 import shutil
 import subprocess
@@ -177,7 +177,7 @@ def test_an_unsent_request_stays_unsent_if_its_folder_is_gone(reve: Reve, simula
     shutil.rmtree("pics")
     jobs = len(sandbox.jobs())
     result = reve(*command)
-    assert result.code == 75  # for the other one is paid for
+    assert result.code == 75  # as the other job is paid for
     assert "pics does not exist" in result.stderr
     assert len(sandbox.jobs()) == jobs
     last = result.stderr.splitlines()[-1].split()
@@ -230,7 +230,7 @@ def test_jobs_read_from_a_pipe_are_named_if_their_output_is_refused(
     assert reve(command, job.strip(), "--out", out).code in (2, 7)
 
 
-# What is never taken up
+# Runs that are never continued
 
 
 def test_three_identical_no_wait_commands_are_three_jobs(reve: Reve, sandbox: Sandbox) -> None:
@@ -306,7 +306,7 @@ def test_once_replaces_a_job_that_failed_in_an_earlier_run(reve: Reve, simulate:
     command = ("generate", "fox", "--once", "7", "--out", "f.png")
     assert reve(*command).code == 5  # a job that fails in this run ends with 5
     reve.clock.advance(60)
-    assert reve(*command).code == 5  # the first is passed over; the second fails in this run
+    assert reve(*command).code == 5  # the first job is replaced; the second fails in this run
     reve.clock.advance(60)
     assert reve(*command).code == 0
     assert len(sandbox.jobs()) == 3

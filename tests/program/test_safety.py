@@ -1,4 +1,4 @@
-"""Charged = meant, and saved = charged: whatever goes wrong, and however it is finished."""
+"""Whatever goes wrong and however a run is finished: every image is charged once, and every charged image is saved."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ GENERATE = ("generate", "a red fox", "--seed", "1", "--out", "f.png", "--timeout
 
 @pytest.fixture(params=["resume", "the same again"])
 def series(request: pytest.FixtureRequest) -> str:
-    """The two ways to finish what a command left."""
+    """The two ways to finish an interrupted command."""
     return str(request.param)
 
 
@@ -37,7 +37,7 @@ def series(request: pytest.FixtureRequest) -> str:
 def finish(series: str, reve: Reve, state: Path) -> Callable[..., Result]:
     def run(*arguments: str) -> Result:
         reve.clock.advance(11)  # a request is not sent again sooner
-        reve.limits = Limits()  # hung connections are over: what is slow now is this machine
+        reve.limits = Limits()  # the short time-outs were for hung connections; now only this machine is slow
         return reve("resume") if series == "resume" else reve(*(arguments or GENERATE))
 
     return run
@@ -90,7 +90,7 @@ def test_a_temporary_network_failure_charges_once(
     sandbox.faults.clear()
     result = finish(*command)
     assert result.code == 0, result.stderr
-    all_is_well(sandbox, state, count if series == "the same again" else None)  # what was refused is not bought later
+    all_is_well(sandbox, state, count if series == "the same again" else None)  # resume does not send refused requests
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4], ids=["submission", "second", "third", "fourth"])
@@ -191,7 +191,7 @@ def test_two_identical_commands_continue_an_interrupted_run_only_once(tmp_path: 
         twice = [scene.start(scene.generate, "--later", LATER) for _ in range(2)]
         said = [process.communicate(timeout=120) for process in twice]
         assert sum("continuing this command's" in err for _, err in said) == 1, said
-        assert len(scene.sandbox.jobs()) in (1, 2)  # the other one is another image, or came when all was done
+        assert len(scene.sandbox.jobs()) in (1, 2)  # the other command made another image, or came after the end
 
 
 # Clocks, keys, accounts, base URLs
@@ -199,7 +199,7 @@ def test_two_identical_commands_continue_an_interrupted_run_only_once(tmp_path: 
 
 @pytest.mark.parametrize("error", [25 * 3600.0, -25 * 3600.0])
 @pytest.mark.parametrize("faults", ["submit:drop-after", "submit:drop-before", "job:502", "image:cut"])
-def test_a_wrong_wall_clock_does_not_extend_the_life_of_a_key(
+def test_a_run_is_finished_although_the_wall_clock_is_wrong(
     reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], faults: str, error: float
 ) -> None:
     sandbox = simulate(faults=parse_faults(faults), clock=reve.clock.monotonic)
@@ -236,7 +236,7 @@ def test_after_an_hour_the_servers_time_is_asked_for(reve: Reve, simulate: Simul
     assert reve(*GENERATE).code == 75
     sandbox.faults.clear()
     reve.clock.advance(2 * 3600)
-    sandbox._clock = lambda: reve.clock.now() + 22 * 3600  # this machine stood still: a day has passed elsewhere
+    sandbox._clock = lambda: reve.clock.now() + 22 * 3600  # this machine was suspended for 22 hours
     assert reve("resume").code == 75
     assert sandbox.jobs() == []
     sandbox._clock = reve.clock.now
@@ -309,7 +309,7 @@ def test_another_account_at_the_same_url_closes_no_job(reve: Reve, simulate: Sim
     theirs = resume("another", "afk_another", "5a2d0000-0000-4000-8000-00000000ffff")
     assert theirs.code == 0
     assert "belongs to another account" in theirs.stderr
-    unknown = resume("another", KEY, USER)  # the same key, and yet no such job there
+    unknown = resume("another", KEY, USER)  # the same key, but the job does not exist there
     assert unknown.code == 75
     assert resume("sandbox-0", KEY, USER).code == 0
     assert list(problems(sandbox, Path.cwd(), state, 2)) == []
@@ -390,7 +390,7 @@ def test_a_spooled_image_that_is_still_needed_is_kept_longer_than_a_day(
 ) -> None:
     sandbox = simulate()
     assert reve("generate", "a fox", "--out", "-").code == 0
-    with sqlite3.connect(state / "journal.db") as database:  # as if killed while it wrote to the pipe
+    with sqlite3.connect(state / "journal.db") as database:  # as if reve was killed while it wrote to the pipe
         database.execute("UPDATE jobs SET state = 'completed'")
         database.execute("UPDATE runs SET told = 0")
     (spooled,) = (state / "spool").iterdir()
@@ -398,7 +398,7 @@ def test_a_spooled_image_that_is_still_needed_is_kept_longer_than_a_day(
     assert reve("generate", "another", "--out", "-", env={"REVE_JOURNAL": journal}).code == 0
     asked = len(sandbox.requests)
     assert reve("resume").out == f"{spooled}\n"
-    assert len(sandbox.requests) == asked  # it was there
+    assert len(sandbox.requests) == asked  # the image was in the spool
 
 
 # A full disk
@@ -406,7 +406,7 @@ def test_a_spooled_image_that_is_still_needed_is_kept_longer_than_a_day(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB, where one can be mounted."""
+    """A file system of 256 KiB, if one can be mounted."""
     folder = tmp_path / "small"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
@@ -417,7 +417,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Leave no room there."""
+    """Fill the file system."""
     ballast = folder / "ballast"
     with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
         while True:
@@ -428,7 +428,7 @@ def fill(folder: Path) -> Path:
 def test_a_full_disk_at_the_output_path_loses_no_image(
     reve: Reve, simulate: Simulate, state: Path, finish: Callable[..., Result], small_disk: Path
 ) -> None:
-    """The rescue folder takes it, and when that is full as well, `resume` fetches it later."""
+    """The image goes to the rescue folder; if that is full too, `resume` fetches it later."""
     ballast = fill(small_disk)
     sandbox = simulate()
     reve.environ["REVE_STATE_DIR"] = str(state)
@@ -443,7 +443,7 @@ def test_a_full_disk_at_the_output_path_loses_no_image(
 
 
 def test_a_disk_full_for_images_and_journal_loses_no_image(reve: Reve, simulate: Simulate, small_disk: Path) -> None:
-    """There is no room for the journal either: that is said, and the command on stderr finishes it without one."""
+    """There is no room for the journal either: reve warns, and the printed command works without a journal."""
     work = small_disk / "work"
     work.mkdir()
     reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
@@ -463,7 +463,7 @@ def test_a_disk_full_for_images_and_journal_loses_no_image(reve: Reve, simulate:
 def test_a_disk_that_becomes_full_at_a_request_charges_once(
     reve: Reve, simulate: Simulate, small_disk: Path, number: int
 ) -> None:
-    """What could not be noted is not sent; what was sent is not sent under another key."""
+    """A request that cannot be noted is not sent; a sent request is never sent with another key."""
     reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
     sandbox = simulate()
     on_request(sandbox, number, lambda: fill(small_disk))
@@ -481,7 +481,7 @@ def test_a_disk_that_becomes_full_at_a_request_charges_once(
 def test_a_disk_that_fills_up_during_the_run_loses_no_image(
     reve: Reve, simulate: Simulate, finish: Callable[..., Result], small_disk: Path, room: int
 ) -> None:
-    """Journal and images on one disk with little room: whatever could be written is enough to go on from."""
+    """Journal and images share a nearly full disk: what could be written is enough to continue."""
     work = small_disk / "work"
     work.mkdir()
     reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
@@ -493,7 +493,7 @@ def test_a_disk_that_fills_up_during_the_run_loses_no_image(
     command = ("generate", "a red fox", "--seed", "1", "--out", str(work / "f.png"), "--timeout", "60")
     first = reve(*command)
     ballast.unlink()
-    if first.code == 7:  # it could not be noted, and was not sent
+    if first.code == 7:  # it could not be noted, so it was not sent
         assert sandbox.jobs() == []
         assert reve(*command).code == 0
     elif first.code == 75:

@@ -1,6 +1,6 @@
-"""Ctrl-C, `kill`, a closed terminal and a time limit: how the program dies, and that no image is lost by it.
+"""Ctrl-C, `kill`, a closed terminal and a time limit: how reve ends, and that no image is lost.
 
-Real processes and real signals. Jobs here take a simulated hour, which passes when a test says so.
+Processes and signals are real. Jobs take a simulated hour, which passes when a test calls `an_hour_passes`.
 """
 
 import json
@@ -36,14 +36,14 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no POSIX si
 
 @dataclass
 class Run:
-    """A program under way; its output goes to files, so that it never waits for a reader."""
+    """A running program. Its output goes to files, so it never waits for a reader."""
 
     process: subprocess.Popen[bytes]
     out: Path
     err: Path
 
     def end(self) -> int:
-        """Wait for its end: the exit code, negative where it died by a signal."""
+        """Wait for the end. Returns the exit code, negative if a signal ended it."""
         return self.process.wait(PATIENCE)
 
     @property
@@ -62,7 +62,7 @@ class Run:
 
 @dataclass
 class Scene:
-    """A sandbox on a clock that can be put forward, and `reve` on the PATH of real shells."""
+    """A sandbox whose clock can be put forward, and `reve` on the PATH of real shells."""
 
     reve: Reve
     sandbox: Sandbox
@@ -82,7 +82,7 @@ class Scene:
         return self.start(*self.reve.command("generate", "fox", *arguments))
 
     def paste(self, line: str) -> Run:
-        """Run a line of stderr in bash, and wait for its end."""
+        """Run a line of stderr in bash and wait for the end."""
         run = self.start("bash", "-c", line)
         assert run.end() == 0, run.stderr
         return run
@@ -91,7 +91,7 @@ class Scene:
         self.leap[0] += 4000
 
     def answered(self, path: str) -> int:
-        """How many requests whose path begins like this arrived so far."""
+        """The number of requests so far whose path begins with `path`."""
         return sum(_is(request, path) for request in tuple(self.sandbox.requests))
 
     def asked(self, path: str, times: int = 1) -> None:
@@ -104,12 +104,11 @@ class Scene:
         return {request.headers["idempotency-key"] for request in self.sandbox.requests if request.method == "POST"}
 
     def is_polled(self) -> None:
-        """Wait until every job has been accepted and asked about: the client is waiting."""
+        """Wait until every job is accepted and polled."""
         eventually(lambda: (jobs := self.sandbox.jobs()) and all(job.polls for job in jobs), "a poll")
 
 
-RUN = "reve resume [0-9a-f]{32}"
-"""What finishes all jobs of a command."""
+RUN = "reve resume [0-9a-f]{32}"  # finishes all jobs of a command
 POST = "POST /v2/images/generate"
 IMAGE = "GET /"
 
@@ -131,12 +130,12 @@ def scene(simulate: Callable[..., Sandbox], reve: Reve, tmp_path: Path) -> Itera
 
 
 def only_files(*names: str) -> None:
-    """The working folder holds these files and nothing else: no temporary one either."""
+    """The working folder contains these images and nothing else, not even a temporary file."""
     assert sorted(os.listdir()) == sorted(names)
     assert all(Path(name).read_bytes().startswith(b"\x89PNG") for name in names)
 
 
-# Where the signal finds the program
+# A signal at each stage
 
 
 @pytest.mark.parametrize("signum", FATAL)
@@ -260,7 +259,7 @@ def test_after_a_signal_during_publishing_the_printed_command_works(scene: Scene
     while not Path("fox.png").exists():
         assert run.process.poll() is None
     run.process.send_signal(SIGTERM)
-    assert run.end() in (0, -SIGTERM)  # 0: it had ended by itself
+    assert run.end() in (0, -SIGTERM)  # 0 if it ended before the signal
     only_files("fox.png")
     assert run.commands == []
     assert run.stdout == "fox.png\n"
@@ -302,7 +301,7 @@ def test_with_json_an_interrupted_run_prints_a_document_for_each_job(scene: Scen
     assert re.fullmatch(RUN, command)
 
 
-# What it does no more
+# After the signal
 
 
 def test_after_a_signal_nothing_new_is_submitted(scene: Scene) -> None:
@@ -330,7 +329,7 @@ def test_a_signal_ends_the_wait_before_a_retry(scene: Scene) -> None:
 
 @pytest.mark.parametrize("place", ["submit:hang-before", "job:hang-before", "image:drip"])
 def test_a_second_signal_ends_reve_at_once_whatever_hangs(scene: Scene, place: str) -> None:
-    """It dies by the second one, not by the first at the end of an orderly retreat."""
+    """The second signal is the cause of death, not the first one after the wind-down."""
     scene.sandbox.faults[:] = parse_faults(place)
     run = scene.generate("--out", "fox.png")
     scene.asked(POST)
@@ -340,7 +339,7 @@ def test_a_second_signal_ends_reve_at_once_whatever_hangs(scene: Scene, place: s
         scene.is_polled()
         scene.an_hour_passes()
         eventually(os.listdir, "the temporary file")
-    for signum in (SIGSTOP, SIGINT, SIGTERM, SIGCONT):  # stopped, so that both find it where it is
+    for signum in (SIGSTOP, SIGINT, SIGTERM, SIGCONT):  # stopped, so that both signals arrive at the same moment
         run.process.send_signal(signum)
     assert run.end() == -SIGTERM
     only_files()
@@ -355,7 +354,7 @@ def test_no_signal_leaves_a_traceback(scene: Scene) -> None:
     assert "Traceback" not in run.stderr
 
 
-# Signals that somebody wants ignored
+# Signals that the caller ignores
 
 
 def test_a_signal_ignored_by_the_caller_stays_ignored(scene: Scene) -> None:
@@ -441,7 +440,7 @@ def test_a_shell_loop_continues_after_a_failed_job(scene: Scene, shell: str) -> 
 
 
 def test_a_closed_terminal_ends_reve_by_hangup(scene: Scene) -> None:
-    """The job's id is not lost with the screen: stderr went to a file."""
+    """stderr goes to a file here, so the job's id can be checked."""
     with (scene.folder / "err").open("wb") as err:
         terminal = Terminal(scene.reve.command("generate", "fox"), env=scene.reve.environ, stderr=err)
     with terminal:
@@ -468,7 +467,7 @@ def _new_namespace() -> list[str]:
 
 @pytest.mark.parametrize("signum", FATAL)
 def test_as_process_1_of_a_container_reve_ends_on_a_signal(scene: Scene, signum: int) -> None:
-    """The kernel spares process 1 every signal that it has not asked for, its own included."""
+    """The kernel delivers to process 1 only signals that it handles, even those it sends itself."""
     run = scene.start(*_new_namespace(), *scene.reve.command("generate", "fox", "--out", "fox.png"))
     scene.is_polled()
     inside = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()

@@ -1,6 +1,6 @@
-"""Where reve is run: other users, no home, little that can be written, odd environments, nobody at the keyboard.
+"""Unusual surroundings: other users, no home, read-only folders, odd environments, nobody at the keyboard.
 
-Each is made for real, for child processes. Either the image is saved, or one clear line says what is wrong.
+Each is real, in a child process. Either the image is saved, or one clear line says what is wrong.
 """
 
 import contextlib
@@ -25,17 +25,16 @@ from tests.support.terminal import PATIENCE
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX users, permissions and mounts")
 
 JOB = "3f2a9c1e-0000-4000-8000-000000000001"
-NOBODY = 12345
-"""A user that this machine has never heard of."""
+NOBODY = 12345  # a user id that this machine does not know
 API = ("APIFRAME_BASE_URL", "APIFRAME_API_KEY")
 
 
 def run(command: list[str], environ: Mapping[str, str], cwd: Path | None = None) -> Result:
-    """Run a command for which nobody sits at the keyboard. It must end, and never with a traceback."""
+    """Run a command without a terminal. It must end, and never with a traceback."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        # measuring would need a folder that such a user may write into
+        # coverage would need a folder that this user may write to
         env={name: value for name, value in environ.items() if not name.startswith("COVERAGE")},
         cwd=cwd,
         capture_output=True,
@@ -53,7 +52,7 @@ def is_image(path: Path) -> bool:
 
 
 def all_goes_well(reve: Reve, environ: Mapping[str, str], prefix: tuple[str, ...] = ()) -> list[str]:
-    """Make an image, look its job up, and do what needs no API. Returns the lines of stderr of `generate`."""
+    """Make an image, show its job, version and help. Returns the lines that `generate` prints on stderr."""
     made = run([*prefix, *reve.command("generate", "a red fox", "--out", "fox.png")], environ)
     assert (made.code, made.out) == (0, "fox.png\n"), made.stderr
     assert is_image(Path("fox.png"))
@@ -93,7 +92,7 @@ def all_goes_well(reve: Reve, environ: Mapping[str, str], prefix: tuple[str, ...
 def test_unusual_environment_variables_change_nothing(reve: Reve, live: Sandbox, change: dict[str, str | None]) -> None:
     if "PYTHONSAFEPATH" in change:
         root = str(Path(__file__).parents[2])
-        change = {**change, "PYTHONPATH": root}  # a checkout that is not installed would not be found
+        change = {**change, "PYTHONPATH": root}  # else a checkout that is not installed is not found
     environ = {**reve.environ, **{name: value or "" for name, value in change.items()}}
     environ = {name: value for name, value in environ.items() if change.get(name, value) is not None}
     said = all_goes_well(reve, environ)
@@ -101,7 +100,7 @@ def test_unusual_environment_variables_change_nothing(reve: Reve, live: Sandbox,
 
 
 def test_reve_works_in_an_empty_environment(reve: Reve, live: Sandbox) -> None:
-    """As `env -i` and cron leave it."""
+    """As under `env -i` and cron."""
     environ = {name: reve.environ[name] for name in API} | {"PATH": "/usr/bin:/bin", "XDG_CONFIG_HOME": "/nonexistent"}
     assert "crash safety is off" not in " ".join(all_goes_well(reve, {**environ, "REVE_STATE_DIR": "state"}))
     assert Path("state/journal.db").is_file()
@@ -123,10 +122,10 @@ def test_images_get_the_umasks_permissions_and_the_journal_is_private(
 
 @pytest.fixture
 def stranger(reve: Reve, live: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
-    """What a command begins with that is run by a user without a name or a home, in a folder of its own."""
+    """A command prefix that runs a command as a user without a name or a home, in a folder of its own."""
     require_root()
     prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-    folder = Path(tempfile.mkdtemp())  # not below a folder of root's, as pytest's are
+    folder = Path(tempfile.mkdtemp())  # pytest's folders are below a folder of root
     os.chown(folder, NOBODY, NOBODY)
     monkeypatch.chdir(folder)
     try:
@@ -152,7 +151,7 @@ def test_a_user_without_a_home_makes_images_and_is_warned(
 def test_a_home_of_another_user_is_a_configuration_error(
     reve: Reve, live: Sandbox, stranger: tuple[str, ...], home: Path
 ) -> None:
-    """Whether it holds a file with spending caps, nobody can tell."""
+    """It may contain a config file with spending caps, which reve cannot read."""
     result = run([*stranger, *reve.command("generate", "a red fox")], reve.environ)
     assert (result.code, result.out, live.jobs()) == (2, "", [])
     (error,) = result.stderr.splitlines()
@@ -194,7 +193,7 @@ def test_another_users_folder_is_refused_before_payment(
 def test_an_unreadable_working_folder_is_not_searched(
     reve: Reve, live: Sandbox, stranger: tuple[str, ...], mode: int, tmp_path: Path
 ) -> None:
-    """Nothing is looked for in it; what goes elsewhere is saved."""
+    """An image that goes elsewhere is saved."""
     elsewhere = Path(tempfile.mkdtemp())
     os.chown(elsewhere, NOBODY, NOBODY)
     os.chmod(os.curdir, mode)
@@ -231,7 +230,7 @@ def test_a_removed_working_folder_is_reported(reve: Reve, live: Sandbox, tmp_pat
 
 
 def test_a_read_only_system_needs_one_writable_folder(reve: Reve, live: Sandbox, tmp_path: Path, home: Path) -> None:
-    """As `docker run --read-only --tmpfs /out`."""
+    """As in `docker run --read-only --tmpfs /out`."""
     out = tmp_path / "out"
     out.mkdir()
     before = f"mount -t tmpfs tmpfs {shlex.quote(str(out))} && mount -o remount,bind,ro / && cd {shlex.quote(str(out))}"
@@ -281,7 +280,7 @@ def test_an_unusable_state_folder_causes_a_warning(
 
 
 def leaves(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Every command of the tree, with arguments for all that it demands."""
+    """Every command, with values for its required arguments."""
     children = getattr(command, "commands", {})
     for name, child in children.items():
         yield from leaves(child, (*words, name))
@@ -293,7 +292,7 @@ def leaves(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple
 
 @pytest.mark.parametrize("stdin", ["a pipe that never ends", "nothing"])
 def test_no_command_waits_for_somebody_to_type(reve: Reve, stdin: str) -> None:
-    """Only `-` reads standard input, and `sandbox serve` alone runs on."""
+    """Only `-` reads standard input, and only `sandbox serve` keeps running."""
     environ = {**reve.environ, "APIFRAME_BASE_URL": "http://127.0.0.1:9", "APIFRAME_API_KEY": KEY}
     reader, writer = os.pipe()
     running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
