@@ -104,45 +104,11 @@ def run(arguments: Sequence[str], process: Process) -> int:
     if process.environ.get("_REVE_COMPLETE"):
         completion.answer(commands, arguments, process)
         return 0
-    code = 0
-    error: ReveError | None = None
-    try:
-        code = commands(args=list(arguments), prog_name="reve", standalone_mode=False, obj=process) or 0
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except ReveError as caught:
-        error = caught
-    except typer.TyperException as caught:
-        error = usage_error(caught, commands, arguments)
-    except typer.Abort:
-        error = ReveError("interrupted", "interrupted")
-    except SystemExit:  # Typer's answer to a closed pipe
-        die_by_broken_pipe()
-    except OSError as caught:
-        if caught.filename is None:
-            discard_stdout()  # its buffer would fail again when the process exits
-        error = ReveError("write_failed", f"{caught.filename or 'standard output'}: {caught.strerror or caught}")
-    except Exception as caught:
-        if "--debug" in arguments:
-            import traceback
-
-            for line in traceback.format_exc().splitlines():
-                Output(process.environ).debug(line)
-        error = ReveError("internal", f"{type(caught).__name__}: {caught}", hint="--debug shows where")
+    code, error = _execute(commands, arguments, process)
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()
     if error is not None:
-        if process.output is None:
-            from reve_cli.settings.config import resolve
-
-            output.color = resolve(process.environ)[0]["color"].value
-        output.fail(error)
-        if output.json:
-            from reve_cli.core.tasks import Task
-            from reve_cli.settings.config import truthy
-
-            simulated = "--sandbox" in _options(arguments) or truthy(process.environ.get("REVE_SANDBOX"))
-            output.document(Task(0, "done", error=error).document(simulated))
+        _report(error, output, arguments, process)
         code = error.exit_code
     if output.error is not None:
         output.fail(output.error)
@@ -152,6 +118,51 @@ def run(arguments: Sequence[str], process: Process) -> int:
     if output.reader_left:
         die_by_broken_pipe()
     return code
+
+
+def _execute(commands: Command, arguments: Sequence[str], process: Process) -> tuple[int, ReveError | None]:
+    """Run the command. Returns its exit code and, if it failed, the error, which has an exit code of its own."""
+    try:
+        code = commands(args=list(arguments), prog_name="reve", standalone_mode=False, obj=process) or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except ReveError as caught:
+        return 0, caught
+    except typer.TyperException as caught:
+        return 0, usage_error(caught, commands, arguments)
+    except typer.Abort:
+        return 0, ReveError("interrupted", "interrupted")
+    except SystemExit:  # Typer's answer to a closed pipe
+        die_by_broken_pipe()
+        return 0, None
+    except OSError as caught:
+        if caught.filename is None:
+            discard_stdout()  # its buffer would fail again when the process exits
+        message = f"{caught.filename or 'standard output'}: {caught.strerror or caught}"
+        return 0, ReveError("write_failed", message)
+    except Exception as caught:
+        if "--debug" in arguments:
+            import traceback
+
+            for line in traceback.format_exc().splitlines():
+                Output(process.environ).debug(line)
+        return 0, ReveError("internal", f"{type(caught).__name__}: {caught}", hint="add --debug to see where")
+    return code, None
+
+
+def _report(error: ReveError, output: Output, arguments: Sequence[str], process: Process) -> None:
+    """Print an error that ended the command: a line on stderr, and with --json a document."""
+    if process.output is None:
+        from reve_cli.settings.config import resolve
+
+        output.color = resolve(process.environ)[0]["color"].value
+    output.fail(error)
+    if output.json:
+        from reve_cli.core.tasks import Task
+        from reve_cli.settings.config import truthy
+
+        simulated = "--sandbox" in _options(arguments) or truthy(process.environ.get("REVE_SANDBOX"))
+        output.document(Task(0, "done", error=error).document(simulated))
 
 
 def _options(arguments: Sequence[str]) -> Sequence[str]:

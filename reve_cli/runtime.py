@@ -231,7 +231,7 @@ class Runtime:
         try:
             journal = open_journal(self.state, self.process.clock, self.output.warn, begin=begin)
         except JournalError as error:
-            elsewhere = "; REVE_STATE_DIR names another folder" if isinstance(error.__cause__, OSError) else ""
+            elsewhere = "; set REVE_STATE_DIR to use another folder" if isinstance(error.__cause__, OSError) else ""
             return None, f"{error}{elsewhere}"
         if journal is not None:
             self._resources.callback(journal.close)

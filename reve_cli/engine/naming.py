@@ -313,7 +313,7 @@ def _check_folder(folder: str) -> None:
         raise ReveError("output", f"the folder {folder} does not exist", hint=f"mkdir -p {quote(folder)}")
     if not os.access(folder, os.W_OK | os.X_OK):
         named = "current folder" if folder == "." else f"folder {folder}"
-        raise ReveError("output", f"the {named} is not writable", hint="--out names another")
+        raise ReveError("output", f"the {named} is not writable", hint="choose another with --out")
 
 
 def _folder_of(path: str) -> str:
