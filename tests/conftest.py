@@ -238,7 +238,20 @@ def live(simulate: Callable[..., Sandbox]) -> Sandbox:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run long series in full, not a fixed sample of them")
     parser.addoption("--golden", action="store_true", help="write the golden files anew instead of comparing")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    if config.getoption("--full"):
+        return "long series: in full"
+    return "long series: a fixed sample (--full, as in .ci/run, runs them in full)"
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether a long series is to be run in full (`--full`), with other choices each time, or as a fixed sample."""
+    return bool(request.config.getoption("--full"))
 
 
 @pytest.fixture

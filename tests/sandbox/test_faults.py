@@ -5,6 +5,7 @@ traceback, no partial file, at most one job for each request, and never "nothing
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ OUTCOME = {
     "fail": 5, "capacity": 5, "cancel": 5, "control": 5, "expired": 7, "gone": 75, "no-url": 75, "forever": 75,
     **dict.fromkeys(("url-file", "url-private", "url-public-http", "url-local", "url-name"), 75),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def impatience(request: pytest.FixtureRequest, reve: Reve) -> None:
+    """Where the server falls silent, wait for it as briefly as a slow machine allows."""
+    if any(silent in request.node.name for silent in ("hang", "drip")):
+        reve.limits = replace(reve.limits, silence=0.4)
 
 
 def whats(place: str) -> list[str]:
