@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import IO
@@ -67,6 +67,8 @@ class Scene:
     reve: Reve
     sandbox: Sandbox
     folder: Path
+    fast_path: str
+    """A PATH on which `reve` runs with fast clocks, for what only waits."""
     leap: list[float] = field(default_factory=lambda: [0.0])
     started: list[Run] = field(default_factory=list)
 
@@ -83,9 +85,13 @@ class Scene:
 
     def paste(self, line: str) -> Run:
         """Run a line of stderr in bash and wait for the end."""
-        run = self.start("bash", "-c", line)
+        run = self.paste_only(line)
         assert run.end() == 0, run.stderr
         return run
+
+    def paste_only(self, line: str) -> Run:
+        """Run a line of stderr in bash."""
+        return self.start("env", f"PATH={self.fast_path}", "bash", "-c", line)
 
     def an_hour_passes(self) -> None:
         self.leap[0] += 4000
@@ -121,8 +127,10 @@ def _is(request: Recorded, path: str) -> bool:
 def scene(simulate: Callable[..., Sandbox], reve: Reve, tmp_path: Path) -> Iterator[Scene]:
     leap = [0.0]
     sandbox = simulate(clock=lambda: time.time() + leap[0], job_seconds=3600)
+    hurried = replace(reve, fast=20)
+    fast = with_reve_on_path(hurried.command(), reve.environ, tmp_path / "hurried")["PATH"]
     reve.environ |= with_reve_on_path(reve.command(), reve.environ, tmp_path)
-    scene = Scene(reve, sandbox, tmp_path, leap)
+    scene = Scene(reve, sandbox, tmp_path, fast, leap)
     yield scene
     for run in scene.started:
         run.process.kill()
@@ -165,6 +173,7 @@ UNANSWERED += [(signum, fate, "on") for signum, fate in zip(FATAL, FATES, strict
 def test_the_printed_command_settles_an_unanswered_request(scene: Scene, signum: int, fate: str, journal: str) -> None:
     scene.reve.environ["REVE_JOURNAL"] = journal
     scene.sandbox.faults[:] = parse_faults(f"submit:{fate}*1")
+    scene.reve.fast = 20
     run = scene.generate("--seed", "7", "--ar", "16:9", "--out", "fox.png")
     scene.asked(POST)
     run.process.send_signal(signum)
@@ -174,7 +183,7 @@ def test_the_printed_command_settles_an_unanswered_request(scene: Scene, signum:
     assert run.stderr.endswith(f"{command}\n")
     (key,) = scene.keys
     assert command == f"reve resume {key}" if journal == "on" else f" --idempotency-key={key} " in command
-    settled = scene.start("bash", "-c", command)
+    settled = scene.paste_only(command)
     scene.asked("GET /v2/jobs")
     scene.an_hour_passes()
     assert settled.end() == 0, settled.stderr
@@ -481,7 +490,7 @@ def test_as_process_1_of_a_container_reve_ends_on_a_signal(scene: Scene, signum:
 
 
 def test_a_time_limit_names_the_command_that_finishes_the_job(scene: Scene, journal: bool) -> None:
-    run = scene.generate("--timeout", "1", "--out", "fox.png")
+    run = scene.generate("--timeout", "3", "--out", "fox.png")
     assert run.end() == 75
     (job,) = scene.sandbox.jobs()
     command = f"reve resume {job.id}" if journal else f"reve wait {job.id} --out=fox.png"
@@ -494,7 +503,7 @@ def test_a_time_limit_names_the_command_that_finishes_the_job(scene: Scene, jour
 
 def test_a_job_that_never_ends_stops_at_the_time_limit(scene: Scene) -> None:
     scene.sandbox.faults[:] = parse_faults("outcome:forever")
-    run = scene.generate("--timeout", "1", "--json")
+    run = scene.generate("--timeout", "3", "--json")
     assert run.end() == 75
     (document,) = map(json.loads, run.stdout.splitlines())
     assert document["error"]["exitCode"] == 75
@@ -506,7 +515,7 @@ def test_a_time_limit_during_a_request_names_the_command_that_settles_it(scene: 
     scene.reve.environ["REVE_JOURNAL"] = journal
     scene.sandbox.faults[:] = parse_faults(f"submit:{fate}*1")
     scene.sandbox._job_seconds = 0
-    run = scene.generate("--timeout", "1", "--out", "fox.png")
+    run = scene.generate("--timeout", "3", "--out", "fox.png")
     assert run.end() == 75
     (command,) = run.commands
     assert run.stderr.endswith(f"{command}\n")

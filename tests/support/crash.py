@@ -32,7 +32,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +290,7 @@ def attempt_batch(point: Point, signum: signal.Signals) -> list[str]:
             return found
 
 
+@cache
 def length(count: int, scene_of: Callable[[Path, int], Scene] = Scene) -> tuple[int, int]:
     """How many steps, and how many requests, there are in the life of a command for `count` images."""
     with tempfile.TemporaryDirectory() as name:

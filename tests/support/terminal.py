@@ -40,7 +40,7 @@ def eventually(condition: Callable[[], Any], what: str) -> None:
 def with_reve_on_path(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """The environment of a shell in which `reve` is `command`."""
     tools = folder / "bin"
-    tools.mkdir()
+    tools.mkdir(parents=True)
     script = tools / "reve"
     script.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     script.chmod(0o755)
