@@ -16,8 +16,8 @@ from reve_cli.terminal.text import quote
 if TYPE_CHECKING:
     from reve_cli.actions.report import Shows
     from reve_cli.core.endings import Goal
-    from reve_cli.journal.journal import Row
     from reve_cli.journal.ledger import Ledger
+    from reve_cli.journal.rows import Row
     from reve_cli.runtime import Runtime
 
 # A command with this option gives a job up. It is shown with its job, never joined to other commands.

@@ -19,8 +19,8 @@ from reve_cli.settings.settings import amount
 
 if TYPE_CHECKING:
     from reve_cli.actions.report import Shows
-    from reve_cli.journal.journal import Row
     from reve_cli.journal.ledger import Ledger
+    from reve_cli.journal.rows import Row
 
 
 def generate(

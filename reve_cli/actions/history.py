@@ -16,7 +16,8 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import iso, job_id, whole
 from reve_cli.core.suggest import did_you_mean
 from reve_cli.journal.database import JournalError
-from reve_cli.journal.journal import NAMED, Journal, Row
+from reve_cli.journal.journal import Journal
+from reve_cli.journal.rows import NAMED, Row
 from reve_cli.journal.states import CLOSED, FREE, OPEN, UNFINISHED
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.text import in_words, safe

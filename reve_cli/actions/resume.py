@@ -15,8 +15,8 @@ from reve_cli.runtime import Runtime
 
 if TYPE_CHECKING:
     from reve_cli.engine.unfinished import Plan, Step
-    from reve_cli.journal.journal import Row
     from reve_cli.journal.ledger import Ledger
+    from reve_cli.journal.rows import Row
 
 Note = Callable[[Task, Naming], None]
 

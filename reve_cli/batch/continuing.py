@@ -13,8 +13,9 @@ from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
 from reve_cli.engine.saving import Saver
 from reve_cli.engine.unfinished import left, recover_files, step_of, task_of, unsettled
-from reve_cli.journal.journal import Row, Standing
 from reve_cli.journal.ledger import Ledger
+from reve_cli.journal.rows import Row
+from reve_cli.journal.runs import Standing
 from reve_cli.journal.states import FREE
 
 
@@ -111,5 +112,5 @@ class Continuing:
         """Make a row's run this process's own, unless another process is at work on it. Returns whose it is."""
         assert self._ledger.journal is not None
         if self._standing.get(row.run, "live") == "live":
-            self._standing[row.run] = self._ledger.journal.take_over(row)
+            self._standing[row.run] = self._ledger.journal.runs.take_over(row)
         return self._standing[row.run]

@@ -138,7 +138,8 @@ def left_behind(run: BatchRun, ledger: Ledger, told: Collection[str]) -> list[st
         return []
     query = f"{_MINE} AND {UNFINISHED} AND state != 'intent' AND current"
     rows = [row for row in ledger.journal.rows(query, _values(run, ledger)) if row.run not in told]
-    return sorted({row.run for row in rows if ledger.account.may_fetch(row) and ledger.journal.standing(row) != "live"})
+    ours, runs = [row for row in rows if ledger.account.may_fetch(row)], ledger.journal.runs
+    return sorted({row.run for row in ours if runs.standing(row) != "live"})
 
 
 _MINE = "origin = :origin AND substr(scope, 1, length(:scope)) = :scope"

@@ -162,7 +162,7 @@ def _rows(opened: Journal | None, flags: Sequence[str]) -> Iterator[Finding]:
         )
         return
     with contextlib.closing(opened):
-        runs = opened.runs(UNFINISHED, {})
+        runs = opened.runs.find(UNFINISHED, {})
         live = sum(row.is_unfinished for run in runs if run.standing == "live" for row in run.rows)
         unfinished = sum(row.is_unfinished for run in runs for row in run.rows) - live
         details = {"rows": opened.count(), "unfinished": unfinished, "atWork": live}

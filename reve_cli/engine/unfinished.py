@@ -16,8 +16,10 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, Job, cut, iso, job_id, whole
 from reve_cli.core.tasks import Task
 from reve_cli.engine.recovery import resume_command
-from reve_cli.journal.journal import NAMED, Journal, Row, Run, Standing
+from reve_cli.journal.journal import Journal
 from reve_cli.journal.ledger import Ledger
+from reve_cli.journal.rows import NAMED, Row
+from reve_cli.journal.runs import Run, Standing
 from reve_cli.journal.spending import KEY_LIFETIME
 from reve_cli.journal.states import OPEN, UNFINISHED
 from reve_cli.terminal.text import quote
@@ -56,7 +58,7 @@ def adopt(
     identity: of the command. Raises `ReveError` (75) if the run is unfinished but must not be continued here.
     """
     chosen = "identity = :identity AND NOT told"
-    runs = journal.runs(chosen, {"identity": identity})
+    runs = journal.runs.find(chosen, {"identity": identity})
     if any(row.key_tag != ledger.account.key_tag for run in runs for row in run.rows):
         ask_account()
     taken: list[Run] = []
@@ -72,7 +74,7 @@ def adopt(
             taken.append(run)
         return bool(taken)
 
-    runs = journal.claim(chosen, {"identity": identity}, accept)
+    runs = journal.runs.claim(chosen, {"identity": identity}, accept)
     if taken:
         return taken[0].rows
     for run in runs:
@@ -190,7 +192,7 @@ class Plan:
         def accept(run: Run) -> bool:
             return any(self._ledger.account.may_fetch(row) for row in run.rows)
 
-        steps = self._steps(self._journal.claim(self._chosen, self._values, accept))
+        steps = self._steps(self._journal.runs.claim(self._chosen, self._values, accept))
         for step in steps:
             if step.action == "abandon":
                 self._journal.update(step.row.id, where="state = 'intent'", state="abandoned")
@@ -214,7 +216,7 @@ class Plan:
         return [row.job for row in rows if row.job and self._ledger.account.may_fetch(row)]
 
     def _runs(self) -> list[Run]:
-        return self._journal.runs(self._chosen, self._values)
+        return self._journal.runs.find(self._chosen, self._values)
 
     def _steps(self, runs: list[Run]) -> list[Step]:
         wanted = {row.id for row in self._journal.rows(self._chosen, self._values)}

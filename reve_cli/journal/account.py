@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reve_cli.journal.journal import Journal, Row
+    from reve_cli.journal.journal import Journal
+    from reve_cli.journal.rows import Row
 
 Use = Callable[[Callable[["Journal"], Any]], Any]
 """Calls a function with the journal and returns its result, or None if there is no journal."""

@@ -1,11 +1,10 @@
-"""The journal: one SQLite file that knows every job that we mean to make, from before its request is sent.
+"""The journal: an SQLite file with a row for every image job, from before its request is sent.
 
-What it is for: after a crash, whatever was or may have been paid for can still be found, and nothing is sent that was
-not meant. So every fact is on the disk before the next step is taken. It never holds the API key, only a tag of it
-under a salt of its own.
+After a crash, every job that was or may have been paid for can be found, and no request is sent twice. So each fact is
+on disk before the next step is taken. The journal never holds the API key, only a tag of it made with a random salt.
 
-Imports `schema`, `database`, `owners`, `states`, `clock`; slow to load, like `database`. Any thread may call any
-method.
+May import: core.clock; journal.database (slow to load), journal.rows, journal.runs, journal.schema,
+journal.states.
 """
 
 import contextlib
@@ -14,13 +13,13 @@ import hmac
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from reve_cli.core.clock import Clock
 from reve_cli.journal.database import Database, JournalError, open_database
-from reve_cli.journal.owners import Owner, boot, machine
+from reve_cli.journal.rows import Row, select_rows
+from reve_cli.journal.runs import Runs
 from reve_cli.journal.schema import MIGRATIONS
 from reve_cli.journal.states import FREE, UNFINISHED
 
@@ -28,124 +27,24 @@ if TYPE_CHECKING:
     import sqlite3
 
 NAME = "journal.db"
-NAMED = """EXISTS (SELECT 1 FROM jobs AS other WHERE other.run = jobs.run AND other.number = jobs.number
-    AND EXISTS (SELECT 1 FROM json_each(:names) WHERE value IN (other.job, other.key, other.run)))"""
-"""That a row, or another attempt at it, is meant by one of `:names` (JSON): a job, a key, or a run; in SQL."""
 _PROBE = f"SELECT count(*) FROM jobs WHERE {UNFINISHED}"
-_DECODED = ("out", "replaces", "files", "error")
-"""Columns of JSON, which holds any path."""
-
-Standing = Literal["ours", "live", "rebooted", "elsewhere"]
-"""Whose a run is: of this process (its own, or one that ended), of another that lives, of this machine before it was
-started anew, or of another machine."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A job as the journal has it. Times are in epoch seconds, `made` and `ended` by the API; `_uptime` see `Clock`.
-
-    body: the request's exact text, None once thinned. out, replaces, files and error: decoded JSON. current: no later
-    attempt. given_up: the user has closed it, though something may have been charged. taken: another process went on
-    with the run than began it.
-    """
-
-    id: int
-    run: str
-    number: int
-    attempt: int
-    key: str
-    key_is_given: int
-    key_tag: str
-    scope: str | None
-    body: str | None
-    model: str
-    out: str | None
-    replaces: Any
-    token: str
-    state: str
-    created: float
-    tries: int
-    first_try: float | None
-    first_uptime: float | None
-    last_uptime: float | None
-    reserved: float | None
-    charge: float | None
-    job: str | None
-    made: float | None
-    ended: float | None
-    images: int | None
-    files: list[dict[str, Any]] | None
-    error: dict[str, str] | None
-    given_up: int
-    identity: str | None
-    origin: str
-    begun: float
-    begun_uptime: float
-    machine: str
-    boot: str
-    owner: str | None
-    taken: int
-    told: int
-    account: str | None
-    current: int
-
-    @property
-    def is_unfinished(self) -> bool:
-        """The same as `UNFINISHED`."""
-        return self.state in ("intent", "sending") or (self.state in ("accepted", "completed") and self.out is not None)
-
-    @property
-    def needs_another_key(self) -> bool:
-        """Whether its key stands for something that is over, and brought no image."""
-        return self.state in ("failed", "mismatch") or bool(self.given_up)
-
-    @property
-    def request(self) -> dict[str, Any]:
-        """The request's body; empty where it was thinned."""
-        found: dict[str, Any] = json.loads(self.body or "{}")
-        return found
-
-
-@dataclass
-class Run:
-    """The current rows of a run, by number, and whose it is. `is_taken`: it was made this process's."""
-
-    rows: list[Row]
-    standing: Standing
-    is_taken: bool = False
-
-
-_SELECT = """SELECT jobs.*, identity, origin, begun, begun_uptime, machine, boot, owner, taken, told,
-    (SELECT account FROM accounts WHERE accounts.origin = runs.origin AND accounts.key_tag = jobs.key_tag) AS account,
-    NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.run = jobs.run AND later.number = jobs.number
-                AND later.attempt > jobs.attempt) AS current
-    FROM jobs JOIN runs USING (run) """
 
 
 class Journal:
-    """An open journal in a state folder."""
+    """An open journal. Any thread may call any method. Every method raises JournalError if the file cannot be used."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self._owner: Owner | None = None
+        self.runs = Runs(database, clock)
         self._salt = str(self._database.value("SELECT value FROM meta WHERE name = 'salt'"))
 
     def close(self) -> None:
+        """Close the file and stop owning runs."""
         self._database.close()
-        if self._owner is not None:
-            self._owner.close()
-
-    @property
-    def owner(self) -> Owner:
-        """This process. Raises JournalError where there can be no lock."""
-        try:
-            self._owner = self._owner or Owner(self._database.path.parent)
-        except OSError as error:
-            raise JournalError(f"{error.filename}: {error.strerror}") from error
-        return self._owner
+        self.runs.close()
 
     def tag(self, key: str) -> str:
-        """A name for an API key that does not tell the key."""
+        """A tag that identifies an API key without revealing it."""
         return hmac.new(bytes.fromhex(self._salt), key.encode(), hashlib.sha256).hexdigest()[:16]
 
     # Writing
@@ -153,40 +52,36 @@ class Journal:
     def add_run(
         self, run: str, identity: str | None, origin: str, rows: Sequence[Mapping[str, Any]], check: Callable[[], None]
     ) -> list[int]:
-        """Note rows, and their run unless it is known, in one transaction, if `check`, which may ask `spent`, does not
-        raise. Returns the rows' ids.
+        """Add rows, and their run if it is new, in one transaction. Returns the rows' ids.
+
+        check: called first, inside the transaction; if it raises, nothing is added.
         """
-        facts = (run, identity, origin, self._clock.now(), self._clock.uptime(), machine(), boot(), self.owner.name)
         with self._database.transaction() as database:
             check()
-            database.execute(
-                "INSERT OR IGNORE INTO runs (run, identity, origin, begun, begun_uptime, machine, boot, owner)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                facts,
-            )
+            self.runs.add(run, identity, origin)
             return [self._insert(database, row) for row in rows]
 
     def add_attempt(self, row: Mapping[str, Any], check: Callable[[], None]) -> int:
-        """Note another attempt at a row of a run that is ours, if `check` does not raise."""
+        """Add a row for the next attempt, in a run of this process. If `check` raises, nothing is added."""
         with self._database.transaction() as database:
             check()
             return self._insert(database, row)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Everything inside is noted in one transaction, or nothing. Raises JournalError."""
+        """Write everything inside in one transaction, or nothing. Raises JournalError."""
         with self._database.transaction():
             yield
 
     def update(self, row: int, *, where: str = "1", **facts: Any) -> bool:
-        """Set facts of a row, provided that `where` holds. Returns whether it did."""
+        """Set columns of a row if `where` (SQL) matches it. Returns whether it did."""
         setters = ", ".join(f"{name} = :{name}" for name in facts)
         with self._database.transaction() as database:
             query = f"UPDATE jobs SET {setters} WHERE id = :row AND {where}"
             return database.execute(query, {**facts, "row": row}).rowcount == 1
 
     def sending(self, row: int, key_tag: str, first_try: float, first_uptime: float) -> bool:
-        """Note that a row is about to be sent. Returns whether it is ours to send."""
+        """Record that a row is about to be sent. Returns False if this process may not send it."""
         ours = "EXISTS (SELECT 1 FROM runs WHERE runs.run = jobs.run AND owner = :owner)"
         query = (
             "UPDATE jobs SET state = 'sending', tries = tries + 1, key_tag = :tag, first_try = :first_try,"
@@ -194,63 +89,23 @@ class Journal:
             f" AND state IN ('intent', 'sending') AND (tries = 0 OR key_tag = :tag) AND {ours}"
         )
         values = {"row": row, "tag": key_tag, "first_try": first_try, "first_uptime": first_uptime}
-        values |= {"uptime": self._clock.uptime(), "owner": self.owner.name}
+        values |= {"uptime": self._clock.uptime(), "owner": self.runs.owner.name}
         with self._database.transaction() as database:
             return database.execute(query, values).rowcount == 1
 
-    def claim(self, which: str, values: Mapping[str, Any], accept: Callable[[Run], bool]) -> list[Run]:
-        """All runs that have a row for which `which` (SQL) holds, newest first.
-
-        Those that `accept` wants become this process's, unless their owner lives or is on another machine.
-        """
-        with self._database.transaction() as database:
-            found = self.runs(which, values)
-            for run in found:
-                if run.standing in ("ours", "rebooted") and accept(run):
-                    run.is_taken = True
-                    taken = (self.owner.name, run.rows[0].run)
-                    database.execute("UPDATE runs SET owner = ?, taken = 1 WHERE run = ?", taken)
-        return found
-
-    def take_over(self, row: Row) -> Standing:
-        """Make a row's run this process's, unless its owner lives or is on another machine. Returns whose it was."""
-        with self._database.transaction() as database:
-            standing = self.standing(row)
-            if standing in ("ours", "rebooted"):
-                database.execute("UPDATE runs SET owner = ?, taken = 1 WHERE run = ?", (self.owner.name, row.run))
-        return standing
-
-    def standing(self, row: Row) -> Standing:
-        """Whose a row's run is."""
-        here = row.machine == machine()
-        if row.owner not in (None, self.owner.name) and not self.owner.is_gone(row.owner, is_here=here):
-            return "live"
-        if not here:
-            return "elsewhere"
-        return "ours" if row.boot == boot() else "rebooted"
-
-    def end_runs(self, *, told: bool) -> None:
-        """Let go of this process's runs. `told`: their outcome was told, so that nobody takes up what is finished."""
-        dropped = "(state = 'abandoned' AND error IS NULL AND NOT given_up)"  # never sent, and not for want of trying
-        finished = f"NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.run = runs.run AND ({UNFINISHED} OR {dropped}))"
-        with self._database.transaction() as database:
-            database.execute(
-                f"UPDATE runs SET owner = NULL, told = max(told, :told AND {finished}) WHERE owner = :owner",
-                {"told": int(told), "owner": self.owner.name},
-            )
-
     def note_account(self, origin: str, key_tag: str, account: str) -> None:
+        """Record the account (user and team) of a key."""
         with self._database.transaction() as database:
             database.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (origin, key_tag, account))
 
     def forget(self) -> None:
-        """Forget everything. For simulated jobs only."""
+        """Delete all rows, runs and accounts. For simulated jobs only."""
         with self._database.transaction() as database:
             for table in ("jobs", "runs", "accounts"):
                 database.execute(f"DELETE FROM {table}")
 
     def thin(self, before: float) -> None:
-        """Forget of finished rows from before a time what only their users could want: prompts, paths, files."""
+        """Remove prompts, paths, files and errors from finished rows created before `before`."""
         with self._database.transaction() as database:
             database.execute(
                 "UPDATE jobs SET body = NULL, out = NULL, replaces = NULL, files = NULL, error = NULL, scope = NULL"
@@ -260,22 +115,13 @@ class Journal:
 
     # Reading
 
-    def runs(self, which: str, values: Mapping[str, Any]) -> list[Run]:
-        """All runs that have a row for which `which` (SQL) holds, newest first, as their current rows by number."""
-        chosen = f"run IN (SELECT run FROM jobs JOIN runs USING (run) WHERE {which}) AND current"
-        found: dict[str, list[Row]] = {}
-        with self._database.transaction():  # so that no two processes try an owner's lock at once
-            for row in self.rows(f"{chosen} ORDER BY begun DESC, jobs.run, number", values):
-                found.setdefault(row.run, []).append(row)
-            return [Run(rows, self.standing(rows[0])) for rows in found.values()]
-
     def rows(self, where: str = "1", values: Mapping[str, Any] | None = None) -> list[Row]:
-        """The rows for which `where` (SQL, may end in ORDER BY and LIMIT) holds."""
+        """The rows that match `where` (SQL; ORDER BY and LIMIT may follow)."""
         with self._database.transaction() as database:
-            return self._rows(database, f"WHERE {where}", values or {})
+            return select_rows(database, where, values or {})
 
     def latest(self, origin: str, keys: Sequence[str]) -> dict[str, Row]:
-        """By key, the last attempt of what was last begun with it."""
+        """By key, the latest attempt of the image last begun with that key."""
         named = "SELECT key, run, number FROM jobs WHERE key IN (SELECT value FROM json_each(?))"
         chosen = "current AND origin = :origin AND jobs.run = :run AND number = :number"
         found: dict[str, Row] = {}
@@ -286,18 +132,19 @@ class Journal:
         return found
 
     def count(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return int(self._database.value("SELECT count(*) FROM jobs"))
 
     def account(self, origin: str, key_tag: str) -> str | None:
+        """The account (user and team) of a key, or None if it was never recorded."""
         query = "SELECT account FROM accounts WHERE origin = ? AND key_tag = ?"
         found = self._database.value(query, (origin, key_tag))
         return None if found is None else str(found)
 
     def spent(self, origin: str, since: float, price: float, *, without: Sequence[int] = ()) -> float:
-        """Credits charged, or reserved, for what was begun after `since`; `price` where neither is known.
+        """Credits charged or reserved for rows created after `since`. `price` stands for an unknown charge.
 
-        A job that several rows have, as its key was used again, counts once. `without`: rows that are left out.
+        A job counts once, even if its key was used again in other rows. without: ids of rows to leave out.
         """
         query = (
             "SELECT total(cost) FROM (SELECT max(coalesce(charge, reserved, ?)) AS cost FROM jobs JOIN runs USING (run)"
@@ -307,7 +154,7 @@ class Journal:
         return float(self._database.value(query, (price, origin, since, json.dumps(list(without)))))
 
     def has_other_body(self, origin: str, key_tag: str, key: str, body: str, since: float) -> bool:
-        """Whether `key` was sent with another body after `since`: the API would refuse it, or not know it any more."""
+        """Whether `key` was sent with another body after `since`: the API would then refuse it."""
         query = (
             "SELECT count(*) FROM jobs JOIN runs USING (run) WHERE origin = ? AND key_tag = ? AND key = ? AND body != ?"
             " AND first_try > ? AND state NOT IN ('refused', 'abandoned', 'mismatch')"
@@ -315,14 +162,14 @@ class Journal:
         return bool(self._database.value(query, (origin, key_tag, key, body, since)))
 
     def unfinished_names(self) -> set[str]:
-        """What the names of files begin with that hold images still to be saved elsewhere: job ids, and whole names."""
+        """Beginnings of the names of files whose images are not at their output yet: job ids and whole file names."""
         rows = self.rows(f"{UNFINISHED} AND job IS NOT NULL")
         files = (file for row in rows for file in row.files or [])
         paths = (file.get(name) for file in files for name in ("path", "temporary"))
         return {row.job for row in rows if row.job} | {os.path.basename(path) for path in paths if path}
 
     def made_before(self, origin: str, key_tag: str, keys: Sequence[str], since: float) -> int:
-        """How many of `keys` made a job after `since`, and none before, which they would answer with again."""
+        """How many of `keys` made their first job after `since`: sending such a key again costs nothing."""
         query = (
             "SELECT count(*) FROM (SELECT key FROM jobs JOIN runs USING (run) WHERE origin = ? AND key_tag = ?"
             " AND job IS NOT NULL AND state NOT IN ('failed', 'mismatch') AND key IN (SELECT value FROM json_each(?))"
@@ -331,12 +178,13 @@ class Journal:
         return int(self._database.value(query, (origin, key_tag, json.dumps(list(keys)), since)))
 
     def highest_charge(self, origin: str, model: str) -> float | None:
+        """The highest charge for an image of `model`, in credits."""
         query = "SELECT max(charge) FROM jobs JOIN runs USING (run) WHERE origin = ? AND model = ? AND charge > 0"
         found = self._database.value(query, (origin, model))
         return None if found is None else float(found)
 
     def durations(self, origin: str, model: str, count: int) -> list[float]:
-        """Seconds that the newest jobs of a model took, at most `count` of them."""
+        """How long the newest `count` jobs of `model` took, in seconds, newest first."""
         query = (
             "SELECT ended - made FROM jobs JOIN runs USING (run) WHERE origin = ? AND model = ?"
             " AND ended >= made ORDER BY created DESC LIMIT ?"
@@ -351,22 +199,16 @@ class Journal:
         assert done.lastrowid is not None
         return done.lastrowid
 
-    def _rows(self, database: "sqlite3.Connection", rest: str, values: Mapping[str, Any]) -> list[Row]:
-        cursor = database.execute(_SELECT + rest, values)
-        names = [name for name, *_ in cursor.description]
-        found = (dict(zip(names, row, strict=True)) for row in cursor)
-        return [Row(**{**row, **{name: json.loads(row[name] or "null") for name in _DECODED}}) for row in found]
-
 
 def open_journal(folder: Path, clock: Clock, warn: Callable[[str], None], *, begin: bool) -> Journal | None:
-    """The journal in `folder`. `begin`: a new one where there is none, or where it is damaged, which is told.
+    """Open the journal in `folder`, or return None if there is none. Raises JournalError.
 
-    Otherwise None where there is none. Raises JournalError.
+    begin: create a missing journal, and replace a damaged one with a warning.
     """
     path = folder / NAME
 
     def set_aside(aside: Path) -> None:
-        warn(f"the journal was damaged and is kept as {aside}; a new one is begun, which does not know its jobs")
+        warn(f"the journal was damaged and is kept as {aside}; the new journal does not contain its jobs")
 
     if begin:
         return Journal(open_database(path, MIGRATIONS, _PROBE, set_aside), clock)
@@ -380,10 +222,10 @@ def open_journal(folder: Path, clock: Clock, warn: Callable[[str], None], *, beg
 
 
 def damaged_since(folder: Path, since: float) -> Path | None:
-    """A damaged journal that was in use after `since` (epoch seconds); None where there is none."""
+    """A damaged journal in `folder` that was in use after `since` (seconds since the epoch), or None."""
     return next((path for path in damaged(folder) if path.stat().st_mtime > since), None)
 
 
 def damaged(folder: Path) -> list[Path]:
-    """The damaged journals that were set aside in `folder`."""
+    """The damaged journals kept in `folder`."""
     return sorted(folder.glob(f"{Path(NAME).stem}-damaged-*.db"))

@@ -23,7 +23,8 @@ from reve_cli.journal.spending import KEY_LIFETIME, Spending
 from reve_cli.journal.states import OPEN
 
 if TYPE_CHECKING:
-    from reve_cli.journal.journal import Journal, Row
+    from reve_cli.journal.journal import Journal
+    from reve_cli.journal.rows import Row
 
 _LEARN_FROM = 50  # past jobs from which the polling schedule learns
 _REFUSALS: tuple[ErrorCode, ...] = ("usage", "invalid_request", "invalid_key", "forbidden", "insufficient_credits")
@@ -184,7 +185,7 @@ class Ledger:
     def end(self, *, told: bool) -> None:
         """Release this command's runs. told: the user knows the result, so finished runs are not continued again."""
         if self.journal is not None:
-            self._use(lambda j: j.end_runs(told=told))
+            self._use(lambda j: j.runs.end(told=told))
 
     def attach(self, tasks: Sequence[Task]) -> None:
         """Find the rows of tasks that have only a job id, so that what is learned about them is recorded."""
