@@ -1,0 +1,187 @@
+"""The tables of the topics and the README, made from the program's own tables.
+
+Only tests use it: they compare these tables with the Markdown files, and with `--golden` they write them there. So
+`reve help TOPIC` reads one file and nothing else.
+
+May import: settings, sandbox, journal.states, core.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from reve_cli.core.errors import EXIT_CODES
+from reve_cli.core.templates import FIELDS
+from reve_cli.journal.states import CLOSED, OPEN
+from reve_cli.sandbox import ALL_FAULTS
+from reve_cli.sandbox.catalog import FAULTS, OUTCOMES
+from reve_cli.settings.settings import SETTINGS, Setting
+
+Table = Sequence[Sequence[str]]
+"""Rows of cells. The first row is the headings; the first cell of other rows is printed as code."""
+
+MEANINGS = {
+    0: "success",
+    1: "internal error, or standard output could not be written",
+    2: "invalid usage or configuration, or the API rejected the request",
+    3: "no API key, an invalid key, or a key without permission",
+    4: "not enough credits, or a spending cap was reached",
+    5: "the job ended FAILED or CANCELLED; nothing was charged",
+    6: "network, server or rate-limit error after retries; nothing was accepted, so it is safe to try again",
+    7: "file or journal error before payment, a failed download, or expired images",
+    8: "job not found, or the API does not list the model",
+    75: "paid for, or perhaps paid for, but not yet saved where you asked: do not submit again. Standard error ends "
+    "with the command that finishes it",
+    129: "interrupted by HUP; the process dies from that signal",
+    130: "interrupted by INT, as from Ctrl-C; the process dies from that signal",
+    143: "interrupted by TERM; the process dies from that signal",
+}
+"""Exit codes."""
+
+VARIABLES = {
+    "APIFRAME_API_KEY": "the API key; --api-key-file takes precedence",
+    "REVE_API_KEY": "the API key if no other variable has it; ignored unless it begins with afk_",
+    "PYTHON_KEYRING_BACKEND": "the keychain to use, if the setting keychain is on; keyring.backends.fail.Keyring "
+    "means none",
+    "REVE_STATE_DIR": "folder of the journal, rescued images and sandbox jobs",
+    "REVE_JOURNAL": "off: run without a journal, and so without crash safety",
+    "REVE_SANDBOX": "1: simulate the API on this machine, like --sandbox",
+    "REVE_SANDBOX_SECONDS": "duration of a simulated job (default 2)",
+    "REVE_SANDBOX_FAULTS": "faults that the sandbox simulates: see reve help faults",
+    "XDG_CONFIG_HOME": "on Linux: the folder of all settings, instead of ~/.config",
+    "XDG_STATE_HOME": "on Linux: the folder of all state, instead of ~/.local/state",
+    "NO_COLOR": "any value: no colors, unless the setting color is always",
+    "HTTPS_PROXY": "proxy for the API and for images; ALL_PROXY works too",
+    "NO_PROXY": "hosts to reach without the proxy",
+    "SSL_CERT_FILE": "file of certificate authorities to trust instead of the system's",
+    "SSL_CERT_DIR": "folder of certificate authorities to trust instead of the system's",
+}
+"""Environment variables that are not settings."""
+
+JOB_FIELDS = {
+    "jobId": "the job's id; null until the API accepts the job",
+    "status": "QUEUED, PROCESSING, COMPLETED, FAILED, CANCELLED, or another word from the API",
+    "progress": "progress in percent, as the API reports it",
+    "model": "the model",
+    "prompt": "the requested prompt",
+    "seed": "the requested seed",
+    "aspectRatio": "the requested aspect ratio",
+    "version": "the requested model version",
+    "urls": "addresses of the images, valid for a day",
+    "files": "saved images: path, url, bytes, sha256, mediaType of each",
+    "creditCost": "credits charged; 0 for a failed job, null if not yet known",
+    "createdAt": "time at which the API made the job",
+    "completedAt": "time at which the job ended",
+    "expired": "whether the API has deleted the images",
+    "idempotencyKey": "idempotency key of the request",
+    "adopted": "whether an earlier command began the job and this one continued it",
+    "replayed": "whether the API answered the idempotency key with an older job",
+    "simulated": "whether the sandbox made the job",
+    "error": "null, or an object",
+}
+"""Fields of a job's document."""
+
+ERROR_FIELDS = {
+    "code": "error code: see reve help exit-codes",
+    "message": "one line for people",
+    "exitCode": "exit code of this error alone",
+    "hint": "what to do next; for exit code 75, the command that finishes the job",
+    "requestId": "the API's id of the request, if it sent one",
+    "details": "more from the API, if it sent more",
+}
+"""Fields of an error."""
+
+STATES = {
+    "intent": "recorded, not sent",
+    "sending": "sent, not answered as far as reve knows",
+    "accepted": "the API made a job",
+    "completed": "the images are ready to download",
+    "saved": "the images are on disk",
+    "refused": "the API refused the request",
+    "abandoned": "never sent, or given up",
+    "failed": "the job FAILED or was CANCELLED",
+    "expired": "the API has deleted the images",
+    "mismatch": "the idempotency key belongs to another request",
+}
+"""States of a job in the journal."""
+
+PLACES = {
+    "index": "number of the job in its command, from 1",
+    "seed": "the seed, or none",
+    "job": "the job id; only in the file name",
+    "slug": "the prompt in letters, digits and hyphens, at most 40; image if nothing is left",
+    "date": "the day, in UTC",
+    "ext": "png, jpg or webp, from the image's format; only in the file name",
+}
+"""Fields of a name template."""
+
+
+def _exit_codes() -> Table:
+    names = {code: [name for name, its in EXIT_CODES.items() if its == code] for code in MEANINGS}
+    rows = [(str(code), meaning, ", ".join(names[code])) for code, meaning in MEANINGS.items()]
+    return [("code", "meaning", "error.code"), *rows]
+
+
+def _settings() -> Table:
+    rows = [
+        (setting.name, setting.about, _default(setting), setting.variable, "yes" if setting.in_project else "")
+        for setting in SETTINGS.values()
+    ]
+    return [("setting", "meaning", "default", "variable", "in .reve.toml"), *rows]
+
+
+def _default(setting: Setting) -> str:
+    if setting.default in (None, "."):
+        return {"output_folder": "the current folder"}.get(setting.name, "")
+    return f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+
+
+def _variables() -> Table:
+    settings = {setting.variable: setting.about for setting in SETTINGS.values()}
+    return _two("variable", VARIABLES | settings)
+
+
+def _faults() -> Table:
+    places: dict[str, list[str]] = {}
+    for fault in ALL_FAULTS:
+        place, _, what = fault.partition(":")
+        if place != "outcome":
+            places.setdefault(place, []).append(what)
+    rows = []
+    for what, meaning in FAULTS.items():
+        at = [place for place, known in places.items() if what in known]
+        rows.append((what, meaning, "every place" if len(at) == len(places) else ", ".join(at)))
+    return [("fault", "effect", "place"), *rows]
+
+
+def _two(head: str, meanings: Mapping[str, str]) -> Table:
+    return [(head, "meaning"), *meanings.items()]
+
+
+TABLES: Mapping[str, Callable[[], Table]] = {
+    "exit codes": _exit_codes,
+    "settings": _settings,
+    "variables": _variables,
+    "job fields": lambda: _two("field", JOB_FIELDS),
+    "error fields": lambda: _two("field", ERROR_FIELDS),
+    "states": lambda: _two("state", {state: STATES[state] for state in (*OPEN, *CLOSED)}),
+    "templates": lambda: _two("field", {f"{{{field}}}": PLACES[field] for field in FIELDS}),
+    "faults": _faults,
+    "outcomes": lambda: _two("outcome", OUTCOMES),
+}
+"""Every table, by the name that its markers have: `<!-- table: NAME -->` and `<!-- end -->`."""
+_MARKED = re.compile(r"(?<=<!-- table: )(.+?)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def filled(text: str, tables: Mapping[str, Callable[[], Table]] = TABLES) -> str:
+    """Put the tables between their markers in Markdown. Raises KeyError for the name of no table."""
+    return _MARKED.sub(lambda found: f"{found[1]}{found[2]}\n{_markdown(tables[found[1]]())}\n", text)
+
+
+def _markdown(table: Table) -> str:
+    heads, *rows = table
+    lines = [heads, ["---"] * len(heads), *([f"`{term}`", *map(_escaped, cells)] for term, *cells in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _escaped(cell: str) -> str:
+    return re.sub(r"([*<|\[\]])", r"\\\1", cell)
