@@ -1,7 +1,8 @@
-"""The command tree, described: each command's --help and the manual page, both from what parses the command line.
+"""Describes the commands: --help, `reve help` and the manual page, from the command tree that parses the command line.
 
-The text is plain ASCII, for any terminal, pipe and locale, and needs no rich. Imports `topics`, `pages`, `output` and
-Typer, which is pinned: the types of its commands and parameters are private to it.
+The text is plain ASCII, for any terminal, pipe and locale, and needs no rich.
+
+May import: topics, pages, terminal, core.
 """
 
 import inspect
@@ -18,19 +19,19 @@ from reve_cli import __version__
 from reve_cli.core.errors import ReveError
 from reve_cli.core.suggest import did_you_mean
 from reve_cli.core.typer_private import Command, Context, Parameter
-from reve_cli.help.pages import WIDTH, Block, Section, plain, roff
-from reve_cli.help.topics import TOPICS
+from reve_cli.help.pages import WIDTH, Block, Code, Section, plain, roff
+from reve_cli.help.topics import TOPICS, about, read
 from reve_cli.terminal.streams import stdout_is_terminal
 
 COMMON = "Common options"
 _HELP = ("--help, -h", "Show this help.")
-_ALSO = "reve help COMMAND is the same as reve COMMAND --help, and reve help --man prints the manual page."
+_ALSO = "reve help COMMAND is the same as reve COMMAND --help. reve help --man prints the manual page."
 _NARROWEST = 30
-_ANY_WORDS = {"integer": "N", "integer range": "N", "int": "N", "int range": "N", "float": "N", "float range": "N"}
+_METAVARS = {"integer": "N", "integer range": "N", "int": "N", "int range": "N", "float": "N", "float range": "N"}
 
 
 def walk(command: Command, path: str = "reve") -> Iterator[tuple[str, Command]]:
-    """All commands that help shows, each with the words that call it, from the root down."""
+    """All visible commands with their full names, from the root down."""
     yield path, command
     if isinstance(command, TyperGroup):
         for name, inner in command.commands.items():
@@ -39,7 +40,7 @@ def walk(command: Command, path: str = "reve") -> Iterator[tuple[str, Command]]:
 
 
 def find(root: Command, words: Sequence[str]) -> tuple[str, Command]:
-    """The command that `words` begin with, and the words that call it."""
+    """The command that `words` begin with, after its full name."""
     path, command = "reve", root
     for word in words:
         if not isinstance(command, TyperGroup) or word not in command.commands:
@@ -49,7 +50,7 @@ def find(root: Command, words: Sequence[str]) -> tuple[str, Command]:
 
 
 def describe_with_this(root: Command) -> Command:
-    """Have all commands of a tree answer --help with what is described here."""
+    """Make every command of a tree answer --help with the text of this module."""
     for path, command in walk(root):
         command.get_help = partial(_help, command, path)  # type: ignore[method-assign]
     return root
@@ -66,25 +67,25 @@ def _width() -> int:
 
 
 def told(root: Command, words: Sequence[str], *, man: bool) -> str:
-    """What `reve help WORDS` prints. Raises `ReveError` (code `usage`) where there is no such topic or command."""
+    """The text of `reve help WORDS`. Raises `ReveError` (code `usage`) if there is no such topic or command."""
     if man and words:
-        raise ReveError("usage", "--man is about all commands: it takes no topic", hint="reve help --man")
+        raise ReveError("usage", "--man prints help for all commands: it takes no topic", hint="reve help --man")
     if man:
         return manual(root)
     if not words:
-        about = [(name, topic.about) for name, topic in TOPICS.items()]
-        return plain([("Topics, each for reve help TOPIC", [about]), ("", [_ALSO])], _width())
+        topics = [(name, about(name)) for name in TOPICS]
+        return plain([("Topics: reve help TOPIC", [topics]), ("", [_ALSO])], _width())
     if len(words) == 1 and words[0] in TOPICS:
-        return plain([("", TOPICS[words[0]].blocks())], _width())
+        return plain(read(words[0]).sections, _width())
     if words[0] in TOPICS:
-        raise ReveError("usage", f"{words[0]} is a topic, and takes no other word", hint=f"reve help {words[0]}")
+        raise ReveError("usage", f"{words[0]} is a topic: it takes no other word", hint=f"reve help {words[0]}")
     path, command = find(root, words)
     known = path.split()[1:]
     if known == list(words):
         return describe(command, path)
     unknown = words[len(known)]
     names = [*(command.commands if isinstance(command, TyperGroup) else ()), *(() if known else TOPICS)]
-    message = f"there is no {'command' if known else 'topic or command'} {' '.join([*known, unknown])!r}"
+    message = f"unknown {'command' if known else 'topic or command'} {' '.join([*known, unknown])!r}"
     raise ReveError("usage", message + did_you_mean(unknown, names), hint=f"reve help {' '.join(known)}".strip())
 
 
@@ -94,16 +95,17 @@ def describe(command: Command, path: str, *, bold: bool = False) -> str:
     commands: list[Section] = [
         ("", [f"Usage: {usage(command, path)}"]),
         ("", paragraphs),
-        *((title, [rows]) for title, rows in _commands(command).items()),
+        *((title, [rows]) for title, rows in commands_in_groups(command).items()),
     ]
     options: list[Section] = [
         *((title, [rows]) for title, rows in parameters(command).items()),
-        *([("Examples", examples)] if examples else []),
+        *([("Examples", [Code(examples)])] if examples else []),
     ]
     return "\n\n".join(plain(part, _width(), bold=bold) for part in (commands, options))
 
 
 def usage(command: Command, path: str) -> str:
+    """The command's name, its arguments and its kind of options, on one line."""
     words = [path, "[OPTIONS]"]
     for parameter in command.params:
         if isinstance(parameter, TyperArgument) and not parameter.hidden:
@@ -114,23 +116,34 @@ def usage(command: Command, path: str) -> str:
     return " ".join(words)
 
 
-def explained(command: Command) -> tuple[list[str], list[str]]:
-    """What its docstring and its epilog say: paragraphs, and the lines after `Examples:`, which stay as they are."""
+def explained(command: Command) -> tuple[list[str], str]:
+    """The paragraphs of a command's docstring and epilog, and the lines after `Examples:`."""
     paragraphs, examples = [], []
     for text in filter(None, (command.help, command.epilog)):
         prose, _, code = inspect.cleandoc(text).partition("Examples:\n")
         paragraphs += [" ".join(block.split()) for block in prose.split("\n\n") if block.strip()]
-        examples += [f"    {line}" for line in textwrap.dedent(code).splitlines() if line]
-    return paragraphs, ["\n".join(examples)] if examples else []
+        examples += [line for line in textwrap.dedent(code).splitlines() if line]
+    return paragraphs, "\n".join(examples)
 
 
 def summary(command: Command) -> str:
-    """The first sentence of its description."""
+    """The first sentence of a command's docstring."""
     return next(iter(explained(command)[0]), "").partition(". ")[0].removesuffix(".") + "."
 
 
+def commands_in_groups(command: Command) -> dict[str, list[tuple[str, str]]]:
+    """Names and summaries of a group's commands, under their headings."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    if isinstance(command, TyperGroup):
+        for name, inner in command.commands.items():
+            if not inner.hidden:
+                title = getattr(inner, "rich_help_panel", None) or "Commands"
+                found.setdefault(title if isinstance(title, str) else "Commands", []).append((name, summary(inner)))
+    return found
+
+
 def parameters(command: Command) -> dict[str, list[tuple[str, str]]]:
-    """Arguments and options by their groups: those without a group first, those that all commands have last."""
+    """Arguments and options under their headings: those without one first, options of every command last."""
     found: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     for parameter in command.params:
         if isinstance(parameter, TyperArgument) and not parameter.hidden:
@@ -151,34 +164,22 @@ def _option(option: TyperOption) -> str:
 def _metavar(parameter: Parameter) -> str:
     choices = map(str, getattr(parameter.type, "choices", ()))
     given = (parameter.metavar or "").replace("[", "").replace("]", "")
-    return given or "|".join(choices) or _ANY_WORDS.get(parameter.type.name, (parameter.name or "").upper())
+    return given or "|".join(choices) or _METAVARS.get(parameter.type.name, (parameter.name or "").upper())
 
 
 def _about(option: TyperOption) -> str:
     default: Any = option.default
-    says = (
-        not option.is_flag and default is not None and default != () and not callable(default) and option.show_default
-    )
-    about = option.help or ""
-    return f"{about.removesuffix('.')} (default {default})." if says else about
-
-
-def _commands(command: Command) -> dict[str, list[tuple[str, str]]]:
-    found: dict[str, list[tuple[str, str]]] = {}
-    if isinstance(command, TyperGroup):
-        for name, inner in command.commands.items():
-            if not inner.hidden:
-                title = getattr(inner, "rich_help_panel", None) or "Commands"
-                found.setdefault(title if isinstance(title, str) else "Commands", []).append((name, summary(inner)))
-    return found
+    has_one = not option.is_flag and default is not None and default != () and not callable(default)
+    text = option.help or ""
+    return f"{text.removesuffix('.')} (default {default})." if has_one and option.show_default else text
 
 
 def manual(root: Command) -> str:
-    """reve(1), in man(7): every command, option and topic."""
+    """The manual page reve(1), in man(7): every command, option and topic."""
     commands = list(walk(root))
     paragraphs, _ = explained(root)
     common = next(rows for _, command in commands[1:] for title, rows in parameters(command).items() if title == COMMON)
-    examples = "\n".join(example for _, command in commands for example in explained(command)[1])
+    examples = "\n".join(explained(command)[1] for _, command in commands)
     head: list[Section] = [
         ("NAME", ["reve - make images with the Reve model through Apiframe"]),
         ("SYNOPSIS", [usage(root, "reve")]),
@@ -187,26 +188,33 @@ def manual(root: Command) -> str:
     ]
     body: list[Section] = []
     for path, command in commands[1:]:
-        about: list[Block] = [usage(command, path), *explained(command)[0]]
+        blocks: list[Block] = [usage(command, path), *explained(command)[0]]
         for title, rows in parameters(command).items():
             if title != COMMON:
-                about += [f"{title}:", rows] if title not in ("Arguments", "Options") else [rows]
-        body.append((path, about))
-    topics = [(topic.section, topic.blocks()) for topic in TOPICS.values()]
+                blocks += [f"{title}:", rows] if title not in ("Arguments", "Options") else [rows]
+        body.append((path, blocks))
     return (
         f'.TH REVE 1 "" "reve {__version__}" "reve"\n.nh\n.ad l\n'
         + roff(head)
         + ".SH COMMANDS\n"
         + roff(body, level="SS")
-        + roff([("OPTIONS OF EVERY COMMAND", [common]), *topics, ("EXAMPLES", [examples])])
+        + roff([("OPTIONS OF EVERY COMMAND", [common])])
+        + "".join(map(_topic, TOPICS))
+        + roff([("EXAMPLES", [Code(examples)])])
     )
 
 
+def _topic(name: str) -> str:
+    topic = read(name)
+    first, *others = topic.sections
+    return roff([(topic.title.upper(), first[1])]) + roff(others, level="SS")
+
+
 def next_words(root: Command, words: Sequence[str], start: str) -> list[tuple[str, str]]:
-    """What can follow `reve help WORDS`: topics and commands, each with a line about it."""
+    """Candidates for the word after `reve help WORDS`: topics and commands, each with a line about it."""
     path, command = find(root, words)
     if path.split()[1:] != list(words) or not isinstance(command, TyperGroup):
         return []
+    topics = [] if words else [(name, about(name)) for name in TOPICS]
     commands = [(name, summary(inner)) for name, inner in command.commands.items() if not inner.hidden]
-    topics = [] if words else [(name, topic.about) for name, topic in TOPICS.items()]
-    return [(name, about) for name, about in topics + commands if name.startswith(start)]
+    return [(name, text) for name, text in topics + commands if name.startswith(start)]

@@ -47,25 +47,22 @@ def plain(sections: Iterable[Section], width: int = WIDTH, *, bold: bool = False
         bold: print headings in bold.
     """
     sections, parts = list(sections), []
-    terms = [term for _, blocks in sections for block in blocks if _is_terms(block) for term, _ in block]
-    column = min(_TERM, max(map(len, terms), default=0))
+    tables = [block for _, blocks in sections for block in blocks if not isinstance(block, str | Code | Items)]
+    column = min(_TERM, max((len(term) for table in tables for term, _ in table), default=0))
     for title, blocks in sections:
         heading = [f"\x1b[1m{title}\x1b[0m" if bold else title] if title else []
         indent = "  " if title else ""
-        texts = [_plain(block, width, indent, column) for block in blocks]
+        alone = bool(title) and len(blocks) == 1
+        texts = [_plain(block, width, indent, column, "  " if alone else "    ") for block in blocks]
         parts.append("\n".join([*heading, "\n\n".join(texts)]))
     return "\n\n".join(parts)
 
 
-def _is_terms(block: Block) -> bool:
-    return not isinstance(block, str | Code | Items)
-
-
-def _plain(block: Block, width: int, indent: str, column: int) -> str:
+def _plain(block: Block, width: int, indent: str, column: int, indent_of_code: str) -> str:
     if isinstance(block, str):
         return _wrapped(block, width, indent, indent)
     if isinstance(block, Code):
-        return textwrap.indent(block.text, indent or "    ")
+        return textwrap.indent(block.text, indent_of_code)
     indent = indent or "  "
     if isinstance(block, Items):
         return "\n".join(

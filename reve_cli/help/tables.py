@@ -17,7 +17,7 @@ from reve_cli.sandbox.catalog import FAULTS, OUTCOMES
 from reve_cli.settings.settings import SETTINGS, Setting
 
 Table = Sequence[Sequence[str]]
-"""Rows of cells. The first row is the headings; the first cell of other rows is printed as code."""
+"""Rows of cells. The first row is the headings; the first cell of other rows is printed as code, or is a link."""
 
 MEANINGS = {
     0: "success",
@@ -130,9 +130,10 @@ def _settings() -> Table:
 
 
 def _default(setting: Setting) -> str:
-    if setting.default in (None, "."):
-        return {"output_folder": "the current folder"}.get(setting.name, "")
-    return f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+    if setting.name == "output_folder":
+        return "the current folder"
+    words = {None: "", False: "false", True: "true"}
+    return f"{setting.default:g}" if isinstance(setting.default, float) else words.get(setting.default, setting.default)
 
 
 def _variables() -> Table:
@@ -149,7 +150,7 @@ def _faults() -> Table:
     rows = []
     for what, meaning in FAULTS.items():
         at = [place for place, known in places.items() if what in known]
-        rows.append((what, meaning, "every place" if len(at) == len(places) else ", ".join(at)))
+        rows.append((what, meaning, "" if len(at) == len(places) else ", ".join(at)))
     return [("fault", "effect", "place"), *rows]
 
 
@@ -179,8 +180,12 @@ def filled(text: str, tables: Mapping[str, Callable[[], Table]] = TABLES) -> str
 
 def _markdown(table: Table) -> str:
     heads, *rows = table
-    lines = [heads, ["---"] * len(heads), *([f"`{term}`", *map(_escaped, cells)] for term, *cells in rows)]
+    lines = [heads, ["---"] * len(heads), *([_term(term), *map(_escaped, cells)] for term, *cells in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _term(cell: str) -> str:
+    return cell if cell.startswith("[") else f"`{cell}`"
 
 
 def _escaped(cell: str) -> str:

@@ -1,4 +1,4 @@
-"""What users and scripts rely on to the letter: every help text and every JSON document."""
+"""Texts that users and scripts rely on to the letter: every help text and every JSON document."""
 
 import json
 import re
@@ -102,12 +102,3 @@ def test_every_document_has_the_same_keys_in_the_same_order(reve: Reve, sandbox:
     job = reve("generate", "fox", "--no-wait").out.strip()
     documents = [reve(*command, "--json").document for command in (["status", job], ["wait", job], ["status", "x"])]
     assert len({tuple(document) for document in documents}) == 1
-
-
-def test_the_readme_names_every_field_and_every_error_code(reve: Reve) -> None:
-    from reve_cli.core.errors import EXIT_CODES
-
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    document = reve("status", "x", "--json").document
-    for name in [*document, *document["error"], *EXIT_CODES]:
-        assert f"`{name}`" in readme, name

@@ -1,6 +1,6 @@
-"""The README's recipes for CI, make and batches: what they come to where things go wrong.
+"""The topics' recipes for CI, make and batches: their results when something goes wrong.
 
-That each command in it runs is said in `test_readme`. Blocks of YAML and make are taken from the README as they stand.
+test_readme runs every command once. YAML and make are taken from the topics unchanged.
 """
 
 import os
@@ -22,7 +22,7 @@ from tests.support.terminal import PATIENCE, with_reve_on_path
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX shells")
 
 LOST = Fault("image", "redirect-private", times=1)
-"""Paid for, and not to be had at first."""
+"""Paid for, but the first download fails."""
 
 
 class Shell:
@@ -56,7 +56,7 @@ def needs(*tools: str) -> None:
 
 
 def blocks(language: str) -> list[str]:
-    return [text for found, text in BLOCKS if found == language]
+    return [text for _, found, text in BLOCKS if found == language]
 
 
 def is_image(path: str) -> bool:
@@ -67,7 +67,7 @@ def is_image(path: str) -> bool:
 
 
 def script_of(yaml: str) -> str:
-    """The shell script in a job: what is indented below the line that ends with a bar."""
+    """The shell script in a job: the lines indented below the line that ends with a bar."""
     lines = yaml.splitlines()
     start = next(number for number, line in enumerate(lines) if line.endswith(" |"))
     margin = len(lines[start]) - len(lines[start].lstrip())
@@ -92,7 +92,7 @@ def job(request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
     return script_of(yaml), env
 
 
-def test_a_job_makes_its_image_once_however_often_it_is_run(
+def test_a_job_run_again_makes_its_image_once(
     shell: Shell, live: Sandbox, job: tuple[str, dict[str, str]], home: Path
 ) -> None:
     script, env = job
@@ -106,7 +106,7 @@ def test_a_job_makes_its_image_once_however_often_it_is_run(
     assert len(live.jobs()) == 1
 
 
-def test_a_job_whose_image_is_not_to_be_had_at_first_finishes_it(
+def test_a_job_whose_first_download_fails_finishes_its_image(
     shell: Shell, live: Sandbox, job: tuple[str, dict[str, str]]
 ) -> None:
     live.faults.append(LOST)
@@ -118,7 +118,7 @@ def test_a_job_whose_image_is_not_to_be_had_at_first_finishes_it(
 
 
 @pytest.mark.parametrize(("fault", "code"), [(Fault("image", "redirect-private"), 75), (Fault("submit", "402"), 4)])
-def test_a_job_that_cannot_be_done_fails_with_the_code_and_no_artifact(
+def test_a_failed_job_ends_with_the_exit_code_and_no_artifact(
     shell: Shell, live: Sandbox, job: tuple[str, dict[str, str]], fault: Fault, code: int
 ) -> None:
     live.faults.append(fault)
@@ -162,7 +162,7 @@ def test_make_makes_an_image_once_and_again_when_its_prompt_changes(shell: Shell
 
 
 @pytest.mark.usefixtures("makefile")
-def test_make_after_an_error_goes_on_with_what_was_paid_for(shell: Shell, live: Sandbox) -> None:
+def test_make_after_an_error_finishes_the_paid_image(shell: Shell, live: Sandbox) -> None:
     live.faults.append(LOST)
     failed = shell("make fox.png")
     assert failed.code == 2
@@ -190,9 +190,9 @@ def prompts() -> None:
     ],
     ids=["parallel", "xargs"],
 )
-def test_each_line_is_one_prompt_whatever_is_in_it(shell: Shell, live: Sandbox, command: str) -> None:
+def test_each_line_is_one_prompt_whatever_it_contains(shell: Shell, live: Sandbox, command: str) -> None:
     needs(command.split()[0])
-    assert command in "".join(blocks("sh"))
+    assert command in "".join(blocks("sh")).replace("\\\n  ", "")
     result = shell(command)
     assert result.code == 0, result.stderr
     asked = {job.body["prompt"] for job in live.jobs()}
@@ -202,7 +202,7 @@ def test_each_line_is_one_prompt_whatever_is_in_it(shell: Shell, live: Sandbox, 
 
 @pytest.mark.usefixtures("prompts")
 @pytest.mark.parametrize(("fault", "code"), [("402", 4), ("401", 3), ("400", 2)])
-def test_parallel_ends_with_the_code_of_what_failed_and_begins_nothing_more(
+def test_parallel_ends_with_the_exit_code_of_the_failure_and_submits_no_more(
     shell: Shell, live: Sandbox, fault: str, code: int
 ) -> None:
     needs("parallel")
@@ -231,7 +231,7 @@ def test_xargs_ends_with_123_and_tries_all(shell: Shell, live: Sandbox) -> None:
 # Other programs
 
 
-def test_jq_tells_what_is_left_to_be_done_from_what_is_saved(shell: Shell, live: Sandbox) -> None:
+def test_jq_lists_saved_paths_and_commands_that_finish_the_rest(shell: Shell, live: Sandbox) -> None:
     needs("jq")
     live.faults.append(LOST)
     (script,) = [text for text in blocks("sh") if "jobs.json" in text]
@@ -246,7 +246,7 @@ def test_jq_tells_what_is_left_to_be_done_from_what_is_saved(shell: Shell, live:
     assert len(list(Path.cwd().glob("*.png"))) == 3
 
 
-def test_image_bytes_are_what_other_programs_take_them_for(shell: Shell) -> None:
+def test_other_programs_read_the_image_bytes(shell: Shell) -> None:
     needs("file", "convert", "jq", "sha256sum", "tar")
     (script,) = [text for text in blocks("sh") if "| file -" in text]
     result = shell(script)
@@ -259,7 +259,7 @@ def test_image_bytes_are_what_other_programs_take_them_for(shell: Shell) -> None
     assert sorted(listed) == ["fox-1.png", "fox-2.png"]
 
 
-def test_a_pipeline_fails_where_the_image_does(shell: Shell, live: Sandbox) -> None:
+def test_a_pipeline_fails_if_the_image_fails(shell: Shell, live: Sandbox) -> None:
     live.faults.append(Fault("submit", "402"))
     result = shell("reve generate 'a fox' --out - | wc -c")
     assert (result.code, result.out.strip()) == (4, "0")
