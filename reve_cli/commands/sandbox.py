@@ -35,7 +35,7 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
 
     Examples:
         reve sandbox serve > sandbox.env &
-        until [ -s sandbox.env ]; do sleep 0.1; done
+        until grep -qs API_KEY sandbox.env; do sleep 0.1; done
         (. ./sandbox.env; reve generate "a fox" --out tried.png)
         kill $!
     """

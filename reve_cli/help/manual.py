@@ -75,14 +75,17 @@ def told(root: Command, words: Sequence[str], *, man: bool) -> str:
     if not words:
         topics = [(name, about(name)) for name in TOPICS]
         return plain([("Topics: reve help TOPIC", [topics]), ("", [_ALSO])], _width())
-    if len(words) == 1 and words[0] in TOPICS:
-        return plain(read(words[0]).sections, _width())
-    if words[0] in TOPICS:
-        raise ReveError("usage", f"{words[0]} is a topic: it takes no other word", hint=f"reve help {words[0]}")
     path, command = find(root, words)
     known = path.split()[1:]
-    if known == list(words):
-        return describe(command, path)
+    pages = [describe(command, path)] if known == list(words) else []
+    if len(words) == 1 and words[0] in TOPICS:
+        (_, blocks), *others = read(words[0]).sections
+        title = read(words[0]).title if pages else ""  # the name of a topic and of a command
+        pages.append(plain([(title, blocks), *others], _width()))
+    if pages:
+        return "\n\n".join(pages)
+    if words[0] in TOPICS and not known:
+        raise ReveError("usage", f"{words[0]} is a topic: it takes no other word", hint=f"reve help {words[0]}")
     unknown = words[len(known)]
     names = [*(command.commands if isinstance(command, TyperGroup) else ()), *(() if known else TOPICS)]
     message = f"unknown {'command' if known else 'topic or command'} {' '.join([*known, unknown])!r}"
@@ -217,4 +220,5 @@ def next_words(root: Command, words: Sequence[str], start: str) -> list[tuple[st
         return []
     topics = [] if words else [(name, about(name)) for name in TOPICS]
     commands = [(name, summary(inner)) for name, inner in command.commands.items() if not inner.hidden]
-    return [(name, text) for name, text in topics + commands if name.startswith(start)]
+    candidates = dict(topics) | {name: text for name, text in commands if words or name not in TOPICS}
+    return [(name, text) for name, text in candidates.items() if name.startswith(start)]

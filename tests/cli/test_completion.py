@@ -264,7 +264,7 @@ def test_offering_jobs_does_not_load_httpx_or_rich() -> None:
 
 
 def test_help_offers_topics_and_commands(ask: Callable[..., list[str]]) -> None:
-    assert ask("help", "") == [*TOPICS, *ask("")]
+    assert ask("help", "") == list(dict.fromkeys([*TOPICS, *ask("")]))
     assert ask("help", "ex") == ["exit-codes"]
     assert ask("help", "history", "") == ["show"]
     assert ask("help", "generate", "") == []

@@ -1,6 +1,8 @@
 """Topics: Markdown files with tables from the program, shown as text, in the manual page and on the web."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -25,6 +27,7 @@ from reve_cli.sandbox import ALL_FAULTS
 from reve_cli.sandbox.catalog import FAULTS, OUTCOMES
 from reve_cli.settings.settings import SETTINGS
 from tests.conftest import Reve
+from tests.support import session
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "reve_cli" / "help" / "topics"
@@ -75,6 +78,28 @@ def test_links_lead_to_files(path: Path) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(README.read_text().splitlines()) <= 250
+
+
+@pytest.mark.skipif(os.name == "nt" or not shutil.which("jq"), reason="needs a pseudo-terminal and jq")
+def test_the_picture_in_the_readme_is_a_session_with_this_version(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """With `--golden`, draws it anew if its words have changed."""
+    text = session.session(tmp_path, 0)
+    if request.config.getoption("--golden") and _words_of_picture() != session.constant(text):
+        session.PICTURE.write_text(session.draw(text), encoding="utf-8")
+    assert _words_of_picture() == session.constant(text)
+
+
+def _words_of_picture() -> str:
+    return session.constant(session.text_of(session.PICTURE.read_text(encoding="utf-8")).removeprefix("reve"))
+
+
+def test_the_picture_is_small_and_loads_and_reveals_nothing() -> None:
+    svg = session.PICTURE.read_text(encoding="utf-8")
+    assert len(svg) < 60_000
+    assert re.findall(r"https?://[^\"]*|url\((?!#)", svg) == ["http://www.w3.org/2000/svg"]
+    assert not re.search(r"/(?:tmp|home|root|Users|var)\b", svg)
 
 
 # In the terminal
