@@ -1,7 +1,7 @@
 """What an answer means for a task: its next phase, its end, or another request with a new key.
 
 The ledger learns every fact before the next step. Whether a request may be sent again with the *same* key is decided
-elsewhere: `Http.send` (retries), `Ledger.sending` (23 hours) and `unfinished` (after a crash).
+elsewhere: `api.sending` (retries), `Ledger.sending` (23 hours) and `unfinished` (after a crash).
 May import: engine.saving, engine.supply, engine.waiting, journal, api, core.
 """
 
@@ -98,7 +98,7 @@ class Outcomes:
         """End a task, unless its request is to be made again. error: None if it reached the goal."""
         if error is not None:
             try:
-                if self._is_made_anew(task, error) or self._is_tried_again(task, error):
+                if self._replace_old_job(task, error) or self._try_again(task, error):
                     return
             except ReveError as refused:
                 error = refused
@@ -119,12 +119,12 @@ class Outcomes:
             self.end(task, ReveError("key_mismatch", f"the idempotency key belongs to another request: job {job.id}"))
 
     def _conclude(self, task: Task, job: Job) -> None:
-        """Decide what to do with a job that is not polled again: save its images, make it anew, or end."""
+        """Decide what to do with a job that is not polled again: save its images, submit it again, or end."""
         self.ledger.completed(task)
         error = endings.of_job(job, key_is_given=task.key_is_given)
         if self.goal in ("accepted", "seen"):
             try:
-                if error is not None and self._is_made_anew(task, error):
+                if error is not None and self._replace_old_job(task, error):
                     return
                 error = None
             except ReveError as refused:
@@ -137,10 +137,13 @@ class Outcomes:
                 return
         self.end(task, error)
 
-    # Made again, with a new key
+    # Submitted again, with a new key
 
-    def _is_made_anew(self, task: Task, error: ReveError) -> bool:
-        """Begin again what had failed or expired before this run asked for it. Raises `ReveError` over a cap."""
+    def _replace_old_job(self, task: Task, error: ReveError) -> bool:
+        """Submit again, with a new key, a job that had failed or expired before this run. Returns whether it does.
+
+        Raises `ReveError` if a spending cap forbids it.
+        """
         over = error.code not in ("job_failed", "job_cancelled", "expired") or self.is_over() or bool(task.files)
         if over or not (task.may_renew and task.ended_before and (task.adopted or task.replayed)):
             return False
@@ -148,8 +151,11 @@ class Outcomes:
         self.ledger.renew(task, "expired" if error.code == "expired" else "failed")
         return True
 
-    def _is_tried_again(self, task: Task, error: ReveError) -> bool:
-        """Begin again what failed for a reason that may be gone by then. Raises `ReveError` over a cap."""
+    def _try_again(self, task: Task, error: ReveError) -> bool:
+        """Submit again, with a new key, a job whose failure the supply holds to be temporary. Returns whether it does.
+
+        Raises `ReveError` if a spending cap forbids it.
+        """
         seconds = None if self.is_over() or self.refusal else self.supply.again(task, error)
         if seconds is None:
             return False

@@ -24,7 +24,7 @@ Simulate = Callable[..., Sandbox]
 
 
 def broken(*_: Any, **__: Any) -> Any:
-    raise RuntimeError("a fault of ours")
+    raise RuntimeError("a bug in reve")
 
 
 def test_a_bug_while_saving_exits_75_and_the_other_jobs_are_saved(
@@ -36,7 +36,7 @@ def test_a_bug_while_saving_exits_75_and_the_other_jobs_are_saved(
     assert result.code == 75
     (document,) = [document for document in result.documents if document["error"]]
     assert document["error"]["code"] == "unfinished"
-    assert "a fault of ours" in document["error"]["message"]
+    assert "a bug in reve" in document["error"]["message"]
     assert document["error"]["hint"] == f"reve resume {document['jobId']}"
     *_, why, command = result.stderr.splitlines()
     assert why == "error: 1 of 3 jobs unfinished; charged: 12 credits; finish them with:"
