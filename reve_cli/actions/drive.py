@@ -111,8 +111,8 @@ def drive(
 
 
 @contextlib.contextmanager
-def naming_lost_jobs(run: "Runtime", tasks: Sequence[Task], command: str) -> Iterator[None]:
-    """Name the jobs that came through a pipe if `--out` turns out to be wrong: nothing else names them."""
+def keeping_piped_jobs(run: "Runtime", tasks: Sequence[Task], command: str) -> Iterator[None]:
+    """If `--out` is refused, name the jobs that came through a pipe: no other output names them."""
     try:
         yield
     except ReveError as error:

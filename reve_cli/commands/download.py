@@ -15,11 +15,11 @@ def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, forc
     Examples:
         reve download "$job" --out 'again-{job}.{ext}'
     """
-    from reve_cli.actions.drive import follow, naming_lost_jobs
+    from reve_cli.actions.drive import follow, keeping_piped_jobs
     from reve_cli.actions.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
-    with naming_lost_jobs(run, tasks if "-" in jobs else [], "download"):
+    with keeping_piped_jobs(run, tasks if "-" in jobs else [], "download"):
         naming = run.naming(out, tasks, force=force)
         naming.check(tasks)
     return follow(run, tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)

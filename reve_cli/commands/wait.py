@@ -16,13 +16,13 @@ def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: o
         reve wait "$job"
         reve generate "a fox" --count 3 --no-wait | reve wait - --out fox.png
     """
-    from reve_cli.actions.drive import follow, naming_lost_jobs
+    from reve_cli.actions.drive import follow, keeping_piped_jobs
     from reve_cli.actions.inputs import earlier_jobs
 
     tasks = earlier_jobs(jobs, run.deadline)
     if out is None:
         return follow(run, tasks, "ended", "urls")
-    with naming_lost_jobs(run, tasks if "-" in jobs else [], "wait"):
+    with keeping_piped_jobs(run, tasks if "-" in jobs else [], "wait"):
         naming = run.naming(out, tasks, force=force)
         naming.check(tasks)
     return follow(run, tasks, "saved", "bytes" if naming.to_stdout else "paths", naming)
