@@ -68,7 +68,7 @@ def make(run: Runtime, wishes: Wishes) -> int:
     _share_heaps()
     settings, now = run.defaults, run.process.clock.now()
     target = Target(wishes.out, settings.output_folder, settings.name_template, force=wishes.force, now=now)
-    worklist = Worklist()
+    worklist = Worklist(run.process.limits.images)
     try:
         _read(run, wishes, worklist, target)
         if wishes.dry_run:

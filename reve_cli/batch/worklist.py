@@ -3,8 +3,8 @@
 The file is a temporary database of this process alone, and gone with it. What lasts is the journal and the manifest.
 
 An item is what it asks for: the exact request, its own `out`, and which of several alike it is. So it is the same item
-after lines were added, moved or edited, in another shard and on another machine. Imports `items`, `models`, `errors`,
-sqlite3.
+after lines were added, moved or edited, in another shard and on another machine. Imports `items`, `clock`, `models`,
+`errors`, sqlite3.
 """
 
 import contextlib
@@ -18,11 +18,10 @@ from typing import Any
 
 from reve_cli.batch.identity import digest, item_id, likeness
 from reve_cli.batch.items import Item
+from reve_cli.core.clock import Limits
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest
 
-_MOST = 1_000_000
-"""Items of a batch: a week's work at 100 a minute, and a slip of the hand beyond."""
 _CHUNK = 500
 _CACHE = 256
 """KiB of the table that are held in memory."""
@@ -74,7 +73,9 @@ class Planned:
 class Worklist:
     """The items of a batch, for one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = Limits.images) -> None:
+        """most: more items than this are refused."""
+        self._most = most
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute(f"PRAGMA cache_size = {-_CACHE}")
         self._database.executescript(_SCHEMA)
@@ -86,8 +87,8 @@ class Worklist:
         """Take all items. Of several from one source, which are one image's, only the first counts."""
         with self.at_once():
             for number, item in enumerate(items):
-                if number >= _MOST:
-                    raise ReveError("usage", f"these are more than {_MOST:,} images; nothing was submitted")
+                if number >= self._most:
+                    raise ReveError("usage", f"these are more than {self._most:,} images; nothing was submitted")
                 body = item.request.body().decode()
                 same = "UPDATE items SET told = ? WHERE source = ? AND body = ?"
                 if item.source and self._database.execute(same, (item.line, item.source, body)).rowcount:

@@ -91,9 +91,14 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Limits:
-    """Patience, in seconds; and `tries`: how often a request is sent at most where it need not succeed."""
+    """Patience in seconds, and the counts that bound a run.
+
+    tries: how often a request that need not succeed is sent at most.
+    images: the most of one batch. A million is a week's work at 100 a minute; more is a slip of the hand.
+    """
 
     connect: float = 10.0
     silence: float = 30.0
     tries: int = 5
     grace: float = 3.0
+    images: int = 1_000_000

@@ -18,6 +18,8 @@ from typing import Any
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filelock import FileLock
 
+Monotonic = Callable[[], float]
+
 _BUSY_SECONDS = 30.0
 _SLICE = 0.25
 """Longest wait inside SQLite, in seconds: Python handles signals only in between."""
@@ -40,12 +42,12 @@ class JournalError(ReveError):
 class Database:
     """An open file. Any thread may call any method."""
 
-    def __init__(self, path: Path, migrations: Sequence[str], probe: str) -> None:
-        """Open it, made anew where there is none. `probe` is a query that a damaged file would fail.
+    def __init__(self, path: Path, migrations: Sequence[str], probe: str, monotonic: Monotonic) -> None:
+        """Open the file, creating it if needed. `probe` is a query that a damaged file would fail.
 
-        Raises JournalError.
+        `monotonic` times the wait for other processes. Raises JournalError.
         """
-        self.path, self._lock = path, threading.RLock()
+        self.path, self._lock, self._monotonic = path, threading.RLock(), monotonic
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._users = FileLock(_lock_of(path))
@@ -94,12 +96,12 @@ class Database:
 
     def _patiently(self, statement: str) -> Any:
         """Execute, waiting for other processes: inside SQLite only for moments, so that signals are heard."""
-        end = time.monotonic() + _BUSY_SECONDS
+        end = self._monotonic() + _BUSY_SECONDS
         while True:
             try:
                 return self._database.execute(statement).fetchone()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > end:
+                if error.sqlite_errorcode & 0xFF not in _BUSY or self._monotonic() > end:
                     raise
 
     def _connect(self, migrations: Sequence[str], probe: str) -> None:
@@ -139,7 +141,13 @@ class Database:
                 database.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
-def open_database(path: Path, migrations: Sequence[str], probe: str, set_aside: Callable[[Path], None]) -> Database:
+def open_database(
+    path: Path,
+    migrations: Sequence[str],
+    probe: str,
+    set_aside: Callable[[Path], None],
+    monotonic: Monotonic = time.monotonic,
+) -> Database:
     """The database at `path`. A damaged one gets another name, once nobody uses it, which `set_aside` is told.
 
     Raises JournalError.
@@ -147,7 +155,7 @@ def open_database(path: Path, migrations: Sequence[str], probe: str, set_aside: 
     end = time.monotonic() + _ASIDE_SECONDS
     while True:
         try:
-            return Database(path, migrations, probe)
+            return Database(path, migrations, probe, monotonic)
         except JournalError as error:
             if not error.damaged:
                 raise

@@ -211,14 +211,14 @@ def open_journal(folder: Path, clock: Clock, warn: Callable[[str], None], *, beg
         warn(f"the journal was damaged and is kept as {aside}; the new journal does not contain its jobs")
 
     if begin:
-        return Journal(open_database(path, MIGRATIONS, _PROBE, set_aside), clock)
+        return Journal(open_database(path, MIGRATIONS, _PROBE, set_aside, clock.monotonic), clock)
     try:
         path.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror}") from error
-    return Journal(Database(path, MIGRATIONS, _PROBE), clock)
+    return Journal(Database(path, MIGRATIONS, _PROBE, clock.monotonic), clock)
 
 
 def damaged_since(folder: Path, since: float) -> Path | None:

@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reve_cli.core.clock import Limits
 from reve_cli.sandbox import Fault, Sandbox, parse_faults
 from tests.conftest import Result, Reve
 from tests.support.terminal import Terminal, eventually
@@ -185,10 +187,13 @@ def test_what_makes_no_sense_is_refused(reve: Reve, sandbox: Sandbox, arguments:
 
 
 def test_more_images_than_anybody_means_are_refused(reve: Reve, sandbox: Sandbox) -> None:
+    assert Limits().images == 1_000_000
+    reve.limits = replace(reve.limits, images=1_000)
     write("fox\n" * 11)
-    result = reve("batch", "p.txt", "--seeds", "1-100000")
+    result = reve("batch", "p.txt", "--seeds", "1-100")
     assert result.code == 2
-    assert "more than 1,000,000 images" in result.stderr
+    assert "more than 1,000 images" in result.stderr
+    assert posts(sandbox) == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX")

@@ -181,6 +181,7 @@ def test_a_command_that_is_locked_out_goes_on_without(reve: Reve, live: Sandbox,
     assert reve.child("generate", "fox", "--out", "1.png").code == 0
     with sqlite3.connect(state / NAME, isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")
+        reve.fast = 20  # the wait is 30 s
         result = reve.child("generate", "fox", "--out", "2.png")
         database.execute("ROLLBACK")
     assert result.code == 0
