@@ -1,9 +1,8 @@
-"""The Apiframe API, simulated on this machine: a real HTTP server on loopback, strict to the API's contract.
+"""The Apiframe API simulated on this machine: an HTTP server on loopback that enforces the API's contract.
 
-People use it to try things without an account; the tests use it as their one fake of the API. Jobs live in a folder:
-they outlive the command that made them, and several processes can share them. It can be told to fail: see `faults`.
-
-Imports `contract`, `models` and the standard library only, and is itself imported late: nobody else pays for it.
+Users try reve with it, without an account; tests use it as their only fake of the API. Jobs are kept in a folder, so
+they outlive the process and several processes can share them. It fails on request: see faults.py. Open sandbox.py
+first, then api.py (the routes). Runtime and commands start it through simulation.py; tests use `Sandbox`.
 """
 
 from reve_cli.sandbox.faults import ALL_FAULTS, Fault, parse_faults

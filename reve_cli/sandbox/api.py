@@ -1,6 +1,6 @@
-"""The API's routes: what an honest server answers. Faults are put around this, never into it.
+"""The API's routes, answered without faults. `sandbox` adds the faults around them.
 
-Imports `contract`, `messages`, `outcomes`, `picture`, `store`, `models` and the standard library.
+May import: sandbox (contract, messages, picture, store), core.contract, core.models.
 """
 
 import base64
@@ -37,7 +37,7 @@ _MODEL = {
 
 @dataclass(frozen=True)
 class Service:
-    """What the routes work with."""
+    """What every route uses. `plan`: the course of the next job."""
 
     store: Store
     key: str
@@ -47,7 +47,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Call:
-    """A request that came through the checks all routes share: the text in its path, its query, its validity."""
+    """A request with a valid key and query. `part`: the variable part of its path."""
 
     service: Service
     request: Request
@@ -67,7 +67,7 @@ class Route:
 
 
 def find(request: Request) -> Route | Answer:
-    """The route of a request, or the answer that there is none."""
+    """The route of a request, or the answer 404 or 405."""
     here = [route for route in ROUTES if route.side == request.side and route.pattern.fullmatch(request.path)]
     for route in here:
         if route.method == request.method:
@@ -78,6 +78,7 @@ def find(request: Request) -> Route | Answer:
 
 
 def process(service: Service, route: Route, request: Request) -> Answer:
+    """Check key and query, then answer."""
     given = request.headers.get("x-api-key", "")
     if route.needs_key and not given:
         return error_answer(401, "API key is missing: send it in the X-API-Key header")
@@ -177,7 +178,7 @@ ROUTES = (
 
 
 def _document(job: JobRecord, cdn_url: str) -> dict[str, Any]:
-    """The job as lists show it. Its URLs point at the sandbox that answers: others may have made it, at other ports."""
+    """The job as in lists. Its URLs point at this sandbox, even if one on another port made the job."""
     completed = job.status == "COMPLETED"
     urls = [f"{cdn_url}/images/{job.id}/{number}.png" for number in range(1, job.images + 1)]
     result: Any = job.way.shape([job.way.url] if job.way.url else urls) if completed else None
@@ -198,7 +199,7 @@ def _document(job: JobRecord, cdn_url: str) -> dict[str, Any]:
 
 
 def _webhook_status(job: JobRecord) -> str | None:
-    """The sandbox calls nobody, and says so."""
+    """The sandbox delivers no webhooks, and reports them as failed."""
     if "webhookUrl" not in job.body:
         return None
     return "failed" if job.ended else "pending"

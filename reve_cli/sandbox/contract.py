@@ -1,7 +1,8 @@
-"""What the API accepts: its published schema, as checks that are strict at both levels.
+"""The API's published request schema, as checks. Unknown fields are invalid at every level.
 
-A check yields what is wrong with a value, each with its JSON path; nothing yielded means that the value is valid.
-Imports `models` and the standard library.
+A check yields each violation as a JSON path and a text; a valid value yields nothing.
+
+May import: core.contract, core.models.
 """
 
 import json
@@ -17,7 +18,7 @@ Details = dict[str, list[str]]
 
 
 def string(least: int = 0, most: int | None = None, valid: Callable[[str], object] = bool, kind: str = "") -> Check:
-    """A string of `least` to `most` UTF-16 units that, where a `kind` is named, is `valid`."""
+    """A string of `least` to `most` UTF-16 units. With a `kind`, such as uuid, it must also be `valid`."""
 
     def check(value: Any, path: str) -> Iterator[tuple[str, str]]:
         if not isinstance(value, str):
@@ -41,7 +42,7 @@ def choice(allowed: Sequence[str]) -> Check:
 
 
 def integer(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """As in JSON Schema: 1.0 is an integer, true is not."""
+    """As in JSON Schema, 1.0 is an integer and true is not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         yield path, f"Expected integer, received {_kind(value)}"
     elif isinstance(value, float) and not value.is_integer():
@@ -113,7 +114,7 @@ MODELS_QUERY: Mapping[str, Check] = {"modality": choice(("image", "video", "musi
 
 
 def violations(check: Check, value: Any, path: str = "") -> Details:
-    """What is wrong with `value`, by JSON path; empty where it is valid."""
+    """The violations in `value`, by JSON path; empty if it is valid."""
     found: Details = {}
     for where, text in check(value, path):
         found.setdefault(where, []).append(text)
@@ -121,7 +122,7 @@ def violations(check: Check, value: Any, path: str = "") -> Details:
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON value in `body`. Raises ValueError where it is none: NaN and Infinity are Python's, not JSON's."""
+    """The JSON value in `body`. Raises ValueError if it is invalid, also for NaN and Infinity, which Python accepts."""
     try:
         return json.loads(body.decode(), parse_constant=_no_constant)
     except RecursionError as error:
@@ -129,7 +130,7 @@ def read_json(body: bytes) -> Any:
 
 
 def read_query(query: str, allowed: Mapping[str, Check]) -> tuple[dict[str, str], Details]:
-    """The parameters of a query string, and what is wrong with them."""
+    """The parameters of a query string, and their violations."""
     pairs = parse_qsl(query, keep_blank_values=True)
     values = dict(pairs)
     found = violations(record(allowed), values)

@@ -1,7 +1,9 @@
-"""What each fault does to a request: one small function for each.
+"""The effect of each fault on a request: one small function per fault.
 
-An effect is given the request and `process`, which does what the API would do. It may call that or not, and answer the
-same or something else. Imports `messages`, `outcomes`, `picture` and the standard library.
+An effect gets the request and `process`, which does what the API would do. It may call `process` or not, and may return
+its answer or another one.
+
+May import: sandbox (messages, outcomes, picture).
 """
 
 import json
@@ -27,7 +29,7 @@ _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1
 
 
 def error(status: int) -> Effect:
-    """The API's own error, unprocessed. The argument is Retry-After: seconds, or `date` for a date 2 s ahead."""
+    """The API's own error; the request is not processed. Argument: Retry-After in seconds, or `date` for 2 s ahead."""
 
     def effect(request: Request, process: Process, argument: str | None) -> Answer:
         wait = argument or ("1" if status == 429 else None)
@@ -39,20 +41,20 @@ def error(status: int) -> Effect:
 
 
 def gateway_page(status: int) -> Effect:
-    """A page as a gateway in front of the API writes them."""
+    """The HTML page of a gateway in front of the API; the request is not processed."""
     title = f"{status} from the gateway"
     return _instead(Answer(status, _PAGE.format(title).encode(), {"Content-Type": "text/html; charset=utf-8"}))
 
 
 def _instead(answer: Answer) -> Effect:
-    """This answer, and nothing is processed."""
+    """This answer; the request is not processed."""
     return lambda request, process, argument: answer
 
 
 def _spoilt(
     change: Callable[[bytes], bytes] = bytes, delivery: Delivery = messages.whole, **headers: str | None
 ) -> Effect:
-    """The request is processed; the answer's body is changed, or its headers, or how it is sent."""
+    """The request is processed; the body, the headers or the delivery of the answer are changed."""
 
     def effect(request: Request, process: Process, argument: str | None) -> Answer:
         answer = process(request)
@@ -67,7 +69,7 @@ def _json(value: Any) -> Effect:
 
 
 def _jobs(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Effect:
-    """The request is processed, each job in the answer changed."""
+    """The request is processed; each job in the answer is changed."""
 
     def effect(request: Request, process: Process, argument: str | None) -> Answer:
         answer = process(request)
@@ -119,7 +121,7 @@ def _sample(body: Callable[[], bytes], media_type: str) -> Effect:
 
 
 def _scramble(body: bytes) -> bytes:
-    """Bytes of the same length that are no image."""
+    """Bytes of the same length that are not an image."""
     return bytes(255 - (byte + position) % 251 for position, byte in enumerate(body))
 
 

@@ -1,10 +1,11 @@
-"""What the sandbox can be told to do wrong, and how that is written.
+"""The faults of the sandbox, and the syntax that selects them.
 
     PLACE:WHAT[/ARGUMENT][*TIMES],…        submit:429/2*3,image:cut*1,outcome:expired
 
-A place is a kind of request (`submit`, `job`, `jobs`, `me`, `models`, `image`) or `outcome`, asked when a job is made.
-Without `*TIMES` a fault is for always. What a fault does to a request is in `effects`, how a job ends in `outcomes`.
-Imports those and the standard library.
+A place is a kind of request (`submit`, `job`, `jobs`, `me`, `models`, `image`), or `outcome`, which applies when a job
+is made. Without `*TIMES` a fault applies every time. `effects` implements the faults, `outcomes` the outcomes.
+
+May import: sandbox (effects, outcomes).
 """
 
 import re
@@ -40,16 +41,16 @@ _RETRY_AFTER = (re.compile(r"\d{1,6}|date"), "seconds for Retry-After, or date")
 _COMMON = ("400", "401", "402", "403", "404", "409", "410", "429", "500", "502", "503", "504")
 _COMMON_PAGES = ("html-200", "html-403", "html-502")
 
+# Every `place:what` once. All statuses from 400 to 599 and their HTML pages work; this lists only the useful ones.
 ALL_FAULTS: tuple[str, ...] = (
     *(f"{place}:{what}" for place, table in _EFFECTS.items() for what in (*_COMMON, *_COMMON_PAGES, *table)),
     *(f"outcome:{name}" for name in _OUTCOME_NAMES),
 )
-"""Every `place:what`, once. Of the statuses, which are all of 400 to 599, and of the HTML pages, those worth trying."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing to do wrong at a place; `times` is how often, None for always."""
+    """One fault at a place. `times`: how often it applies; None for every time."""
 
     place: str
     what: str
@@ -57,7 +58,7 @@ class Fault:
     times: int | None = None
 
     def effect(self) -> Effect:
-        """What it does to a request. Raises KeyError where there is no such fault."""
+        """Its effect on a request. Raises KeyError for an unknown fault."""
         if _STATUS.fullmatch(self.what):
             return error(int(self.what))
         if page := _PAGE.fullmatch(self.what):
@@ -66,12 +67,12 @@ class Fault:
 
 
 def parse_faults(text: str) -> list[Fault]:
-    """The faults in `text`. Raises ValueError: one line that names the bad item and what is allowed."""
+    """The faults in `text`. Raises ValueError with one line: the invalid item, and what is allowed."""
     return [_parse(item.strip()) for item in text.split(",")] if text.strip() else []
 
 
 def take(faults: list[Fault], place: str, lock: threading.Lock) -> Fault | None:
-    """The first fault for `place`. One with a number of times is counted down in the list, and leaves it at last."""
+    """The first fault for `place`. A fault with a number of times is counted down in the list, then removed."""
     with lock:
         for index, fault in enumerate(faults):
             if fault.place != place:

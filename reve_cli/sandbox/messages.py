@@ -1,7 +1,8 @@
-"""What goes over the wire: a request as it was read, an answer as it is to be sent, and the ways of sending it.
+"""Requests, answers, and the ways to send an answer.
 
-An answer carries its own delivery, so that a fault can spoil the sending without the server knowing of faults.
-Imports the standard library only.
+An answer carries its own delivery function, so a fault can break the sending without the server knowing about faults.
+
+May import: nothing of ours.
 """
 
 import json
@@ -16,8 +17,8 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 Side = Literal["api", "cdn"]
+# Sends a head and a body; returns whether the connection can serve another request.
 Delivery = Callable[[socket.socket, bytes, bytes], bool]
-"""Sends a head and a body; answers whether the connection can serve another request."""
 
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
 _OVERSIZE = 200_000_000
@@ -26,7 +27,11 @@ _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `target` is the path with its query; header names are in lower case; `now` is when it was read."""
+    """One request.
+
+    target: the path with its query. headers: names in lower case. now: when it was read.
+    key_delay: seconds until later requests find the job by this request's idempotency key.
+    """
 
     side: Side
     method: str
@@ -37,7 +42,6 @@ class Request:
     origin: str
     cdn_url: str
     key_delay: float = 0.0
-    """Seconds before an idempotency key that this request brings is known to later ones."""
 
     @property
     def path(self) -> str:
@@ -55,7 +59,7 @@ def whole(connection: socket.socket, head: bytes, body: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. A header set to None is left out; `about` names the jobs that it tells the client about."""
+    """One answer. A header set to None is left out. `about`: ids of the jobs whose state the client learns."""
 
     status: int
     body: bytes = b""
@@ -64,11 +68,11 @@ class Answer:
     delivery: Delivery = whole
 
     def spoilt(self, **changes: Any) -> "Answer":
-        """This answer with changes after which it tells about no job."""
+        """This answer with `changes`; the client learns no job's state from it."""
         return replace(self, about=(), **changes)
 
     def head(self, defaults: Mapping[str, str]) -> bytes:
-        """The status line and headers. Control characters never get into a header, whatever a value holds."""
+        """The status line and headers. Control characters in header values are removed."""
         fields = {**defaults, "Content-Length": str(len(self.body)), **self.headers}
         lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}"]
         lines += [f"{name}: {_one_line(value)}" for name, value in fields.items() if value is not None]
@@ -76,7 +80,7 @@ class Answer:
 
 
 def to_json(data: Any) -> bytes:
-    """`data` in UTF-8; a lone surrogate, which UTF-8 cannot hold, stays the escape that it came as."""
+    """`data` as JSON in UTF-8. UTF-8 has no lone surrogates, so these stay escaped."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
@@ -102,7 +106,7 @@ _WORDING = {
 def error_answer(
     status: int, text: str | None = None, extra: Mapping[str, Any] | None = None, **headers: str
 ) -> Answer:
-    """The API's error envelope; `extra` are the fields that some statuses add to it."""
+    """The API's error document. `extra`: more fields, as some statuses have."""
     wording = text or _WORDING.get(status) or _reason(status) or f"Error {status}"
     return json_answer(status, {"error": wording, **(extra or {})}, **headers)
 
@@ -112,13 +116,13 @@ def invalid(details: Mapping[str, list[str]]) -> Answer:
 
 
 def reset_connection(connection: socket.socket, head: bytes, body: bytes) -> bool:
-    """Nothing is sent: the connection ends in a TCP reset."""
+    """Send nothing and reset the TCP connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     return False
 
 
 def hang(connection: socket.socket, head: bytes, body: bytes) -> bool:
-    """Nothing is sent until the client leaves, or the server shuts the connection down."""
+    """Send nothing until the client or the server closes the connection."""
     connection.settimeout(None)
     while connection.recv(65536):
         pass
@@ -131,7 +135,7 @@ def half(connection: socket.socket, head: bytes, body: bytes) -> bool:
 
 
 def drip(connection: socket.socket, head: bytes, body: bytes) -> bool:
-    """The head at once, then a byte a second until the body, the client or the server comes to its end."""
+    """Send the head at once, then one byte a second until the body ends or the connection is closed."""
     connection.sendall(head)
     connection.settimeout(1)
     for position in range(len(body)):
@@ -145,7 +149,7 @@ def drip(connection: socket.socket, head: bytes, body: bytes) -> bool:
 
 
 def zeros(connection: socket.socket, head: bytes, body: bytes) -> bool:
-    """As many zero bytes as `oversize` claims, for as long as the client takes them."""
+    """Send zero bytes, as many as `oversize` announces, while the client reads them."""
     connection.sendall(head)
     block = bytes(1_000_000)
     for _ in range(_OVERSIZE // len(block)):

@@ -1,29 +1,30 @@
-"""How a simulated job ends: what its status, result, error and files will be. One row for each way.
+"""How a simulated job can end: its status, result, error and files. One row for each outcome.
 
-Imports the standard library only.
+May import: nothing of ours.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+# Text that must never reach a terminal unescaped: escape sequences, C0, C1 and bidi controls, rich markup.
 UGLY = (
     "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b]8;;http://example.com\x07link\x1b]8;;\x07 \x9b31m C1 \x9d0;t\x9c"
     " \u202egnp.exe\u202c \u2066isolate\u2069 [red]markup[/red] [link=http://example.com]x[/] \r\n\tline \x00 end"
 )
-"""Text that must never reach a terminal as it is: escape sequences, C0, C1, bidi controls, rich markup."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One way for a job to go.
+    """One way for a job to end.
 
-    ending: the terminal status, or None for a job that never ends.
-    running: the status while it runs, where that is not the usual one.
-    shape: the job's `result`, from its image URLs.
-    top: whether the result's keys stand at the job's top level instead.
-    url: an image URL that replaces the real ones.
-    image_status: what the CDN answers for its images.
+    ending: the terminal status; None for a job that never ends.
+    running: the status while it runs, if not the usual one.
+    shape: makes the job's `result` from its image URLs.
+    top: put the result's keys at the job's top level instead.
+    url: an image URL in place of the real ones.
+    image_status: the status of requests for its images.
+    other_input: report a prompt other than the one submitted.
     """
 
     ending: str | None = "COMPLETED"

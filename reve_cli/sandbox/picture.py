@@ -1,7 +1,8 @@
-"""Pictures that say they are simulated: the same request always gives the same bytes.
+"""Draws images marked SIMULATED. The same request always gives the same bytes.
 
-Drawn in pure Python, so the work per pixel is left to slices, `bytes.translate` and zlib.
-Imports the standard library only.
+Pure Python is slow per pixel, so slices, `bytes.translate` and zlib do that work.
+
+May import: nothing of ours.
 """
 
 import colorsys
@@ -14,11 +15,12 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NOTE = "Simulated by the reve sandbox; not made by any image model."
 
 _LONGER_SIDE = 512
+# The palette: a gradient of shades for 0, 1, and 2 or more discs over a pixel.
 _LEVELS, _SHADES = 3, 80
-"""The palette: for each number of discs over a pixel (the last level stands for more), a gradient of shades."""
 _DARK, _LIGHT = 240, 241
 _RAISE = bytes(min(index + _SHADES, index % _SHADES + (_LEVELS - 1) * _SHADES) for index in range(240)) + bytes(16)
 
+# A font of 5 by 7 dots: one byte per row, the dots in its lowest five bits.
 _GLYPHS = {
     letter: [int(code[row : row + 2], 16) for row in range(0, 14, 2)]
     for letter, code in {
@@ -31,11 +33,10 @@ _GLYPHS = {
         "-": "0000001F000000", "#": "0A0A1F0A1F0A0A", " ": "00000000000000",
     }.items()
 }  # fmt: skip
-"""A font of 5 by 7 dots: a byte for each row, its lowest five bits the dots."""
 
 
 def png(prompt: str, seed: int | None, aspect_ratio: str | None, number: int, job: str) -> bytes:
-    """The picture of one request. `number` counts a job's images from 1; without a seed the job's id stands for it."""
+    """The image of one request. `number` counts a job's images from 1. Without a seed, the job's id is the seed."""
     width, height = size(aspect_ratio)
     named = f"SEED {seed}" if seed is not None else f"JOB {job[:8].upper()}"
     digest = hashlib.sha256(repr((prompt, seed if seed is not None else job, aspect_ratio, number)).encode()).digest()
@@ -54,7 +55,7 @@ def png(prompt: str, seed: int | None, aspect_ratio: str | None, number: int, jo
 
 
 def size(aspect_ratio: str | None) -> tuple[int, int]:
-    """Width and height in pixels; square where no ratio was asked for."""
+    """Width and height in pixels; square without a ratio."""
     across, down = (int(part) for part in (aspect_ratio or "1:1").split(":"))
     longer = max(across, down)
     return round(_LONGER_SIDE * across / longer), round(_LONGER_SIDE * down / longer)
@@ -62,7 +63,7 @@ def size(aspect_ratio: str | None) -> tuple[int, int]:
 
 @cache
 def jpeg() -> bytes:
-    """The smallest baseline JPEG: one grey block of 8 by 8 pixels, whose two Huffman tables hold one code each."""
+    """The smallest baseline JPEG: one grey block of 8 by 8 pixels, and two Huffman tables of one code each."""
     return b"".join(
         (
             b"\xff\xd8",
@@ -87,7 +88,7 @@ def webp() -> bytes:
 
 
 def _gradient(width: int, height: int, digest: bytes) -> list[bytearray]:
-    """A diagonal gradient: one long row, seen through a window that moves from row to row."""
+    """A diagonal gradient: each row is a slice of one long line, shifted a little further."""
     slope = 0.3 + digest[0] / 255
     reach = width + int(height * slope) + 1
     line = bytes(position * _SHADES // reach for position in range(reach))
@@ -98,7 +99,7 @@ def _gradient(width: int, height: int, digest: bytes) -> list[bytearray]:
 
 
 def _discs(rows: list[bytearray], width: int, height: int, digest: bytes) -> list[bytearray]:
-    """Translucent discs: what lies under one is raised by a level of the palette."""
+    """Translucent discs: each raises the pixels under it by one level of the palette."""
     for first in range(2, 17, 3):
         across, down, radius = (part / 255 for part in digest[first : first + 3])
         middle_x, middle_y, reach = across * width, down * height, (0.1 + radius * 0.25) * max(width, height)
@@ -110,7 +111,7 @@ def _discs(rows: list[bytearray], width: int, height: int, digest: bytes) -> lis
 
 
 def _band(rows: list[bytearray], width: int, lines: list[str]) -> None:
-    """Write the lines on a dark band across the picture, each as large as fits."""
+    """Write the lines on a dark band across the image, each as large as fits."""
     drawn: list[bytes] = [bytes([_DARK]) * width] * 12
     for text in lines:
         scale = max(1, min(5, (width - 16) // (6 * len(text))))

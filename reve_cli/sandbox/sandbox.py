@@ -1,6 +1,6 @@
-"""The sandbox as its users see it: two servers (API and CDN), the store they share, the faults around them.
+"""`Sandbox`: the API server and the image server (CDN), their shared store, the rate limit and the faults.
 
-Imports the rest of this package and the standard library.
+May import: the rest of this package, except simulation.
 """
 
 import math
@@ -27,7 +27,7 @@ _WINDOW = MINUTE
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request that was received. `path` includes the query; header names are in lower case."""
+    """A received request. `path` includes the query; header names are in lower case."""
 
     side: Side
     method: str
@@ -38,15 +38,15 @@ class Recorded:
 
 
 class Sandbox:
-    """The API, simulated on 127.0.0.1. Start it with `start`, or as a context manager.
+    """The API, simulated on 127.0.0.1. Start it with `start`, or use it as a context manager.
 
-    folder: where its jobs are kept.
-    key: the API key it wants; a random one where None. user: the id of the user whose key that is.
-    port: of the API; any free one where 0.
-    faults: what it does wrong. `self.faults` may be changed meanwhile; faults with a number of times are counted down.
+    folder: keeps its jobs.
+    key: the API key it requires; None for a random one. user: the id of that key's user.
+    port: the API's port; 0 for any free one.
+    faults: its faults. `self.faults` may be changed while it runs; faults with a number of times are counted down.
     job_seconds: how long each job takes.
-    requests_per_minute: over which the API answers 429, before any fault is looked at; 0 for no limit.
-    clock: the time, in epoch seconds.
+    requests_per_minute: the rate limit, checked before faults; 0 for none.
+    clock: returns the time in epoch seconds.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Sandbox:
         self._listeners: list[Listener] = []
 
     def start(self) -> "Sandbox":
-        """Listen. Raises OSError where the port is taken or the folder cannot be used."""
+        """Start both servers. Raises OSError if the port is taken or the folder is not usable."""
         self._store.open()
         try:
             self._listeners.append(Listener("api", self._port, partial(self._answer, "api"), self._defaults))
@@ -91,7 +91,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Close every connection, hung ones included, and end every thread. May be called again."""
+        """Close every connection, even hanging ones, and end every thread. May be called again."""
         while self._listeners:
             self._listeners.pop().stop()
         self._store.close()
@@ -105,7 +105,7 @@ class Sandbox:
         self.stop()
 
     def jobs(self) -> list[JobRecord]:
-        """Every job in the folder as it stands now, oldest first."""
+        """Every job in the folder in its current state, oldest first."""
         return self._store.all(self._clock())
 
     @property
@@ -137,7 +137,7 @@ class Sandbox:
         return answer
 
     def _refusal(self, request: Request) -> Answer | None:
-        """Why the request is not even looked at. Host and Origin are how a web page would get in."""
+        """The answer to a request from a web page (recognized by Host and Origin), or over the rate limit."""
         port = request.origin.rpartition(":")[2]
         if request.headers.get("host", "").lower() not in (f"{HOST}:{port}", f"localhost:{port}"):
             return error_answer(403, "The sandbox answers only to its own address")
@@ -147,7 +147,7 @@ class Sandbox:
         return error_answer(429, Retry_After=str(wait)) if wait else None
 
     def _wait(self, now: float) -> int:
-        """Whole seconds until another API request is allowed; 0 admits this one."""
+        """Whole seconds until the rate limit allows another request; 0 admits this one."""
         if not self._requests_per_minute:
             return 0
         with self._lock:
@@ -159,7 +159,7 @@ class Sandbox:
             return 0
 
     def _plan(self) -> Plan:
-        """What is to become of the next job."""
+        """The course of the next job."""
         fault = take(self.faults, "outcome", self._lock)
         duration = self._job_seconds if isinstance(self._job_seconds, int | float) else self._job_seconds()
         if fault is None:

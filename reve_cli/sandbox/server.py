@@ -1,7 +1,9 @@
-"""HTTP/1.1 on a loopback socket: reads requests, hands them to a function, sends the answers.
+"""An HTTP/1.1 server on a loopback socket: reads requests, calls a function, sends its answers.
 
-Written on sockets because faults need them (resets, half bodies, silence), and because a server that has to stop at
-once, with every connection it holds, must know them all. Imports `messages` and the standard library.
+It uses plain sockets because faults need them (resets, half bodies, silence), and because `stop` must close every
+connection at once.
+
+May import: sandbox.messages.
 """
 
 import os
@@ -24,7 +26,7 @@ _STOP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Message:
-    """A request as it was read, not yet judged. Header names are in lower case, repeated ones joined with commas."""
+    """A request as read, not checked yet. Header names are in lower case; repeated headers are joined with commas."""
 
     method: str
     target: str
@@ -34,7 +36,7 @@ class Message:
 
 
 class BadRequestError(Exception):
-    """The bytes are no request that can be served; carries the answer. The connection is of no further use."""
+    """The bytes are not a valid request. Carries the answer; the connection is closed after it."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -42,12 +44,12 @@ class BadRequestError(Exception):
 
 
 class Listener:
-    """A listening socket, the thread that accepts on it and one thread for each connection."""
+    """A listening socket, a thread that accepts connections, and a thread for each connection."""
 
     def __init__(
         self, name: str, port: int, answer: Callable[[Message], Answer], defaults: Callable[[], dict[str, str]]
     ) -> None:
-        """`answer` judges a request; `defaults` are the headers of every answer."""
+        """answer: answers a request. defaults: returns the headers of every answer."""
         self._name = name
         self._answer = answer
         self._defaults = defaults
@@ -70,12 +72,12 @@ class Listener:
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Close every socket and wait for the threads: none of them is left."""
+        """Close every socket and wait for all threads to end."""
         with self._lock:
             self._stopping = True
         if self._acceptor.is_alive():
             with suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
-                pass  # wakes the acceptor, which closing its socket would not do everywhere
+                pass  # wakes the acceptor; closing its socket does not, on some systems
             self._acceptor.join(_STOP_SECONDS)
         self._socket.close()
         with self._lock:
@@ -115,7 +117,7 @@ class Listener:
                 connection.close()
 
     def _exchange(self, connection: socket.socket, reader: BinaryIO) -> bool:
-        """Serve one request. Answers whether the connection can serve another."""
+        """Serve one request. Returns whether the connection can serve another."""
         try:
             message = read_message(connection, reader)
         except BadRequestError as bad:
@@ -130,7 +132,7 @@ class Listener:
 
 
 def read_message(connection: socket.socket, reader: BinaryIO) -> Message | None:
-    """The next request, or None where the client has left. Raises BadRequestError."""
+    """The next request; None if the client has left. Raises BadRequestError."""
     lines = _head(reader)
     if lines is None:
         return None
@@ -180,12 +182,12 @@ def _body(connection: socket.socket, reader: BinaryIO, headers: dict[str, str]) 
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = reader.read(int(length))
     if len(body) < int(length):
-        raise ConnectionResetError("the client left within its request")
+        raise ConnectionResetError("the client left in the middle of its request")
     return body
 
 
 def _drain(reader: BinaryIO, length: int) -> None:
-    """Read a body that is too large, within reason: bytes left unread would reset the connection under the answer."""
+    """Read a body that is too large, up to a limit. Unread bytes would reset the connection before the answer."""
     left = min(length, _DRAIN_LIMIT)
     while left > 0 and (block := reader.read(min(left, 65536))):
         left -= len(block)

@@ -1,10 +1,9 @@
 """The sandbox's jobs on disk: an SQLite file that several processes may use at once.
 
-A row holds facts that are fixed when the job is made. Status and progress are derived from those and the time of
-asking, so nothing has to run for a job to go on, and jobs outlive the process that made them.
+A row is fixed when the job is made. Status and progress are computed from it and the current time, so jobs go on
+without a running process. Safe against concurrent use and kills, but not against power failure.
 
-Safe against concurrent use and against being killed; not against power failure, which a simulation may forget.
-Imports `outcomes`, `clock` and the standard library.
+May import: core.clock, sandbox.outcomes.
 """
 
 import json
@@ -22,8 +21,8 @@ from typing import Any
 from reve_cli.core.clock import DAY
 from reve_cli.sandbox.outcomes import OUTCOMES, Outcome
 
+# Credits for a COMPLETED job. Made up: the real price is not published.
 PRICE = 4
-"""Credits for a job that COMPLETED. Simulated: the real price is not published."""
 _VERSION = 1
 _BUSY_SECONDS = 30.0
 _QUEUED_PART = 0.1
@@ -56,10 +55,10 @@ _COLUMNS = f"id, key, body, created_at, ends_at, duration, outcome, images, poll
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as it stood at `read_at`. Times are in epoch seconds; `ends_at` is infinite for a job that never ends.
+    """A job in its state at `read_at`. Times are in epoch seconds; `ends_at` is infinite for a job that never ends.
 
-    polls: how many GETs were answered about it, by id or in a page.
-    seen_at: when a GET first reported it in its terminal state.
+    polls: number of GETs that reported it, by id or in a page.
+    seen_at: when a GET first reported its terminal state.
     """
 
     id: str
@@ -107,7 +106,7 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to become of a job that is being made."""
+    """The course of a new job: its duration in seconds, its outcome and its number of images."""
 
     duration: float
     outcome: str = ""
@@ -115,11 +114,11 @@ class Plan:
 
 
 class KeyConflictError(Exception):
-    """The idempotency key is already that of a job with another body."""
+    """Another job with a different body has this idempotency key."""
 
 
 class Store:
-    """The jobs in `folder`. Every method may be called from any thread, and also after `close`."""
+    """The jobs in `folder`. Every method may be called from any thread, even after `close`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -139,9 +138,9 @@ class Store:
     def create(
         self, body: dict[str, Any], key: str | None, key_delay: float, now: float, plan: Callable[[], Plan]
     ) -> JobRecord:
-        """The job that already has `key`, or a new one: atomic among all users of the folder.
+        """The job with this `key`, or a new one; atomic among all users of the folder.
 
-        `plan` is asked only where a job is made. A key counts for a day. Raises KeyConflictError.
+        `plan` is called only for a new job. A key is valid for a day. Raises KeyConflictError.
         """
         text = json.dumps(body)
         with self._use() as database:
@@ -162,7 +161,7 @@ class Store:
             row = {
                 "id": str(uuid.uuid4()),
                 "key": key,
-                # Without a delay not even `now`: whoever waits for the lock has read the clock before.
+                # Without a delay 0, not `now`: another process may have read the clock before this one.
                 "key_known_at": now + key_delay if key_delay else 0.0,
                 "body": text,
                 "created_at": created_at,
@@ -194,7 +193,7 @@ class Store:
         model: str | None = None,
         identity: str | None = None,
     ) -> list[JobRecord]:
-        """At most `limit` jobs, newest first, `after` a (created_at, id), with this status, model and id."""
+        """At most `limit` jobs, newest first, after the pair (created_at, id), filtered by status, model and id."""
         conditions = {
             "(created_at, id) < (:made, :last)": after,
             "status = :status": status,
@@ -223,7 +222,7 @@ class Store:
             return PRICE * int(database.execute(query, (now,)).fetchone()[0])
 
     def note_answered(self, identities: Sequence[str], now: float) -> None:
-        """Count one GET answered about each of these jobs."""
+        """Count one GET that reported each of these jobs."""
         query = """UPDATE jobs SET polls = polls + 1,
             seen_at = CASE WHEN seen_at IS NULL AND ends_at <= :now THEN :now ELSE seen_at END WHERE id = :id"""
         with self._use() as database:
@@ -240,7 +239,7 @@ class Store:
 
     @contextmanager
     def _use(self, write: bool = True) -> Iterator[sqlite3.Connection]:
-        """The database, in a transaction. Threads take turns here: SQLite would have them sleep and poll."""
+        """The database, in a transaction. A lock makes threads take turns; SQLite alone would sleep and poll."""
         with self._lock:
             database = self._database or self._connect()
             try:
@@ -275,11 +274,11 @@ class Store:
 
 
 class DatabaseUnusableError(OSError):
-    """The file is no database, or a damaged or busy one."""
+    """The file is not a database, or it is damaged or locked."""
 
 
 def reset(folder: Path) -> None:
-    """Delete the stored jobs of a folder; sandboxes that use it meanwhile go on, without them."""
+    """Delete the jobs of a folder. Sandboxes that are using the folder continue without them."""
     if not (folder / _FILE).exists():
         return
     try:
@@ -296,7 +295,7 @@ def _version(database: sqlite3.Connection) -> int:
 
 
 def _create_schema(database: sqlite3.Connection) -> None:
-    """Make the table. One of another version is dropped: simulated jobs are not worth a migration."""
+    """Create the table. A table of another version is dropped; simulated jobs are not worth migrating."""
     database.execute("BEGIN IMMEDIATE")
     if _version(database) != _VERSION:
         database.execute("DROP TABLE IF EXISTS jobs")
