@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from typer._click import Command
 
 from reve_cli import __version__
 from reve_cli.cli import completion
@@ -34,6 +33,7 @@ from reve_cli.commands import (
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.process import Process
 from reve_cli.core.signals import die, die_by_broken_pipe
+from reve_cli.core.typer_private import Command
 from reve_cli.help.manual import describe_with_this
 from reve_cli.help.topics import TOPICS
 from reve_cli.terminal.output import Output

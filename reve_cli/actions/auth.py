@@ -1,7 +1,6 @@
-"""What `reve auth` does: a key is checked and kept, shown in part, and forgotten.
+"""The work of `reve auth`: check and store the API key, show its first characters, or remove it.
 
-Imports `runtime`, `inputs`, `credentials`, `configfile`, `config`, `output`, `accounts`, `settings`, `errors`, and
-`keychain` late.
+`keychain` is imported late. May import: runtime and every package below it.
 """
 
 import contextlib
@@ -27,30 +26,30 @@ _LONGEST_PREFIX = 16
 
 
 def login(run: Runtime, *, with_key: bool) -> int:
-    """Check the key that is typed or handed over, keep it and say where. Returns the exit code.
+    """Check the user's key, store it and say where. Returns the exit code.
 
-    Nothing is kept or changed where the API does not take the key, or cannot be asked.
+    Changes nothing if the API refuses the key or cannot be reached.
     """
     _refuse_sandbox(run)
-    key = _given(run, with_key)
+    key = _read_key(run, with_key)
     api = run.api_of(run.settings.base_url, key.text)
     try:
         account = run.ask(lambda: api.account(run.deadline))
     except ReveError as error:
         if error.exit_code != 3:
             raise
-        raise error.with_(hint="it is not kept, and nothing is changed; keys come from the Apiframe console") from None
-    place = _keep(run, key.text)
+        raise error.with_(hint="nothing was changed; get a key in the Apiframe console") from None
+    place = _store(run, key.text)
     if run.output.json:
         run.output.document(_document(account, Key(key.text, place), api))
     else:
-        run.output.line(safe(f"logged in as {_described(account)}; the key is kept in {place}"))
+        run.output.line(safe(f"logged in as {_account_in_words(account)}; key stored in {place}"))
     _warn_of_variable(run)
     return 0
 
 
 def status(run: Runtime) -> int:
-    """Print where the key comes from and whose it is. Returns the exit code."""
+    """Print the key's source and its account. Returns the exit code."""
     api = run.api
     key = Key(api.http.key, "the sandbox") if run.sandbox else run.key
     try:
@@ -70,18 +69,17 @@ def status(run: Runtime) -> int:
 
 
 def logout(run: Runtime) -> int:
-    """Forget the key that is kept, and say where it was. Returns the exit code.
+    """Remove the stored key, and say where it was. Returns the exit code.
 
-    The keychain stays switched on: it does not tell whether it holds the keys of other base URLs.
-
-    Raises `ReveError` where it may still be in the keychain; it is then gone from the user's file all the same.
+    The `keychain` setting stays on, because the keychain may hold keys of other base URLs. Raises `ReveError` if the
+    key may still be in the keychain; it is removed from the user's file in any case.
     """
     _refuse_sandbox(run)
     setting = config.resolve(run.process.environ)[0][_KEYCHAIN]
     place, problem = None, None
     if setting.value or setting.source == "default":
         try:
-            place = run.ask(lambda: _drop(run))
+            place = run.ask(lambda: _remove_from_keychain(run))
         except ReveError as error:
             problem = error if setting.value else None
     stored = config.read_config()
@@ -92,57 +90,57 @@ def logout(run: Runtime) -> int:
     if problem is not None:
         for where in removed:
             run.output.note(f"removed the key from {where}")
-        message = f"the key may still be in the keychain, but {problem.message}"
-        raise problem.with_(message=message, hint=f"{problem.hint or 'unlock it'}, and run reve auth logout again")
+        message = f"the key may still be in the keychain: {problem.message}"
+        raise problem.with_(message=message, hint=f"{problem.hint or 'unlock it'}, then run reve auth logout again")
     if run.output.json:
         run.output.document({"removed": removed})
     else:
         for where in removed:
             run.output.line(f"removed the key from {where}")
     if place and setting.source == "user":
-        run.output.note(f"keychain stays on, as other base URLs may have keys there: {_SWITCH_OFF} switches it off")
+        run.output.note(f"the keychain stays on for keys of other base URLs; to switch it off: {_SWITCH_OFF}")
     if not removed:
-        run.output.note(f"no key is kept for {run.settings.base_url}")
+        run.output.note(f"no key is stored for {run.settings.base_url}")
     return 0
 
 
-def _given(run: Runtime, with_key: bool) -> Key:
-    """The key that the user gives, as one that can be one."""
+def _read_key(run: Runtime, with_key: bool) -> Key:
+    """Read the user's key from a file, the terminal or standard input, and check its form."""
     if run.api_key_file is not None:
         if with_key:
-            raise ReveError("usage", "--with-key and --api-key-file both say where the key is")
+            raise ReveError("usage", "--with-key cannot be used with --api-key-file")
         return run.key
     if stdin_is_terminal():
         text = run.output.secret(f"API key for {run.settings.base_url}: ", run.process.signals)
     elif with_key:
         text = read_stdin(_LONGEST_KEY, run.deadline).decode("utf-8-sig", "replace")
     else:
-        message = "there is no terminal to ask for the key on: use --with-key, and give it on stdin, or --api-key-file"
+        message = "cannot ask for the key without a terminal: use --with-key or --api-key-file"
         raise ReveError("usage", message)
     if not text.strip():
-        raise ReveError("usage", "no key was given, and nothing is changed")
+        raise ReveError("usage", "no key given; nothing was changed")
     return checked(text, "standard input")
 
 
-def _keep(run: Runtime, key: str) -> str:
-    """Keep the key in the keychain, or in the user's file where there is none to use. Returns where.
+def _store(run: Runtime, key: str) -> str:
+    """Store the key in the keychain, or in the user's file if there is no usable one. Returns the place.
 
-    The old key is never gone before the new one is there: the file is replaced once, after the keychain has it.
+    The old key stays until the new one is stored: the file is replaced once, after the keychain has the key.
     """
     setting = config.resolve(run.process.environ)[0][_KEYCHAIN]
     if setting.value or setting.source == "default":
         try:
-            return run.ask(lambda: _keep_in_keychain(run, key))
+            return run.ask(lambda: _store_in_keychain(run, key))
         except ReveError as error:
             if error.code != "config" or setting.source == "environment":
                 raise
-            run.output.note(f"not in the keychain, as {error.message}" + (f" ({error.hint})" if error.hint else ""))
+            run.output.note(f"keychain not used: {error.message}" + (f" ({error.hint})" if error.hint else ""))
     forgets = {} if setting.source == "user" and not setting.value else {_KEYCHAIN: None}
     configfile.put({API_KEY: key, **forgets})
     return place_in_file()
 
 
-def _keep_in_keychain(run: Runtime, key: str) -> str:
+def _store_in_keychain(run: Runtime, key: str) -> str:
     from reve_cli.settings.keychain import open_keychain
 
     keychain, origin = open_keychain(run.process.environ), run.settings.base_url
@@ -150,7 +148,7 @@ def _keep_in_keychain(run: Runtime, key: str) -> str:
     try:
         keychain.put(origin, key)
         if keychain.get(origin) != key:
-            raise ReveError("config", f"{keychain.place} does not give back what it is given")
+            raise ReveError("config", f"{keychain.place} does not return the key that was stored in it")
         configfile.put({_KEYCHAIN: True, API_KEY: None})
     except ReveError:
         with contextlib.suppress(ReveError):
@@ -159,8 +157,8 @@ def _keep_in_keychain(run: Runtime, key: str) -> str:
     return keychain.place
 
 
-def _drop(run: Runtime) -> str | None:
-    """Forget the key of this origin in the keychain. Returns where it was, None where there was none."""
+def _remove_from_keychain(run: Runtime) -> str | None:
+    """Remove this origin's key from the keychain. Returns the keychain's name, or None if it had no key."""
     from reve_cli.settings.keychain import open_keychain
 
     keychain = open_keychain(run.process.environ)
@@ -169,13 +167,13 @@ def _drop(run: Runtime) -> str | None:
 
 def _refuse_sandbox(run: Runtime) -> None:
     if run.sandbox:
-        raise ReveError("usage", "the sandbox needs no key: without --sandbox and REVE_SANDBOX, this is for a real one")
+        raise ReveError("usage", "the sandbox needs no key: run this without --sandbox and REVE_SANDBOX")
 
 
 def _warn_of_variable(run: Runtime) -> None:
     variable = variable_with_key(run.process.environ)
     if variable is not None:
-        run.output.warn(f"{variable} holds a key, which is used before any that is kept: unset {variable}")
+        run.output.warn(f"{variable} is set and overrides the stored key; to use the stored key: unset {variable}")
 
 
 _LABELS = {
@@ -207,8 +205,8 @@ def _document(account: Account, key: Key, api: "Api") -> dict[str, Any]:
     }
 
 
-def _described(account: Account) -> str:
-    """Whose key it is, as far as the API tells."""
+def _account_in_words(account: Account) -> str:
+    """Return the account in words: email, team, plan and credits, as far as known."""
     amount = None if account.credits is None else f"{_amount(account.credits)} credits"
     more = [account.team_name, account.plan and f"plan {account.plan}", amount]
     known = ", ".join(word for word in more if word)

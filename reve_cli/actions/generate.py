@@ -1,6 +1,6 @@
-"""The work of `reve generate`: begin a run, or continue the same command's interrupted one.
+"""The work of `reve generate`: start a run, or continue the same command's interrupted run.
 
-May import runtime and every package below it.
+May import: runtime and every package below it.
 """
 
 import contextlib
@@ -26,23 +26,26 @@ if TYPE_CHECKING:
 def generate(
     run: Runtime, tasks: list[Task], naming: Naming | None, *, new: bool = False, max_credits: str | None = None
 ) -> int:
-    """Make the images of `tasks`, or finish the run of the same command that was cut short. Returns the exit code."""
+    """Generate and save images, or continue the same command's interrupted run. Returns the exit code.
+
+    naming: where to save; None submits the jobs without waiting.
+    """
     from reve_cli.journal.ledger import identity_of
 
     if new and any(task.key_is_given or task.scope for task in tasks):
-        raise ReveError("usage", "--new makes new images, which --once and --idempotency-key rule out")
+        raise ReveError("usage", "--new cannot be used with --once or --idempotency-key")
     ledger = run.ledger(begin=True)
     request = tasks[0].request
     set_caps(run, ledger, request.model if request else run.settings.model, max_credits)
     identity = identity_of(ledger.account.origin, tasks, naming.identity) if naming and naming.identity else None
-    rows = {} if new or identity is None else _adopt(run, ledger, identity)
+    rows = {} if new or identity is None else _claim_run(run, ledger, identity)
     if naming is not None and rows:
-        tasks = _take_up(run, ledger, list(rows.values()), naming)
+        tasks = _continue_run(run, ledger, list(rows.values()), naming)
         to_send = sum(task.phase == "intent" for task in tasks)
         to_pay = f"{to_send} of {len(tasks)} still to submit" if to_send else "nothing more to pay"
         start_over = "" if tasks[0].key_is_given or tasks[0].scope else "; --new starts over"
         run.output.note(f"continuing this command's interrupted run ({to_pay}){start_over}")
-        say_what_waits(run, tasks)
+        announce_wait(run, tasks)
     else:
         if naming is not None:
             naming.check(tasks)
@@ -59,7 +62,11 @@ def generate(
 
 
 def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None) -> None:
-    """Note the spending caps, if there are any, and what an image costs. Raises `ReveError` where nobody knows that."""
+    """Give the ledger the spending caps, if any, and the price of an image.
+
+    The price is the API's, else the setting `credits_per_image`, else the highest charge in the journal. Raises
+    `ReveError` if there is a cap and the price is unknown, or if a damaged journal hides spending of the last day.
+    """
     from reve_cli.journal.journal import damaged_since
     from reve_cli.journal.spending import Caps
 
@@ -71,8 +78,8 @@ def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None
     except ValueError as error:
         raise ReveError("usage", f"--max-credits {max_credits!r} {error}") from error
     if day is not None and run.state and (damaged := damaged_since(run.state, run.process.clock.now() - DAY)):
-        message = f"{damaged} was in use within a day, and cannot tell what was spent; nothing was submitted"
-        raise ReveError("journal", message, hint="move it elsewhere to go on without what it knew")
+        message = f"{damaged} is a damaged journal of the last 24 hours: spending is unknown; nothing was submitted"
+        raise ReveError("journal", message, hint="move it to another folder to ignore what it recorded")
     prices = (
         run.ask(lambda: run.api.price(model, run.deadline)),
         run.settings.credits_per_image,
@@ -80,13 +87,13 @@ def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None
     )
     price = next((price for price in prices if price is not None), None)
     if price is None:
-        message = f"the API does not tell the price of {model}, so a spending cap cannot be kept; nothing was submitted"
+        message = f"the price of {model} is unknown, so the spending cap cannot be checked; nothing was submitted"
         raise ReveError("price_unknown", message, hint="set credits_per_image in the config file")
     ledger.spending.caps = Caps(command, day, price)
 
 
-def _adopt(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
-    """The rows of the run to take up, by number."""
+def _claim_run(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
+    """Claim the same command's interrupted run. Returns its rows by number, empty if there is none."""
     if ledger.journal is None:
         return {}
     from reve_cli.engine.unfinished import adopt
@@ -95,10 +102,10 @@ def _adopt(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":
     return {row.number: row for row in rows}
 
 
-def _take_up(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Naming) -> list[Task]:
-    """The rows' tasks. What was refused, given up, failed or expired is begun anew.
+def _continue_run(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Naming) -> list[Task]:
+    """Return the rows' tasks. Jobs that were refused, given up, failed or expired start again under a new key.
 
-    Raises `ReveError` where what is still to be sent is over a cap, or would have nowhere to go.
+    Raises `ReveError` if the jobs still to submit exceed a cap, or if their output paths cannot be written.
     """
     from reve_cli.engine.recovery import resume_command
     from reve_cli.engine.unfinished import task_of
@@ -116,29 +123,29 @@ def _take_up(run: Runtime, ledger: "Ledger", rows: "Sequence[Row]", naming: Nami
             ledger.check_continued(journal, tasks)
             naming.check(task for task in tasks if task.phase == "intent" and not task.was_sent)
     except ReveError as refused:
-        if any(row.is_unfinished and row.state != "intent" for row in rows):  # paid for, or perhaps
-            message = f"{refused.message}; what was begun before can be finished with:"
+        if any(row.is_unfinished and row.state != "intent" for row in rows):  # paid for, or possibly
+            message = f"{refused.message}; finish the jobs already submitted with:"
             raise ReveError("unfinished", message, hint=resume_command([rows[0].run], run.flags)) from refused
         raise
     return tasks
 
 
 def learn_account(run: Runtime, ledger: "Ledger") -> None:
-    """Ask the API whose key this is, where that is not known yet. Without an answer it stays unknown."""
+    """Ask the API for the key's account, unless it is known. Without an answer it stays unknown."""
     if ledger.account_is_unknown:
         with contextlib.suppress(ReveError):
             ledger.account.note(run.ask(lambda: run.api.account(run.deadline)).name)
 
 
-def say_what_waits(run: Runtime, tasks: Sequence[Task]) -> None:
-    """A request that may have arrived only now is not sent again at once."""
+def announce_wait(run: Runtime, tasks: Sequence[Task]) -> None:
+    """Say how long to wait before a request that may still arrive is sent again."""
     wait = max((task.due for task in tasks), default=0.0) - run.process.clock.monotonic()
     if wait > 1:
         run.output.note(f"waiting {wait:.0f} s in case the first request still arrives, then sending it again")
 
 
 def show_requests(run: Runtime, tasks: Sequence[Task], naming: Naming | None) -> int:
-    """Print what would be sent for each task, and where its image would go. Sends nothing, needs no key."""
+    """Print the request and the output path of each task as JSON. Sends nothing, and needs no key."""
     for task in tasks:
         assert task.request is not None
         headers = {"Content-Type": "application/json", "X-API-Key": "afk_[hidden]"}

@@ -1,17 +1,16 @@
-"""What `history` tells of the journal: which rows, and how they look in a table, in lines and in JSON.
+"""The work of `reve history`: list or show rows of the journal. It only reads, and calls no API.
 
-It only reads: no API, no key. Imports `journal`, `models`, `output`, `suggest`, `errors`; slow to load, like `journal`.
+May import: journal, terminal, core.
 """
 
-import datetime
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reve_cli.core.clock import DAY, HOUR, MINUTE
+from reve_cli.actions.when import read_when
+from reve_cli.core.clock import HOUR
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import iso, job_id, whole
 from reve_cli.core.suggest import did_you_mean
@@ -23,17 +22,15 @@ from reve_cli.terminal.output import Output
 from reve_cli.terminal.text import in_words, safe
 
 _STATES = ("unfinished", *OPEN, *CLOSED)
-"""What rows can be chosen by."""
+"""The values of `--state`."""
 _KEPT_HOURS = 24.0
-"""How long the API keeps the images of a job that has ended."""
+"""The API keeps images for this long after the job ends."""
 _ON_SERVER = ("accepted", "completed", "saved")
+"""States of jobs whose images are on the server until they expire."""
 _PENDING = ("sending", "accepted", "completed")
-"""States in which a charge that is not known may yet become known."""
-_UNITS = {"m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_AGE = re.compile(rf"([0-9]+(?:\.[0-9]+)?)([{''.join(_UNITS)}])")
-_ALL = -1
-"""SQL's limit that is none."""
-_MOST = 1 << 62
+"""States in which an unknown charge may still become known."""
+_ALL = -1  # SQL: no limit
+_MOST = 1 << 62  # below the largest integer of SQLite
 _PAGE = 50
 
 _CHOSEN = "current AND (:since IS NULL OR begun >= :since) AND (:until IS NULL OR begun < :until)"
@@ -44,28 +41,12 @@ _OLDEST_FIRST = "ORDER BY begun, runs.rowid, number, attempt"
 _HEADERS = ("BEGUN", "STATE", "CREDITS", "EXPIRES", "JOB", "FILE", "PROMPT")
 
 
-def moment(text: str, option: str, now: float, *, ends: bool = False) -> float:
-    """The time that a `WHEN` means, in epoch seconds. `ends`: of a date, the end of that day.
-
-    A date or a time without a zone is local. Raises `ReveError` (code `usage`), naming `option`.
-    """
-    if age := _AGE.fullmatch(text):
-        return now - float(age[1]) * _UNITS[age[2]]
-    try:
-        try:
-            day = datetime.date.fromisoformat(text) + datetime.timedelta(days=int(ends))
-        except ValueError:
-            return datetime.datetime.fromisoformat(text).timestamp()
-        return datetime.datetime.combine(day, datetime.time()).timestamp()
-    except (ValueError, OverflowError, OSError):
-        message = f"{option} {text!r} is no time: give an ISO date such as 2026-07-01, a date-time such as"
-        raise ReveError("usage", f"{message} 2026-07-01T12:30, or an age such as 90m, 24h, 7d, 2w") from None
-
-
 @dataclass(frozen=True)
 class Query:
-    """Which rows: begun from `since` to before `until`, in one of `states`, with the case-folded `search`, the newest
-    `limit` of them. What is empty, None or 0 leaves nothing out.
+    """Which rows to show. An empty or None field does not filter.
+
+    states: any of them. since, until: when the job was started, in epoch seconds, `until` exclusive. search:
+    case-folded text. limit: the newest so many; 0 is all.
     """
 
     states: Sequence[str]
@@ -86,7 +67,7 @@ class Query:
         *,
         json: bool,
     ) -> "Query":
-        """A query as it is typed: without a limit for programs (`json`), a page for people.
+        """Return the query for typed options. The default limit is a page, or all with `json`.
 
         Raises `ReveError` (code `usage`).
         """
@@ -94,60 +75,60 @@ class Query:
             if state not in _STATES:
                 near = did_you_mean(state, _STATES)
                 raise ReveError("usage", f"--state {state!r} is not one of {', '.join(_STATES)}{near}")
-        begin = None if since is None else moment(since, "--since", now)
-        end = None if until is None else moment(until, "--until", now, ends=True)
+        begin = None if since is None else read_when(since, "--since", now)
+        end = None if until is None else read_when(until, "--until", now, ends=True)
         page = 0 if json else _PAGE
         return cls(states, begin, end, (search or "").casefold(), page if limit is None else limit)
 
     @property
     def chooses(self) -> bool:
-        """Whether it may leave all rows out."""
+        """Whether the query filters, so that it may match nothing."""
         return bool(self.states or self.search or self.since is not None or self.until is not None)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the journal at a time `now`."""
+    """A row of the journal, as seen at the time `now` (epoch seconds)."""
 
     row: Row
     now: float
 
     @property
     def charge(self) -> float | None:
-        """Credits charged for it; None where that is not known."""
+        """Credits charged for the job; None if unknown."""
         row = self.row
         if row.state == "mismatch":
-            return 0.0  # a charge is that of the other request, which the key was used for
+            return 0.0  # the charge belongs to the other request with this key
         if row.charge is None and row.state in FREE and not row.given_up:
             return 0.0
         return row.charge
 
     @property
     def is_pending(self) -> bool:
-        """Whether there may be a charge that will be known."""
+        """Whether an unknown charge may still become known."""
         return self.charge is None and (self.row.state in _PENDING or bool(self.row.given_up))
 
     @property
     def hours_left(self) -> float | None:
-        """Hours before the images expire on the server, 0 when they have; None where that is not known."""
+        """Hours until the images expire on the server; 0 if expired, None if unknown."""
         if self.row.ended is None or self.row.state not in _ON_SERVER:
             return None
         left = _KEPT_HOURS - (self.now - self.row.ended) / HOUR
-        return min(max(0.0, left), _KEPT_HOURS)  # no more than all, where clocks differ
+        return min(max(0.0, left), _KEPT_HOURS)  # the clocks may differ
 
     @property
     def files(self) -> list[dict[str, Any]]:
-        """The files that are known to be saved, by their numbers."""
+        """The saved files, ordered by number."""
         known = [file for file in self.row.files or [] if "temporary" not in file]
         return sorted(known, key=lambda file: int(file.get("number") or 0))
 
     @property
     def images(self) -> int:
-        """How many images the job is known to have made."""
+        """Number of images that the job is known to have made."""
         return 0 if self.row.state == "mismatch" else self.row.images or len(self.files)
 
     def has(self, text: str) -> bool:
-        """Whether the case-folded `text` is in what a person may remember of it."""
+        """Tell whether the case-folded `text` is in the prompt, an output path, the job id or the key."""
         row = self.row
         paths = (file.get("path") for file in row.files or [])
         return any(
@@ -155,7 +136,7 @@ class Entry:
         )
 
     def cells(self) -> list[str]:
-        """The row as a line of a table."""
+        """Return the row as cells of the table."""
         row, left = self.row, self.hours_left
         return [
             time.strftime("%Y-%m-%d %H:%M", time.localtime(row.begun)),
@@ -168,7 +149,7 @@ class Entry:
         ]
 
     def document(self) -> dict[str, Any]:
-        """The row in JSON: always the full shape, in this order, null where unknown."""
+        """Return the JSON document: always the full shape, in this order, null if unknown."""
         row, left = self.row, self.hours_left
         fields = ("path", "url", "bytes", "sha256", "mediaType")
         return {
@@ -197,7 +178,7 @@ class Entry:
         }
 
     def lines(self) -> Iterator[str]:
-        """The row as lines for people: what is known of the document, a line each."""
+        """Yield the row as lines for people: one for each known field of the document."""
         for name, value in self.document().items():
             if name == "files":
                 for file in value:
@@ -209,17 +190,17 @@ class Entry:
                 yield f"{in_words(name)}: {_number(value) if isinstance(value, float) else safe(str(value))}"
 
     def _asked(self, name: str) -> Any:
-        """What was asked for; None where it was not, or is forgotten."""
+        """Return a field of the request; None if absent or no longer stored."""
         request = self.row.request
         return request.get(name, request.get("reveParams", {}).get(name))
 
 
 def listing(output: Output, journal: Journal | None, query: Query, now: float) -> int:
-    """Print the rows that `query` wants, newest first. Returns the exit code."""
+    """Print the rows that match `query`, newest first. Returns the exit code."""
     found = [] if journal is None else _find(journal, query, now)
     shown = found[: query.limit or None]
     if not shown:
-        output.note("nothing in the journal matches" if journal and query.chooses else "the journal is empty")
+        output.note("no job matches" if journal and query.chooses else "the journal is empty")
     elif output.json:
         for entry in shown:
             output.document(entry.document())
@@ -227,19 +208,19 @@ def listing(output: Output, journal: Journal | None, query: Query, now: float) -
         output.table(_HEADERS, [entry.cells() for entry in shown])
         output.note(total(shown))
     if len(shown) < len(found):
-        output.note(f"these are the newest {len(shown)}; --limit 0 shows all")
+        output.note(f"showing the newest {len(shown)}; --limit 0 shows all")
     return 0
 
 
 def details(output: Output, journal: Journal | None, name: str, now: float) -> int:
-    """Print all about what `name` (a job, a key or a run) means, every attempt at it. Returns the exit code.
+    """Print everything about the job, key or run `name`, with every attempt. Returns the exit code.
 
-    Raises `ReveError` (code `not_found`) where the journal does not know it.
+    Raises `ReveError` (code `not_found`) if it is not in the journal.
     """
     values = {"names": json.dumps([name, job_id(name)])}
     found = [] if journal is None else _entries(journal, f"{NAMED} {_OLDEST_FIRST}", values, now)
     if not found:
-        raise ReveError("not_found", f"the journal knows no job, key or run {name}", hint="reve history")
+        raise ReveError("not_found", f"job, key or run {name} not found in the journal", hint="reve history")
     for number, entry in enumerate(found):
         if output.json:
             output.document(entry.document())
@@ -252,7 +233,7 @@ def details(output: Output, journal: Journal | None, name: str, now: float) -> i
 
 
 def total(entries: Sequence[Entry]) -> str:
-    """What was made and paid for. A job that several rows have, as a key answered with it again, counts once."""
+    """Return the total line: images and credits. A job in several rows (a reused key) counts once."""
     jobs: dict[Any, list[Entry]] = {}
     for entry in entries:
         jobs.setdefault((entry.row.origin, entry.row.job) if entry.row.job else entry.row.id, []).append(entry)
@@ -267,7 +248,7 @@ def total(entries: Sequence[Entry]) -> str:
 
 
 def _find(journal: Journal, query: Query, now: float) -> list[Entry]:
-    """What `query` wants, newest first: one more than its limit where there are more."""
+    """Return the rows that match `query`, newest first, and one more than its limit if there are more."""
     limit = min(query.limit + 1, _MOST) if query.limit and not query.search else _ALL
     values: dict[str, Any] = {"since": query.since, "until": query.until, "limit": limit}
     where = _CHOSEN

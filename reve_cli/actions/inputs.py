@@ -1,7 +1,4 @@
-"""Arguments, files and standard input, read into requests and job ids.
-
-Imports `tasks`, `models`, `clock`, `contract`, `errors`.
-"""
+"""Turns arguments, files and standard input into requests, seeds and job ids. May import: core."""
 
 import codecs
 import io
@@ -21,13 +18,14 @@ from reve_cli.core.models import ImageRequest, echo, is_header_text, job_id
 from reve_cli.core.tasks import Task, new_key
 
 _LONGEST = 1 << 20
-"""Bytes that are read at most: far more than a prompt, or all ids of a command, could be."""
+"""Most bytes that are read, far more than any prompt or list of job ids."""
 _RANDOM_SEEDS = 2**31
 _MANY_SEEDS = 100_000
+_LONGEST_SEED = 18
 
 
 def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline) -> str:
-    """The prompt, from where it was given. One newline at the end of a file or of standard input is dropped."""
+    """Return the prompt. One newline at the end of a file or of standard input is dropped."""
     if (prompt is None) == (prompt_file is None):
         hint = 'reve generate "a red fox", or reve generate - for standard input'
         raise ReveError("usage", "give the prompt either as an argument or with --prompt-file", hint=hint)
@@ -51,16 +49,16 @@ def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline)
 
 
 def _as_text(argument: str) -> str:
-    """An argument that the locale could not decode, decoded: as UTF-8 where it is that."""
+    """Decode an argument as UTF-8 if the locale could not decode it."""
     undecoded = any("\udc80" <= character <= "\udcff" for character in argument)
     try:
         return os.fsencode(argument).decode() if undecoded else argument
     except UnicodeError:
-        return argument  # refused where requests are checked
+        return argument  # the request's check refuses it
 
 
 def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageRequest]:
-    """`count` requests like `request`, with seeds from `seed` on."""
+    """Return `count` copies of `request`, with seeds counting up from `seed`."""
     if seed is None:
         return [request] * count
     first = random.SystemRandom().randrange(_RANDOM_SEEDS) if seed == "random" else to_seed(seed)
@@ -68,15 +66,16 @@ def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageReq
 
 
 def to_seed(text: str) -> int:
-    """A seed as it is typed. Raises `ReveError` (code `usage`); the range is checked with the request."""
-    if not re.fullmatch(r"[+-]?[0-9]{1,17}", text):
-        limits = f"from -{SEED_LIMIT} to {SEED_LIMIT}"
-        raise ReveError("usage", f"--seed {echo(text)} is not an integer {limits}, nor random")
+    """Read a typed seed. Raises `ReveError` (code `usage`). The request's check refuses one out of range."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ReveError("usage", f'--seed takes a whole number or "random", not {echo(text)}')
+    if len(text) > _LONGEST_SEED:  # Python refuses to read thousands of digits
+        raise ReveError("usage", f"--seed {echo(text)} is out of range: integers from -{SEED_LIMIT} to {SEED_LIMIT}")
     return int(text)
 
 
 def to_seeds(text: str) -> list[int]:
-    """Seeds as they are typed, such as `1-8` or `1,5,9-12`. Raises `ReveError` (code `usage`)."""
+    """Read typed seeds, such as `1-8` or `1,5,9-12`. Raises `ReveError` (code `usage`)."""
     found: list[int] = []
     for part in text.split(","):
         bounds = re.fullmatch(r"\s*(-?[0-9]+)(?:-(-?[0-9]+))?\s*", part)
@@ -84,26 +83,26 @@ def to_seeds(text: str) -> list[int]:
             raise ReveError("usage", f"--seeds {echo(text)} is not a list of seeds such as 1-8 or 1,5,9-12")
         ends = bounds[1], bounds[2] or bounds[1]
         if any(len(end) > len(str(-SEED_LIMIT)) or abs(int(end)) > SEED_LIMIT for end in ends):
-            raise ReveError("usage", f"--seeds {echo(text)}: seeds are integers from -{SEED_LIMIT} to {SEED_LIMIT}")
+            raise ReveError("usage", f"--seeds {echo(text)}: a seed must be from -{SEED_LIMIT} to {SEED_LIMIT}")
         first, last = map(int, ends)
         if first > last:
             raise ReveError("usage", f"--seeds {echo(text)}: {first} is larger than {last}")
         if len(found) + last - first >= _MANY_SEEDS:
-            raise ReveError("usage", f"--seeds {echo(text)}: these are more than {_MANY_SEEDS:,} seeds")
+            raise ReveError("usage", f"--seeds {echo(text)}: more than {_MANY_SEEDS:,} seeds")
         found += range(first, last + 1)
     return found
 
 
 def new_jobs(requests: Sequence[ImageRequest], key: str | None, scope: str | None = None) -> list[Task]:
-    """A task for each request, with the user's idempotency key, one made of a scope, or one that nobody else has."""
+    """Return a task for each request, with the user's idempotency key, the scope's, or a new random one."""
     if key is not None and len(requests) > 1:
-        raise ReveError("usage", "--idempotency-key names one job: it cannot be used with --count over 1")
+        raise ReveError("usage", "--idempotency-key cannot be used with --count over 1")
     if key is not None and scope is not None:
-        raise ReveError("usage", "--once makes the idempotency keys: it cannot be used with --idempotency-key")
+        raise ReveError("usage", "--once cannot be used with --idempotency-key")
     if key is not None and (not is_header_text(key) or len(key) > IDEMPOTENCY_KEY_LIMIT):
         raise ReveError("usage", f"--idempotency-key takes 1 to {IDEMPOTENCY_KEY_LIMIT} printable ASCII characters")
     if scope is not None and (not scope.strip() or any("\ud800" <= character <= "\udfff" for character in scope)):
-        raise ReveError("usage", "--once takes some text that names what is made once, such as the id of a pipeline")
+        raise ReveError("usage", "--once needs a name, such as a CI run id")
     tasks = []
     for index, request in enumerate(requests, start=1):
         task = Task(index, "intent", request=request, key_is_given=key is not None, scope=scope)
@@ -114,7 +113,7 @@ def new_jobs(requests: Sequence[ImageRequest], key: str | None, scope: str | Non
 
 
 def read_words(arguments: Sequence[str], deadline: Deadline) -> list[str]:
-    """The arguments; `-` stands for those on standard input, separated by white space."""
+    """Return the arguments, with `-` replaced by the words on standard input."""
     words: list[str] = []
     for argument in arguments:
         words += read_stdin(_LONGEST, deadline).decode(errors="replace").split() if argument == "-" else [argument]
@@ -122,13 +121,13 @@ def read_words(arguments: Sequence[str], deadline: Deadline) -> list[str]:
 
 
 def read_job_ids(arguments: Sequence[str], deadline: Deadline) -> list[str]:
-    """The job ids, each once, in order; see `read_words`."""
+    """Return the job ids, each once, in order. `-` reads standard input."""
     words = read_words(arguments, deadline)
     found: dict[str, None] = {}
     for word in words:
         identity = job_id(word)
         if identity is None:
-            raise ReveError("usage", f"{word!r} is not a job id, which looks like 01234567-89ab-cdef-0123-456789abcdef")
+            raise ReveError("usage", f"{word!r} is not a job id such as 01234567-89ab-cdef-0123-456789abcdef")
         found[identity] = None
     if not found:
         raise ReveError("usage", "no job ids on standard input")
@@ -136,17 +135,17 @@ def read_job_ids(arguments: Sequence[str], deadline: Deadline) -> list[str]:
 
 
 def earlier_jobs(arguments: Sequence[str], deadline: Deadline) -> list[Task]:
-    """The jobs that a command line names, as tasks."""
+    """Return tasks for the jobs that a command line names."""
     return [Task(index, "accepted", job_id=job) for index, job in enumerate(read_job_ids(arguments, deadline), start=1)]
 
 
 def read_stdin(limit: int, deadline: Deadline) -> bytes:
-    """Standard input to its end, at most about `limit` bytes of it, and until `deadline` at the latest."""
+    """Read standard input to its end, to about `limit` bytes, or fail at the `deadline`."""
     if sys.stdin is None:
         raise ReveError("usage", "standard input is closed")
     try:
         descriptor = sys.stdin.fileno()
-    except OSError:  # not a file of the system's
+    except OSError:  # not a real file, as in tests
         return sys.stdin.buffer.read(limit)
     raw = b""
     while len(raw) < limit:
@@ -159,8 +158,8 @@ def read_stdin(limit: int, deadline: Deadline) -> bytes:
     return raw
 
 
-class Patient(io.RawIOBase):
-    """A file that is waited for until a deadline, as a pipe may never end."""
+class TimedFile(io.RawIOBase):
+    """A file whose reads fail at a deadline, because a pipe may never end."""
 
     def __init__(self, file: io.FileIO, name: str, deadline: Deadline) -> None:
         self._file, self._name, self._deadline = file, name, deadline
@@ -178,7 +177,7 @@ class Patient(io.RawIOBase):
             raise ReveError("usage", f"{self._name} cannot be read: {error.strerror}") from error
 
     def _has_more(self) -> bool:
-        """Wait for more, or for the end. Returns whether it came in time."""
+        """Wait for more data or the end. Returns False at the deadline."""
         return os.name == "nt" or bool(select.select([self._file], [], [], self._deadline.left)[0])
 
     def close(self) -> None:

@@ -1,7 +1,6 @@
-"""The account's jobs as the API lists them: which of them, how they look, and saving their images.
+"""The work of `reve jobs`: list the account's jobs, or save their images.
 
-Works through a `Runtime`. Imports `output`, `tasks`, `models`, `contract`, `errors`, and late, as it is slow to load,
-`history` for times as they are typed.
+May import: runtime and every package below it.
 """
 
 import sys
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reve_cli.actions.drive import follow
+from reve_cli.actions.when import read_when
 from reve_cli.core.contract import JOB_STATUSES
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import Job, cut, is_model_name, job_id, moment
@@ -27,8 +27,10 @@ _PAGE = 50
 
 @dataclass(frozen=True)
 class Query:
-    """Which jobs: with one of `statuses`, of `model`, in `scope`, the one `job`, created from `since` to before
-    `until`, the newest `limit` of them. What is empty, None or 0 leaves nothing out.
+    """Which jobs to take. An empty or None field does not filter.
+
+    statuses: any of them. scope: `user` or `team`. job: a single job's id. since, until: when it was created, in epoch
+    seconds, `until` exclusive. limit: the newest so many; 0 is all.
     """
 
     statuses: Sequence[str]
@@ -53,7 +55,7 @@ class Query:
         *,
         all_by_default: bool,
     ) -> "Query":
-        """A query as it is typed: without a limit where all are wanted by default, else a page for people.
+        """Return the query for typed options. The default limit is a page, or all with `all_by_default`.
 
         Raises `ReveError` (code `usage`).
         """
@@ -63,28 +65,28 @@ class Query:
         if model is not None and not is_model_name(model):
             raise ReveError("usage", f"--model {model!r} is not a model name")
         if job is not None and job_id(job) is None:
-            looks = "which looks like 01234567-89ab-cdef-0123-456789abcdef"
-            raise ReveError("usage", f"--job {job!r} is not a job id, {looks}")
-        begin = None if since is None else _typed(since, "--since", now)
-        end = None if until is None else _typed(until, "--until", now, ends=True)
+            example = "such as 01234567-89ab-cdef-0123-456789abcdef"
+            raise ReveError("usage", f"--job {job!r} is not a job id {example}")
+        begin = None if since is None else read_when(since, "--since", now)
+        end = None if until is None else read_when(until, "--until", now, ends=True)
         page = 0 if all_by_default else _PAGE
         known = sorted({status.upper() for status in statuses})
         return cls(known, model, scope, job and job_id(job), begin, end, page if limit is None else limit)
 
     @property
     def chooses(self) -> bool:
-        """Whether it may leave all jobs out."""
+        """Whether the query filters, so that it may match nothing."""
         return bool(self.statuses or self.model or self.job or self.since is not None or self.until is not None)
 
     @property
     def filters(self) -> dict[str, str]:
-        """What the API can leave out by itself: it takes a single status."""
+        """The filters that the API can apply itself. It takes at most one status."""
         status = self.statuses[0] if len(self.statuses) == 1 else None
         filters = {"status": status, "model": self.model, "scope": self.scope, "search": self.job}
         return {name: value for name, value in filters.items() if value is not None}
 
     def wants(self, job: Job) -> bool:
-        """Whether a job is wanted, by its status and by when it was created. Not where that is asked and not known."""
+        """Tell whether a job matches by status and time. A job with an unknown time matches no time."""
         if self.statuses and job.status not in self.statuses:
             return False
         created = moment(job.created_at)
@@ -93,26 +95,21 @@ class Query:
         return not self.is_past(job) and (self.until is None or created < self.until)
 
     def is_past(self, job: Job) -> bool:
-        """Whether a job is older than all that are wanted, and so are those that follow it."""
+        """Tell whether a job, and so every job listed after it, is older than `since`."""
         created = moment(job.created_at)
         return self.since is not None and created is not None and created < self.since
 
 
-def _typed(when: str, option: str, now: float, *, ends: bool = False) -> float:
-    from reve_cli.actions import history
-
-    return history.moment(when, option, now, ends=ends)
-
-
 def show(run: "Runtime", query: Query) -> int:
-    """Print the jobs that `query` wants, newest first, page by page; a terminal's table at the end. Returns 0.
+    """Print the jobs that match `query`, newest first. Returns 0.
 
-    Raises `ReveError` where a page is not to be had: what came before is printed then.
+    A pipe gets each page as it arrives, a terminal one table at the end. Raises `ReveError` if a page fails, after
+    printing the pages before it.
     """
     output, count, more = run.output, 0, False
     rows: list[list[str]] = []
     try:
-        for jobs, more in _pages(run, query):  # noqa: B007 - `more` is told of the last page
+        for jobs, more in _pages(run, query):  # noqa: B007 - used after the last page
             count += len(jobs)
             if output.json:
                 for job in jobs:
@@ -128,19 +125,19 @@ def show(run: "Runtime", query: Query) -> int:
         if rows:
             output.table(_HEADERS, rows)
     if not count:
-        output.note("no job matches" if query.chooses else "there are no jobs")
+        output.note("no job matches" if query.chooses else "no jobs")
     elif more:
-        output.note(f"these are the newest {count}; --limit 0 shows all")
+        output.note(f"showing the newest {count}; --limit 0 shows all")
     return 0
 
 
 def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
-    """Save the images of the jobs that `query` wants, where they can be had. Returns the exit code.
+    """Save the images of the jobs that match `query` and have some. Returns the exit code.
 
-    What was saved before is left alone where the names tell it: where they have the job's id in them. Where a page is
-    not to be had, the images of those before it are saved all the same.
+    Skips a job whose files exist, if their names contain its id. If a page fails, still saves the images of the pages
+    before it.
     """
-    run.naming(out, [], force=force)  # a wrong --out is said before anything is asked
+    run.naming(out, [], force=force)  # reports a wrong --out before the first request
     found: list[Job] = []
     left_out: Counter[str] = Counter()
     failure: ReveError | None = None
@@ -154,22 +151,22 @@ def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
     except ReveError as error:
         if not found or run.output.gave_up():
             raise
-        failure = error.with_(message=f"not all jobs are listed: {error.message}")
+        failure = error.with_(message=f"the list of jobs is incomplete: {error.message}")
     all_tasks = [Task(index, "accepted", job_id=job.id) for index, job in enumerate(found, start=1)]
     naming = run.naming(out, all_tasks, force=force)
     tasks = []
     for task, job in zip(all_tasks, found, strict=True):
         if not force and naming.has_all(task, len(job.urls)):
-            left_out["saved before"] += 1
+            left_out["already saved"] += 1
         else:
             tasks.append(task)
     if left_out:
-        run.output.note(f"left out: {', '.join(f'{count} {why}' for why, count in left_out.items())}")
+        run.output.note(f"skipped: {', '.join(f'{count} {why}' for why, count in left_out.items())}")
     code = 0
     if tasks:
         code = follow(run, tasks, "saved if ended", "bytes" if naming.to_stdout else "paths", naming)
     elif failure is None:
-        run.output.note("there is nothing to save")
+        run.output.note("nothing to save")
     if failure is not None:
         run.output.fail(failure)
         if run.output.json:
@@ -179,7 +176,7 @@ def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
 
 
 def _row(job: Job) -> list[str]:
-    """The job as a line of a table; empty where unknown."""
+    """Return the job as cells of the table, empty if unknown."""
     charge = Task(0, "done", job=job).charge
     return [
         job.id,
@@ -193,9 +190,9 @@ def _row(job: Job) -> list[str]:
 
 
 def _pages(run: "Runtime", query: Query) -> Iterator[tuple[list[Job], bool]]:
-    """What each page has of the jobs that `query` wants, each job once, and whether there may be more of them.
+    """Yield the matching jobs of each page, each job once, and whether there may be more.
 
-    Raises `ReveError`, also where the server's pages would go on for ever.
+    Raises `ReveError` if a page fails, or if the server repeats pages without end.
     """
     left = query.limit or sys.maxsize
     seen: set[str] = set()
@@ -214,7 +211,7 @@ def _pages(run: "Runtime", query: Query) -> Iterator[tuple[list[Job], bool]]:
         cursors.add(cursor)
         cursor = page.cursor
         if (page.jobs and not fresh) or cursor in cursors:
-            raise ReveError("server", "the API's list of jobs does not come to an end: a page brought nothing new")
+            raise ReveError("server", "the API's list of jobs does not end: it repeats a page")
 
 
 def _page(run: "Runtime", query: Query, cursor: str | None) -> "Page":

@@ -1,13 +1,13 @@
 """The work of `reve resume`: finish, list or give up the journal's unfinished jobs.
 
-May import runtime and every package below it.
+May import: runtime and every package below it.
 """
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from reve_cli.actions.drive import Outcome, drive
-from reve_cli.actions.generate import learn_account, say_what_waits
+from reve_cli.actions.generate import announce_wait, learn_account
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
@@ -30,7 +30,7 @@ def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, aba
     if ledger.journal is None:
         if ledger.lost or names:
             raise ReveError("journal" if ledger.lost else "not_found", ledger.lost or "there is no journal yet")
-        run.output.note("nothing is unfinished")
+        run.output.note("nothing to finish")
         return 0
     from reve_cli.engine.unfinished import Plan
 
@@ -39,32 +39,32 @@ def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, aba
     if handed_over and names and not plan.look():
         hint = f"reve wait {' '.join(handed_over)} --out PATH"
         raise ReveError(
-            "unfinished", "begun with --no-wait and left to run: nothing says where to save it; do:", hint=hint
+            "unfinished", "submitted with --no-wait, so the output path is unknown; save it with:", hint=hint
         )
     if handed_over and not names:
-        text = f"{len(handed_over)} jobs of the last 24 hours were begun with --no-wait, and are not saved by this:"
-        run.output.note(f"{text} reve history --state accepted")
+        text = f"{len(handed_over)} jobs of the last 24 hours were submitted with --no-wait and are left alone"
+        run.output.note(f"{text}; list them with: reve history --state accepted")
     if dry_run:
         return _show(run, plan.look())
     if abandon:
-        return _close(run, plan)
+        return _give_up(run, plan)
     return _finish(run, ledger, plan.take(), note, by_name=bool(names))
 
 
-def _close(run: Runtime, plan: "Plan") -> int:
-    """Give up what the plan is about. Returns the exit code: what could not be given up is an error."""
+def _give_up(run: Runtime, plan: "Plan") -> int:
+    """Give up the plan's jobs. Returns the exit code: 75 if a job could not be given up."""
     from reve_cli.engine.unfinished import left
 
     kept = plan.close()
     for step in kept:
         run.output.fail(left(step))
     if not kept:
-        run.output.note("given up: it is not asked about again, and the same command would make it anew")
+        run.output.note("given up; the same command would now submit and pay for a new job")
     return 75 if kept else 0
 
 
 def _show(run: Runtime, steps: "Sequence[Step]") -> int:
-    """Say what `resume` would do; what may charge comes last."""
+    """Print what `resume` would do. Steps that may charge come last."""
     steps = sorted(steps, key=lambda step: step.action == "send")
     if run.output.json:
         for step in steps:
@@ -73,9 +73,9 @@ def _show(run: Runtime, steps: "Sequence[Step]") -> int:
         run.output.table(("ACTION", "JOB OR KEY", "BEGUN", "OUT", "PROMPT"), [step.cells() for step in steps])
     to_send = sum(step.action == "send" for step in steps)
     if not steps:
-        run.output.note("nothing is left to finish")
+        run.output.note("nothing to finish")
     if to_send:
-        run.output.note(f"{to_send} to send: what the API did not accept the first time would be charged then")
+        run.output.note(f"{to_send} to send: a job is charged now if the API did not accept it the first time")
     return 0
 
 
@@ -95,12 +95,12 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", note: Note,
             rows[task.index] = step.row
         tasks.append(task)
     if not tasks:
-        run.output.note("nothing else is left to finish" if steps else "nothing is left to finish")
+        run.output.note("nothing else to finish" if steps else "nothing to finish")
         return 0
     to_save = [task for task in tasks if task.out is not None]
     namings = {task.index: Naming.of_row(task.out, task.replaces) for task in to_save if task.out is not None}
     outcomes: list[Outcome] = []
-    say_what_waits(run, tasks)
+    announce_wait(run, tasks)
     only_sent = [task for task in tasks if task.out is None]
     if only_sent:
         outcomes.append(drive(run, only_sent, "accepted", "ids", ledger))
@@ -120,6 +120,6 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", note: Note,
     finish = [command for outcome in outcomes for command in outcome.finish]
     if only_sent and to_save and finish:
         hint = " && ".join(finish)
-        run.output.fail(ReveError("unfinished", "not everything is finished; finish it with:", hint=hint))
+        run.output.fail(ReveError("unfinished", "some jobs are unfinished; finish them with:", hint=hint))
     ledger.end(told=not run.process.stop)
     return worst(outcome.exit_code for outcome in outcomes)

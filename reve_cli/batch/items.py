@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
-from reve_cli.actions.inputs import Patient, to_seed, to_seeds
+from reve_cli.actions.inputs import TimedFile, to_seed, to_seeds
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import ASPECT_RATIOS
 from reve_cli.core.errors import ReveError
@@ -196,7 +196,7 @@ def _of_a_line(message: str) -> str:
     """What is said of an option, said of a field."""
     for option, field in (("--aspect-ratio", "aspectRatio"), ("--model-version", "version"), ("--seed", "seed")):
         message = re.sub(rf"^{option}\b", field, message)
-    return re.sub(r",? n?or random$", "", message)
+    return re.sub(r',? or "?random"?', "", message)
 
 
 def _checked_out(out: str) -> str:
@@ -373,11 +373,11 @@ def open_items(path: str, deadline: Deadline) -> TextIO:
     binary: Any
     try:
         if path != "-":
-            binary = Patient(open(path, "rb", buffering=0), path, deadline)  # noqa: SIM115 - closed by its reader
+            binary = TimedFile(open(path, "rb", buffering=0), path, deadline)  # noqa: SIM115 - closed by its reader
         elif sys.stdin is None:
             raise ReveError("usage", "standard input is closed")
         else:
-            binary = Patient(open(sys.stdin.fileno(), "rb", 0, closefd=False), "standard input", deadline)  # noqa: SIM115
+            binary = TimedFile(open(sys.stdin.fileno(), "rb", 0, closefd=False), "standard input", deadline)  # noqa: SIM115
     except io.UnsupportedOperation:  # not a file of the system's
         binary = sys.stdin.buffer
     except (OSError, ValueError) as error:

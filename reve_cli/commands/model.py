@@ -16,6 +16,6 @@ def model(run: "Runtime", name: options.ModelName = None) -> int:
         reve model
         reve model reve-create --json | jq .offered
     """
-    from reve_cli.actions import account as action
+    from reve_cli.actions import model as action
 
     return action.model(run, run.settings.model if name is None else name)

@@ -113,10 +113,10 @@ def test_a_model_is_shown_with_its_price_and_what_reve_sends(reve: Reve, sandbox
     found = fields(result)
     assert found["model"] == "reve-create"
     assert found["offered"] == "yes"
-    assert (found["pricing mode"], found["cost min"], found["cost max"]) == ("flat", "4", "4")
-    assert found["prompt limit"] == "2000 UTF-16 units"
+    assert (found["pricing mode"], found["price"]) == ("flat", "4 credits per image")
+    assert found["prompt limit"] == "2,000 characters (an emoji counts as 2)"
     assert found["aspect ratios"] == "16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1"
-    assert (found["seed min"], found["seed max"]) == ("-9007199254740991", "9007199254740991")
+    assert found["seeds"] == "-9007199254740991 to 9007199254740991"
     assert found["versions"] == "any text, such as latest"
 
 
@@ -126,14 +126,15 @@ def test_the_model_in_use_is_the_default(reve: Reve) -> None:
     document = answer(reve, models, "model", "--json").document
     assert (document["model"], document["offered"]) == ("reve-2", True)
     assert (document["costMin"], document["costMax"], document["label"]) == (1.5, 6.0, None)
-    assert fields(answer(reve, models, "model", "reve-create"))["cost max"] == "unknown"
+    assert fields(answer(reve, models, "model", "reve-2"))["price"] == "1.5 to 6 credits per image"
+    assert fields(answer(reve, models, "model", "reve-create"))["price"] == "unknown"
 
 
 def test_a_model_that_is_not_offered_is_8_and_names_the_others_nearest_first(reve: Reve) -> None:
     models = {"models": [{"id": name} for name in ("flux", "reve-edit", "reve-create-2", "imagen")]}
     result = answer(reve, models, "model", "--json")
     assert result.code == 8
-    assert "does not list reve-create among its image models, which are: reve-create-2, reve-edit, " in result.stderr
+    assert "does not offer the image model reve-create; it offers reve-create-2, reve-edit, " in result.stderr
     assert (result.document["model"], result.document["offered"]) == ("reve-create", False)
     assert result.document["error"]["code"] == "not_found"
     assert result.document["error"]["details"]["offered"][:2] == ["reve-create-2", "reve-edit"]
@@ -149,7 +150,7 @@ def test_of_many_models_the_error_names_the_nearest_and_the_document_all(reve: R
 def test_an_api_that_lists_no_model_does_not_offer_it(reve: Reve) -> None:
     result = answer(reve, {"models": []}, "model")
     assert (result.code, result.stderr) == (
-        8, "error: the API does not list reve-create among its image models, which are: none\n",
+        8, "error: the API does not offer the image model reve-create; it offers none\n",
     )  # fmt: skip
 
 

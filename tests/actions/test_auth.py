@@ -71,13 +71,9 @@ def test_login_without_a_keychain_keeps_the_key_in_a_file_of_the_users_alone(rev
     file = config_file()
     assert (result.code, file) == (0, config_file())
     assert result.out == (
-        "logged in as sandbox@example.com (Sandbox, plan sandbox, 100000 credits); "
-        f"the key is kept in {file} (api_key)\n"
+        f"logged in as sandbox@example.com (Sandbox, plan sandbox, 100000 credits); key stored in {file} (api_key)\n"
     )
-    assert (
-        result.stderr
-        == "not in the keychain, as the package keyring is not installed (pip install 'reve-cli[keyring]')\n"
-    )
+    assert result.stderr == "keychain not used: the package keyring is not installed (pip install 'reve-cli[keyring]')\n"
     assert read_config() == {"api_key": KEY}
     assert file is not None
     if os.name != "nt":
@@ -92,7 +88,7 @@ def test_login_keeps_the_key_in_the_keychain_and_not_in_the_file(
     file.write_text(f'# mine\napi_key = "{OLD}" # old\ntimeout = 30\n')
     result = log_in(reve)
     assert (result.code, result.stderr) == (0, "")
-    assert result.out.endswith("; the key is kept in the keychain (Secret Service)\n")
+    assert result.out.endswith("; key stored in the keychain (Secret Service)\n")
     assert keychain.kept == {api.url: KEY}
     assert file.read_text() == "# mine\ntimeout = 30\nkeychain = true\n"
     assert reve("generate", "fox", "--out", "fox.png").code == 0
@@ -127,10 +123,10 @@ def test_a_keychain_that_does_not_work_leaves_the_key_to_the_file(
     keychain.fails(calls)
     result = log_in(reve)
     assert result.code == 0
-    assert result.out.endswith(f"; the key is kept in {file} (api_key)\n")
+    assert result.out.endswith(f"; key stored in {file} (api_key)\n")
     (said,) = result.stderr.splitlines()
     name = "the keychain (Secret Service)" if calls == "lie" else "Secret Service"
-    assert said.startswith(f"not in the keychain, as {name} does not")
+    assert said.startswith(f"keychain not used: {name} does not")
     assert read_config() == {"api_key": KEY}
     assert KEY not in keychain.kept.values()
 
@@ -193,7 +189,7 @@ def test_a_key_that_the_api_does_not_take_changes_nothing(
     assert file.read_text() == before
     assert keychain.kept == {}
     if code == 3:
-        assert "it is not kept, and nothing is changed" in result.stderr
+        assert "nothing was changed" in result.stderr
 
 
 @pytest.mark.parametrize("text", [OTHER, "afk_ ", "afk_with space", "afk_é", f"{KEY}\n{KEY}", "\x00", "x" * 9000])
@@ -208,7 +204,7 @@ def test_what_is_no_key_is_refused_unsent_and_unshown(reve: Reve, api: Sandbox, 
 @pytest.mark.parametrize("text", ["", "\n", "  \r\n", "\ufeff"])
 def test_nothing_is_no_key(reve: Reve, api: Sandbox, text: str) -> None:
     result = reve("auth", "login", "--with-key", stdin=text.encode())
-    assert (result.code, result.stderr) == (2, "error: no key was given, and nothing is changed\n")
+    assert (result.code, result.stderr) == (2, "error: no key given; nothing was changed\n")
 
 
 @pytest.mark.parametrize("around", ["{}", "{}\r\n", "\ufeff{}\n", "\n  {}\t\n"])
@@ -295,7 +291,7 @@ def test_a_key_on_a_command_line_is_not_repeated(
 def test_a_key_is_the_value_of_no_setting(reve: Reve, file: Path, name: str) -> None:
     result = reve("config", "set", name, f" {KEY}")
     assert (result.code, read_config()) == (2, {})
-    assert "never part of a command line" in result.stderr
+    assert "never belongs on a command line" in result.stderr
     assert "hint: reve auth login" in result.stderr
 
 
@@ -431,7 +427,7 @@ def test_an_account_of_which_little_is_told_is_one(
 
 @pytest.mark.parametrize("variable", ["APIFRAME_API_KEY", "REVE_API_KEY"])
 def test_a_variable_that_beats_the_kept_key_is_named(reve: Reve, api: Sandbox, variable: str) -> None:
-    warning = f"warning: {variable} holds a key, which is used before any that is kept: unset {variable}\n"
+    warning = f"warning: {variable} is set and overrides the stored key; to use the stored key: unset {variable}\n"
     assert warning in log_in(reve, "--quiet", env={variable: KEY}).stderr
     assert warning in reve("auth", "logout", "--quiet", env={variable: KEY}).stderr
     assert log_in(reve, "--quiet", env={"REVE_API_KEY": OTHER}).stderr == ""
@@ -450,9 +446,9 @@ def test_logout_forgets_the_key_wherever_it_is_kept(
     assert result.document == {"removed": ["the keychain (Secret Service)", f"{file} (api_key)"]}
     assert keychain.kept == {"https://other.example": OLD}
     assert file.read_text() == "# mine\nkeychain = true\ntimeout = 30\n"
-    assert "reve config unset keychain switches it off" in result.stderr
+    assert "to switch it off: reve config unset keychain" in result.stderr
     again = reve("auth", "logout")
-    assert (again.code, again.out, again.stderr) == (0, "", f"no key is kept for {api.url}\n")
+    assert (again.code, again.out, again.stderr) == (0, "", f"no key is stored for {api.url}\n")
     assert reve("auth", "logout", "--json").document == {"removed": []}
 
 
@@ -477,8 +473,8 @@ def test_a_key_that_may_still_be_in_the_keychain_is_not_called_gone(
     assert (result.code, result.out) == (2, "")
     note, error, hint = result.stderr.splitlines()
     assert note == f"removed the key from {file} (api_key)"
-    assert error.startswith("error: the key may still be in the keychain, but Secret Service does not")
-    assert hint == "hint: unlock it, and run reve auth logout again"
+    assert error.startswith("error: the key may still be in the keychain: Secret Service does not")
+    assert hint == "hint: unlock it, then run reve auth logout again"
     assert file.read_text() == "keychain = true\n"
     keychain.fails("")
     assert reve("auth", "logout").code == 0
@@ -489,7 +485,7 @@ def test_without_the_extra_a_key_in_the_keychain_is_not_called_gone(reve: Reve, 
     file.write_text("keychain = true\n")
     result = reve("auth", "logout")
     assert result.code == 2
-    assert "pip install 'reve-cli[keyring]', and run reve auth logout again" in result.stderr
+    assert "pip install 'reve-cli[keyring]', then run reve auth logout again" in result.stderr
 
 
 def test_a_keychain_that_holds_no_key_of_reves_is_no_trouble_at_logout(
@@ -541,7 +537,7 @@ def test_nothing_typed_is_a_line_and_2(prompt: Terminal, live: Sandbox, typed: b
     prompt.type(typed)
     assert prompt.wait() == 2
     assert prompt.screen.text.splitlines() == [
-        f"API key for {live.url}:", "error: no key was given, and nothing is changed",
+        f"API key for {live.url}:", "error: no key given; nothing was changed",
     ]  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def test_a_file_that_is_no_toml_stops_changes_and_stays_as_it_is(reve: Reve, con
 def test_set_keeps_a_value_as_what_it_is(reve: Reve, name: str, text: str, kept: object, shown: str) -> None:
     result = reve("config", "set", name, text)
     assert (result.code, result.out) == (0, "")
-    assert result.stderr == f"{name} is set in {config.config_file()}\n"
+    assert result.stderr == f"set {name} in {config.config_file()}\n"
     assert stored() == {name: kept}
     assert type(stored()[name]) is type(kept)
     assert reve("config", "get", name).out == f"{shown}\n"
@@ -150,9 +150,7 @@ def test_an_unknown_name_is_refused_and_the_nearest_one_is_named(
 ) -> None:
     result = reve("config", action, name, *(["x"] if action == "set" else []))
     assert (result.code, result.out) == (2, "")
-    assert (
-        result.stderr == f"error: there is no setting {safe(repr(name))}{nearest}\nhint: reve config list shows all\n"
-    )
+    assert result.stderr == f"error: unknown setting {safe(repr(name))}{nearest}\nhint: reve config list shows all\n"
 
 
 @pytest.mark.parametrize("arguments", [["timeout", "0"], ["--", "timeout", "-5"], ["color", "red"], ["model", ""]])
@@ -183,7 +181,7 @@ def test_a_line_of_the_file_that_is_no_setting_is_removed_by_its_name(reve: Reve
     write('tiemout = 5\n"a b" = 1\n[section]\nx = 1\n')
     for name in ("tiemout", "a b", "section"):
         result = reve("config", "unset", name)
-        assert (result.code, result.stderr) == (0, f"{name} is no longer set in {config.config_file()}\n")
+        assert (result.code, result.stderr) == (0, f"removed {name} from {config.config_file()}\n")
     assert stored() == {}
     assert reve("config", "list").code == 0
 
@@ -207,9 +205,9 @@ def test_unsetting_what_is_not_set_changes_nothing(reve: Reve) -> None:
 def test_set_warns_where_something_beats_it_here(reve: Reve) -> None:
     project = Path.cwd() / config.PROJECT_FILE
     project.write_text("timeout = 7")
-    assert reve("config", "set", "timeout", "5").stderr.endswith(f"warning: {project} beats it here: 7\n")
+    assert reve("config", "set", "timeout", "5").stderr.endswith(f"warning: {project} overrides it here: 7\n")
     result = reve("config", "set", "timeout", "6", "--quiet", env={"REVE_TIMEOUT": "8"})
-    assert result.stderr == "warning: REVE_TIMEOUT beats it here: 8\n"
+    assert result.stderr == "warning: REVE_TIMEOUT overrides it here: 8\n"
     result = reve("config", "set", "timeout", "6", "--quiet", "--json", env={"REVE_TIMEOUT": "8"})
     assert result.document == {
         "name": "timeout", "value": 8, "source": "environment", "where": "REVE_TIMEOUT", "default": 600,

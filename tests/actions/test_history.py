@@ -136,7 +136,7 @@ def test_an_empty_journal_and_no_match_are_told_apart(reve: Reve) -> None:
     assert reve("history").stderr == "the journal is empty\n"
     add(reve, "fox")
     result = reve("history", "--search", "wolf")
-    assert (result.code, result.stdout, result.stderr) == (0, b"", "nothing in the journal matches\n")
+    assert (result.code, result.stdout, result.stderr) == (0, b"", "no job matches\n")
 
 
 def test_rows_in_all_states(reve: Reve, sandbox: Sandbox) -> None:
@@ -401,7 +401,7 @@ def test_dates_are_local_and_an_end_is_the_end_of_its_day(
 def test_a_time_that_is_none_is_refused_with_all_that_there_are(reve: Reve, option: str, when: str) -> None:
     result = reve("history", option, when)
     assert (result.code, result.stdout) == (2, b"")
-    assert result.stderr.startswith(f"error: {option} {when!r} is no time: ")
+    assert result.stderr.startswith(f"error: {option} {when!r} is not a date, time or age ")
     assert all(form in result.stderr for form in ("2026-07-01,", "2026-07-01T12:30", "90m, 24h, 7d, 2w"))
 
 
@@ -430,8 +430,8 @@ def test_the_limit_cuts_what_is_old_and_says_so(reve: Reve) -> None:
         reve.clock.advance(1)
     cut = reve("history", "--limit", "2")
     assert column(cut, PROMPT) == ["fox 2", "fox 1"]
-    assert cut.stderr == "0 images, 0 credits paid\nthese are the newest 2; --limit 0 shows all\n"
-    assert reve("history", "--limit", "2", "--json").stderr == "these are the newest 2; --limit 0 shows all\n"
+    assert cut.stderr == "0 images, 0 credits paid\nshowing the newest 2; --limit 0 shows all\n"
+    assert reve("history", "--limit", "2", "--json").stderr == "showing the newest 2; --limit 0 shows all\n"
     for limit in ("0", "3", "4", "9" * 30):
         whole = reve("history", "--limit", limit)
         assert column(whole, PROMPT) == ["fox 2", "fox 1", "fox 0"]
@@ -585,7 +585,7 @@ def test_show_of_an_unknown_name(reve: Reve, name: str, begun: bool) -> None:
         add(reve, "fox")
     result = reve("history", "show", name)
     assert (result.code, result.stdout) == (8, b"")
-    assert result.stderr.startswith("error: the journal knows no job, key or run ")
+    assert result.stderr.startswith("error: job, key or run ")
     assert reve("history", "show", name, "--json").document["error"]["code"] == "not_found"
 
 

@@ -98,7 +98,7 @@ def test_people_get_the_newest_50_and_are_told_how_to_get_all(reve: Reve, sandbo
     jobs = submit(sandbox, 120)
     result = reve("jobs")
     assert ids(result) == jobs[:50]
-    assert result.stderr == "these are the newest 50; --limit 0 shows all\n"
+    assert result.stderr == "showing the newest 50; --limit 0 shows all\n"
     assert len(asked(sandbox)) == 1
 
 
@@ -150,7 +150,7 @@ def test_a_job_that_tells_little_is_listed_with_that(reve: Reve, sandbox: Sandbo
 
 
 def test_without_jobs_it_says_so(reve: Reve, sandbox: Sandbox) -> None:
-    assert (reve("jobs").out, reve("jobs").stderr) == ("", "there are no jobs\n")
+    assert (reve("jobs").out, reve("jobs").stderr) == ("", "no jobs\n")
     assert reve("jobs", "--status", "failed").stderr == "no job matches\n"
     assert reve("jobs", "--json", "-q") == Result(0, b"", "")
 
@@ -302,7 +302,7 @@ def test_a_list_that_does_not_end_is_an_error_and_no_loop(reve: Reve, pages: lis
     assert {document["jobId"] for document in documents} == told
     assert len(documents) == len(told)
     assert last["error"]["code"] == "server"
-    assert "does not come to an end" in last["error"]["message"]
+    assert "does not end: " in last["error"]["message"]
     assert len(origin.asked) <= 3
 
 
@@ -514,8 +514,8 @@ def test_images_are_saved_where_there_are_some(reve: Reve, varied: tuple[Sandbox
     assert result.code == 0
     assert result.out.split() == [f"fox-{job}.png" for job in completed]
     assert images() == sorted(result.out.split())
-    left_out = next(line for line in result.stderr.splitlines() if line.startswith("left out: "))
-    assert sorted(left_out.removeprefix("left out: ").split(", ")) == ["1 FAILED", "1 PROCESSING", "1 expired"]
+    left_out = next(line for line in result.stderr.splitlines() if line.startswith("skipped: "))
+    assert sorted(left_out.removeprefix("skipped: ").split(", ")) == ["1 FAILED", "1 PROCESSING", "1 expired"]
 
 
 def test_what_is_saved_is_told_in_documents(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
@@ -531,7 +531,7 @@ def test_filters_choose_what_is_saved(reve: Reve, varied: tuple[Sandbox, list[st
     assert reve("jobs", "--download", "--job", newest).out == f"fox-{newest}.png\n"
     result = reve("jobs", "--download", "--status", "failed")
     assert (result.code, result.out) == (0, "")
-    assert result.stderr == "left out: 1 FAILED\nthere is nothing to save\n"
+    assert result.stderr == "skipped: 1 FAILED\nnothing to save\n"
 
 
 def test_the_next_day_only_what_is_new_is_saved(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
@@ -542,7 +542,7 @@ def test_the_next_day_only_what_is_new_is_saved(reve: Reve, varied: tuple[Sandbo
     reve.clock.advance(10)
     result = reve("jobs", "--download")
     assert (result.code, result.out) == (0, f"fox-{new}.png\n")
-    assert "2 saved before" in result.stderr
+    assert "2 already saved" in result.stderr
     assert {name: os.stat(name).st_mtime_ns for name in before} == before
     assert reve("jobs", "--download", "-q") == Result(0, b"", "")
 
@@ -555,7 +555,7 @@ def test_a_name_with_the_jobs_id_tells_what_was_saved_before(
     assert len(reve("jobs", "--download", "--out", out).out.split()) == 2
     result = reve("jobs", "--download", "--out", out)
     assert (result.code, result.out) == (0, "")
-    assert "2 saved before" in result.stderr
+    assert "2 already saved" in result.stderr
 
 
 def test_a_name_without_it_tells_nothing_and_nothing_is_replaced(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
@@ -593,7 +593,7 @@ def test_what_is_no_image_is_not_taken_for_one(reve: Reve, sandbox: Sandbox, nam
     path.parent.mkdir(exist_ok=True)
     path.write_text("notes")
     result = reve("jobs", "--download")
-    assert "saved before" not in result.stderr
+    assert "already saved" not in result.stderr
 
 
 def test_standard_output_takes_one_image(reve: Reve, sandbox: Sandbox) -> None:
@@ -643,9 +643,9 @@ def test_what_was_listed_before_a_page_failed_is_saved(reve: Reve, sandbox: Sand
     assert [document["files"][0]["path"] for document in saved] == [f"{job}.png" for job in jobs[:2]]
     assert images() == sorted(f"{job}.png" for job in jobs[:2])
     assert last["error"]["exitCode"] == code
-    assert "not all jobs are listed: " in result.stderr
+    assert "the list of jobs is incomplete: " in result.stderr
     assert (again.code, again.out) == (code, "")
-    assert "2 saved before" in again.stderr
+    assert "2 already saved" in again.stderr
     assert "nothing to save" not in again.stderr
 
 

@@ -138,9 +138,9 @@ def test_every_bad_row_is_named() -> None:
     assert [why.partition(":")[0] for _, why in found.bad] == [
         "it has 3 cells, the header 2",
         "it has no prompt",
-        f"seed 'x' is not an integer from -{SEED_LIMIT} to {SEED_LIMIT}",
+        "seed takes a whole number, not 'x'",
         "it is not CSV",
-        f"seed '1.5' is not an integer from -{SEED_LIMIT} to {SEED_LIMIT}",
+        "seed takes a whole number, not '1.5'",
         "it is not CSV",
     ]
 
@@ -186,7 +186,7 @@ def test_json_lines_name_their_fields_and_null_is_none() -> None:
         ('{"prompt": "x", "seed": NaN}', "seed must be an integer"),
         ('{"prompt": "x", "seed": 1.0}', "seed must be an integer"),
         ('{"prompt": "x", "seed": true}', "seed must be an integer"),
-        ('{"prompt": "x", "seed": "random"}', "seed 'random' is not an integer from"),
+        ('{"prompt": "x", "seed": "random"}', "seed takes a whole number, not 'random'"),
         (f'{{"prompt": "x", "seed": {SEED_LIMIT + 1}}}', f"seed {SEED_LIMIT + 1} is out of range: integers from"),
         ('{"prompt": "x", "seed": 1' + "0" * 30 + "}", "seed '1000"),
     ],
@@ -267,8 +267,8 @@ def test_seeds_as_they_are_typed(seeds: str, found: Sequence[int]) -> None:
         ("", None, "--seeds '' is not"),
         ("1-", None, "--seeds '1-' is not"),
         ("2-1", None, "--seeds '2-1': 2 is larger than 1"),
-        ("1-100001", None, "--seeds '1-100001': these are more than 100,000 seeds"),
-        ("1-100000,100001", None, "--seeds '1-100000,100001': these are more than 100,000 seeds"),
+        ("1-100001", None, "--seeds '1-100001': more than 100,000 seeds"),
+        ("1-100000,100001", None, "--seeds '1-100000,100001': more than 100,000 seeds"),
         (str(SEED_LIMIT + 1), None, "--seeds"),
         ("1-3,2", None, "--seeds names one twice"),
         (None, "", "--ratios: '' is not one of"),
@@ -413,9 +413,9 @@ def test_a_nul_character_in_a_file_is_no_part_of_a_prompt(kind: str, content: by
     ("seeds", "why"),
     [
         ("3-1", "'3-1': 3 is larger than 1"),
-        ("1-100001", "'1-100001': these are more than 100,000 seeds"),
-        (str(SEED_LIMIT + 1), f"seeds are integers from -{SEED_LIMIT} to {SEED_LIMIT}"),
-        (f"1-{'9' * 5000}", f"seeds are integers from -{SEED_LIMIT} to {SEED_LIMIT}"),
+        ("1-100001", "'1-100001': more than 100,000 seeds"),
+        (str(SEED_LIMIT + 1), f"a seed must be from -{SEED_LIMIT} to {SEED_LIMIT}"),
+        (f"1-{'9' * 5000}", f"a seed must be from -{SEED_LIMIT} to {SEED_LIMIT}"),
     ],
 )
 def test_seeds_that_cannot_be_are_told_with_what_is_wrong(seeds: str, why: str) -> None:

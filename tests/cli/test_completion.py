@@ -517,7 +517,7 @@ def test_zsh_completes_after_eval_of_the_script(environ: dict[str, str]) -> None
 def test_zsh_shows_descriptions(environ: dict[str, str]) -> None:
     with zsh(environ, AUTOLOAD) as shell:
         shell.type("reve generate --a\t")
-        shell.wait_for("Read the API key here.")
+        shell.wait_for("Read the API key from a file.")
         shell.wait_for("--aspect-ratio")
 
 
@@ -582,7 +582,7 @@ def test_fish_completes_a_typed_line(fish: Callable[[str], list[str]], line: str
 @needs_fish
 def test_fish_shows_descriptions(fish: Callable[[str], list[str]]) -> None:
     options = dict(offer.split("\t") for offer in fish("reve generate --"))
-    assert options["--api-key-file"] == "Read the API key here."
+    assert options["--api-key-file"] == "Read the API key from a file."
 
 
 @needs_fish

@@ -127,7 +127,7 @@ def test_resume_never_replaces_a_failed_job(reve: Reve, simulate: Simulate) -> N
     sandbox.faults.clear()
     result = reve("resume", "--json")
     assert (result.code, result.document["error"]["code"]) == (5, "job_failed")
-    assert reve("resume").stderr == "nothing is left to finish\n"
+    assert reve("resume").stderr == "nothing to finish\n"
     assert len(sandbox.jobs()) == 1
 
 
@@ -237,8 +237,8 @@ def test_three_identical_no_wait_commands_are_three_jobs(reve: Reve, sandbox: Sa
     ids = [reve("generate", "fox", "--no-wait").out for _ in range(3)]
     assert len(set(ids)) == len(sandbox.jobs()) == 3
     said = reve("resume").stderr
-    assert said.startswith("3 jobs of the last 24 hours were begun with --no-wait, and are not saved by this: ")
-    assert said.endswith("nothing is left to finish\n")
+    assert said.startswith("3 jobs of the last 24 hours were submitted with --no-wait and are left alone; ")
+    assert said.endswith("nothing to finish\n")
 
 
 def test_resume_of_a_no_wait_job_exits_75_and_names_the_wait_command(reve: Reve, sandbox: Sandbox) -> None:
@@ -370,7 +370,7 @@ def test_resume_with_a_name_finishes_only_that_job(reve: Reve, simulate: Simulat
     assert not Path("1.png").exists()
     assert reve("resume", first["idempotencyKey"]).out == f"{Path.cwd() / '1.png'}\n"
     finished = reve("resume", first["jobId"])
-    assert (finished.code, finished.stderr) == (0, "nothing is left to finish\n")
+    assert (finished.code, finished.stderr) == (0, "nothing to finish\n")
 
 
 def test_resume_of_an_unknown_job_exits_8(reve: Reve, sandbox: Sandbox) -> None:
@@ -383,7 +383,7 @@ def test_resume_of_an_unknown_job_exits_8(reve: Reve, sandbox: Sandbox) -> None:
 
 def test_resume_with_nothing_to_do_exits_0(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("resume")
-    assert (result.code, result.out, result.stderr) == (0, "", "nothing is unfinished\n")
+    assert (result.code, result.out, result.stderr) == (0, "", "nothing to finish\n")
 
 
 def test_resume_saves_to_the_first_path_although_wait_saved_to_another(reve: Reve, simulate: Simulate) -> None:
@@ -411,7 +411,7 @@ def test_resume_finds_an_image_that_wait_saved_to_the_same_path(reve: Reve, simu
     assert reve("wait", job, "--out", "f.png").code == 0
     assert reve("resume").code == 0
     assert [path.name for path in Path.cwd().iterdir()] == ["f.png"]
-    assert reve("resume").stderr == "nothing is left to finish\n"
+    assert reve("resume").stderr == "nothing to finish\n"
 
 
 def test_a_wait_after_expiry_keeps_the_job_marked_as_saved(reve: Reve, sandbox: Sandbox) -> None:

@@ -163,7 +163,7 @@ def test_a_user_without_a_home_can_name_a_state_folder(reve: Reve, stranger: tup
     environ["REVE_STATE_DIR"] = os.path.abspath("state")
     assert len(all_goes_well(reve, environ, stranger)) == 2
     resumed = run([*stranger, *reve.command("resume")], environ)
-    assert (resumed.code, resumed.stderr) == (0, "nothing is left to finish\n")
+    assert (resumed.code, resumed.stderr) == (0, "nothing to finish\n")
 
 
 @pytest.mark.parametrize("command", [("resume",), ("history",), ("resume", "--dry-run")], ids=" ".join)

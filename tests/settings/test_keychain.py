@@ -73,14 +73,14 @@ def test_login_use_and_logout_with_a_real_keychain(reve: Reve, file: Path, tmp_p
     result = in_session(reve, script)
     assert result.code == 0, result.stderr
     lines = result.out.splitlines()
-    kept = "logged in as sandbox@example.com (Sandbox, plan sandbox, 100000 credits); the key is kept in the keychain"
+    kept = "logged in as sandbox@example.com (Sandbox, plan sandbox, 100000 credits); key stored in the keychain"
     assert lines[0] == f"{kept} (Secret Service)"
     assert lines[1:4] == ["# mine", "timeout = 30", "keychain = true"]
     assert lines[4] == "key from: the keychain (Secret Service)"
     assert lines[-7] == "fox.png"
     assert lines[-5] == "removed the key from the keychain (Secret Service)"
     assert lines[-4:] == ["# mine", "timeout = 30", "keychain = true", "then 3"]
-    assert "no key is kept for" in result.stderr
+    assert "no key is stored for" in result.stderr
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or not betrays(path.read_bytes(), KEY), path
 
@@ -115,8 +115,8 @@ def test_a_locked_keychain_is_one_clear_error(reve: Reve, file: Path) -> None:
         f"error: cannot read the API key from the keychain: {problem}",
         "hint: unlock it, or set APIFRAME_API_KEY, or run reve auth login again",
         "2",
-        f"error: the key may still be in the keychain, but {problem}",
-        "hint: unlock it, and run reve auth logout again",
+        f"error: the key may still be in the keychain: {problem}",
+        "hint: unlock it, then run reve auth logout again",
     ]
     assert read_config() == {"keychain": True}
     again = in_session(reve, f"echo {KEY} | reve auth login --with-key", locked=True)
@@ -129,7 +129,7 @@ def test_a_locked_keychain_is_one_clear_error(reve: Reve, file: Path) -> None:
 def test_without_a_session_bus_login_keeps_the_key_in_a_file(reve: Reve, file: Path) -> None:
     result = reve.child("auth", "login", "--with-key", stdin=KEY.encode())
     assert (result.code, read_config()) == (0, {"api_key": KEY})
-    assert result.stderr == "not in the keychain, as no system keychain is running\n"
+    assert result.stderr == "keychain not used: no system keychain is running\n"
 
 
 @pytest.mark.parametrize("command", [("generate", "fox"), ("status", "01234567-89ab-cdef-0123-456789abcdef")])
