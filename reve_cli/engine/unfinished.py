@@ -175,7 +175,7 @@ class Plan:
         self._ledger, self._journal, self._clock = ledger, journal, clock
         for name in names:
             if not journal.rows(NAMED, {"names": json.dumps([name, job_id(name)])}):
-                raise ReveError("not_found", f"the journal knows no job, key or run {name}", hint="reve history")
+                raise ReveError("not_found", f"job, key or run {name} not found in the journal", hint="reve history")
         self._named = NAMED if names else "length(:names)"
         self._chosen = f"{UNFINISHED} AND {self._named}"
         self._values = {"names": json.dumps([*names, *map(job_id, names)])}
