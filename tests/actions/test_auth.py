@@ -73,7 +73,9 @@ def test_login_without_a_keychain_keeps_the_key_in_a_file_of_the_users_alone(rev
     assert result.out == (
         f"logged in as sandbox@example.com (Sandbox, plan sandbox, 100000 credits); key stored in {file} (api_key)\n"
     )
-    assert result.stderr == "keychain not used: the package keyring is not installed (pip install 'reve-cli[keyring]')\n"
+    assert (
+        result.stderr == "keychain not used: the package keyring is not installed (pip install 'reve-cli[keyring]')\n"
+    )
     assert read_config() == {"api_key": KEY}
     assert file is not None
     if os.name != "nt":
