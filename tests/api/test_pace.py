@@ -1,4 +1,4 @@
-"""The pace against servers of every kind, in made-up time: what gets through, and how much is refused."""
+"""The pace against simulated rate limits of many kinds, in simulated time: throughput, and the share of refusals."""
 
 import heapq
 import math
@@ -15,7 +15,8 @@ import pytest
 
 from reve_cli.api.http import Http, Request
 from reve_cli.api.obstacles import Obstacles
-from reve_cli.api.pace import START, Pace
+from reve_cli.api.pace import Pace
+from reve_cli.api.rate import START
 from reve_cli.api.sending import Sender
 from reve_cli.core.clock import MINUTE, Clock, Deadline, Limits, Stop
 from tests.conftest import KEY, Reve
@@ -27,7 +28,7 @@ WORKERS = 6
 
 
 class World(Clock):
-    """Time that jumps to whatever is next. Of all threads of `run` only one is at work at a time, so it repeats."""
+    """A clock that jumps to the next event. Only one thread of `run` works at a time, so every run is the same."""
 
     def __init__(self) -> None:
         self.time = BEGUN
@@ -46,7 +47,7 @@ class World(Clock):
         turn.acquire()
 
     def run(self, works: list[Callable[[], None]]) -> None:
-        """Do all works at once."""
+        """Run all works at the same time and wait for them."""
         done = threading.Semaphore(0)
 
         def begin(work: Callable[[], None], turn: threading.Semaphore) -> None:
@@ -73,8 +74,8 @@ class World(Clock):
             turn.release()
 
 
+# takes a time; returns the seconds of Retry-After, None to accept the request
 Limiter = Callable[[float], float | None]
-"""The seconds of Retry-After at a time, None where the request is let through."""
 
 
 def sliding(limit: int) -> Limiter:
@@ -120,13 +121,13 @@ def bucket(limit: int, burst: int) -> Limiter:
 
 @dataclass
 class Tally:
-    """When requests got through, and when they were refused."""
+    """When requests were accepted, and when they were refused."""
 
     passed: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
 
     def rate(self, since: float) -> float:
-        """Requests a minute that got through after `since` seconds."""
+        """Requests per minute that were accepted after `since` seconds."""
         last = max(self.passed) - BEGUN
         return sum(at - BEGUN >= since for at in self.passed) * MINUTE / (last - since)
 
@@ -138,7 +139,7 @@ class Tally:
 def drive(
     limiter: Limiter, minutes: float, *, processes: int = 1, most: float | None = None, told: bool = True
 ) -> Tally:
-    """Ask as fast as the pace allows for some minutes. told: whether refusals have a Retry-After."""
+    """Send requests as fast as the pace allows for some minutes. told: whether refusals have a Retry-After."""
     world, tally = World(), Tally()
     end = world.time + minutes * MINUTE
 
@@ -163,14 +164,14 @@ def drive(
 
 
 def changing(first: int, second: int, after: float) -> Limiter:
-    """A limit that is another one after so many seconds."""
+    """A limit that changes after so many seconds."""
     one, other = sliding(first), sliding(second)
     return lambda now: (one if now < BEGUN + after else other)(now)
 
 
 def moody(limiter: Limiter, every: int) -> Limiter:
-    """One that refuses a request now and then for no reason, with a Retry-After of 1 s."""
-    chance = random.Random(1)  # noqa: S311 (a draw, not a secret)
+    """A limiter that also refuses every so-many-th request at random, with a Retry-After of 1 s."""
+    chance = random.Random(1)  # noqa: S311 - repeatable, not a secret
     return lambda now: 1 if chance.random() < 1 / every else limiter(now)
 
 
@@ -190,43 +191,41 @@ LIMITERS: dict[str, tuple[Callable[[], Limiter], int]] = {
 
 
 @pytest.mark.parametrize("name", LIMITERS)
-def test_it_goes_just_under_the_limit(name: str) -> None:
-    """Within some minutes; while it is being found out, throughput is less, or a low one is hit more often."""
+def test_the_rate_settles_just_below_the_limit_within_minutes(name: str) -> None:
     limiter, limit = LIMITERS[name]
     tally = drive(limiter(), 20)
     assert tally.share < 0.02
     assert tally.rate(since=14 * MINUTE) >= 0.9 * limit
 
 
-def test_the_limit_that_is_heard_of_is_hardly_touched_from_the_first_minute_on() -> None:
+def test_the_documented_limit_is_used_and_rarely_exceeded_from_the_first_minute() -> None:
     tally = drive(sliding(500), 3)
     assert tally.share < 0.01
     assert tally.rate(since=0) > 0.95 * 500
 
 
 @pytest.mark.parametrize("limiter", [sliding(500), fixed(500), bucket(500, 60)], ids=["sliding", "fixed", "bucket"])
-def test_four_processes_share_a_limit_without_talking(limiter: Limiter) -> None:
+def test_four_processes_share_a_limit_without_communicating(limiter: Limiter) -> None:
     tally = drive(limiter, 20, processes=4)
     assert tally.share < 0.02
     assert tally.rate(since=10 * MINUTE) >= 0.9 * 500
 
 
 @pytest.mark.parametrize(("every", "least"), [(1000, 0.9), (200, 0.8)])
-def test_refusals_for_no_reason_cost_little(every: int, least: float) -> None:
+def test_random_refusals_cost_little_throughput(every: int, least: float) -> None:
     tally = drive(moody(sliding(500), every), 30)
     assert tally.share < 0.02
     assert tally.rate(since=15 * MINUTE) >= least * 500
 
 
 @pytest.mark.parametrize("limit", [60, 500])
-def test_without_retry_after_it_asks_ever_more_seldom_until_it_may_go_on(limit: int) -> None:
+def test_without_retry_after_the_pauses_double_until_a_request_is_accepted(limit: int) -> None:
     tally = drive(sliding(limit), 30, told=False)
     assert tally.share < 0.02
     assert tally.rate(since=15 * MINUTE) >= 0.9 * limit
 
 
-def test_an_outage_is_not_taken_for_the_limit() -> None:
-    """Nothing gets through for five minutes: that says nothing of how much does later."""
+def test_an_outage_of_five_minutes_does_not_lower_the_rate_for_long() -> None:
     normal = sliding(500)
     tally = drive(lambda now: 30 if 180 < now - BEGUN < 480 else normal(now), 20)
     assert len(tally.refused) < 2 * WORKERS * 10
@@ -234,14 +233,14 @@ def test_an_outage_is_not_taken_for_the_limit() -> None:
 
 
 @pytest.mark.parametrize("most", [30.0, 300.0])
-def test_a_rate_of_ones_own_is_never_exceeded(most: float) -> None:
+def test_the_users_own_rate_is_never_exceeded(most: float) -> None:
     tally = drive(sliding(500), 5, most=most)
     assert not tally.refused
     for at in tally.passed:
         assert sum(at <= other < at + MINUTE for other in tally.passed) <= most + 1
 
 
-def test_a_long_retry_after_is_kept_by_all_threads() -> None:
+def test_all_threads_respect_a_long_retry_after() -> None:
     asked: list[float] = []
 
     def limiter(now: float) -> float | None:
@@ -254,7 +253,7 @@ def test_a_long_retry_after_is_kept_by_all_threads() -> None:
     assert any(at < end + 120 for at in asked[100:])
 
 
-def test_nobody_waits_past_the_deadline_or_a_stop() -> None:
+def test_a_wait_ends_at_the_deadline_or_stop() -> None:
     world, stop = World(), Stop()
     pace = Pace(world)
     pace.refused(86400)
@@ -271,7 +270,7 @@ def test_nobody_waits_past_the_deadline_or_a_stop() -> None:
     assert stop
 
 
-def test_waiting_is_a_sleep_for_each_turn_and_no_loop() -> None:
+def test_waiting_for_a_turn_is_one_sleep() -> None:
     world, stop = World(), Stop()
     pace = Pace(world)
 
@@ -285,7 +284,7 @@ def test_waiting_is_a_sleep_for_each_turn_and_no_loop() -> None:
     assert world.time - BEGUN == pytest.approx(399 * 60 / START)
 
 
-def test_what_is_urgent_goes_before_all_that_waits_and_they_make_up_for_it() -> None:
+def test_an_urgent_request_goes_first_and_later_requests_make_up_for_it() -> None:
     world, stop, order = World(), Stop(), list[str]()
     pace = Pace(world)
     deadline = Deadline(world, 3600)
@@ -305,9 +304,7 @@ def test_what_is_urgent_goes_before_all_that_waits_and_they_make_up_for_it() -> 
 
 
 @pytest.mark.parametrize("seconds", [5, 60, 60_000, 999_999_999])
-def test_no_refusal_holds_back_questions_for_more_than_a_window_nor_anything_for_more_than_an_hour(
-    seconds: float,
-) -> None:
+def test_a_refusal_delays_urgent_requests_by_a_minute_and_others_by_an_hour_at_most(seconds: float) -> None:
     world, stop, went = World(), Stop(), dict[bool, float]()
     pace = Pace(world)
     pace.refused(seconds)
@@ -322,7 +319,7 @@ def test_no_refusal_holds_back_questions_for_more_than_a_window_nor_anything_for
     assert min(seconds, 3600) <= went[False] <= min(seconds, 3600) * 1.05
 
 
-def test_questions_that_go_on_meanwhile_neither_raise_the_rate_nor_are_made_up_for() -> None:
+def test_urgent_requests_during_a_refusal_change_neither_the_rate_nor_later_turns() -> None:
     world, stop, deadline = World(), Stop(), Deadline(Clock(), math.inf)
     pace = Pace(world)
     pace.refused(60_000)
@@ -344,7 +341,7 @@ def test_questions_that_go_on_meanwhile_neither_raise_the_rate_nor_are_made_up_f
     assert went[0] <= 3600 * 1.05
 
 
-def test_questions_that_are_refused_as_well_are_asked_ever_more_seldom() -> None:
+def test_the_pauses_between_refused_urgent_requests_grow_to_32_seconds() -> None:
     world, stop, asked = World(), Stop(), list[float]()
     pace = Pace(world)
     pace.refused(60_000)
@@ -362,7 +359,7 @@ def test_questions_that_are_refused_as_well_are_asked_ever_more_seldom() -> None
 
 
 def waited(reve: Reve, refusal: Reply, method: Literal["GET", "POST"], seconds: float) -> float:
-    """For how long a request that was refused waits before it is sent again, where `seconds` are left."""
+    """Seconds until a refused request is sent again, with a time limit of `seconds`."""
     replies = iter([refusal])
     times: list[float] = []
 
@@ -382,14 +379,14 @@ def waited(reve: Reve, refusal: Reply, method: Literal["GET", "POST"], seconds: 
 
 @pytest.mark.parametrize(("method", "longest"), [("GET", 60), ("POST", 3600)])
 @pytest.mark.parametrize("status", [429, 503])
-def test_an_absurd_retry_after_stops_no_batch(
+def test_an_absurd_retry_after_is_shortened(
     reve: Reve, method: Literal["GET", "POST"], longest: float, status: int
 ) -> None:
     refusal = json_reply({"error": "slow down"}, status, Retry_After="60000")
     assert longest <= waited(reve, refusal, method, math.inf) <= longest * 1.06
 
 
-def test_what_lets_nothing_through_is_told_until_something_gets_through(reve: Reve) -> None:
+def test_an_obstacle_is_told_until_a_newer_request_succeeds(reve: Reve) -> None:
     obstacles, clock = Obstacles(reve.clock), reve.clock
     obstacles.met("POST", 3600, "rate limit reached")
     assert obstacles.tell() == ""
@@ -404,7 +401,7 @@ def test_what_lets_nothing_through_is_told_until_something_gets_through(reve: Re
     assert obstacles.tell() == ""
 
 
-def test_what_nobody_tries_any_more_is_no_obstacle(reve: Reve) -> None:
+def test_an_obstacle_is_dropped_after_nobody_tried_for_a_while(reve: Reve) -> None:
     obstacles = Obstacles(reve.clock)
     obstacles.met("POST", 30, "API error 503")
     reve.clock.advance(60)
@@ -423,6 +420,6 @@ def test_what_nobody_tries_any_more_is_no_obstacle(reve: Reve) -> None:
     ],
     ids=["0", "7", "a date", "none"],
 )
-def test_what_a_refusal_asks_for_is_kept_by_the_next_request(reve: Reve, headers: dict[str, str], least: float) -> None:
+def test_the_next_try_respects_retry_after(reve: Reve, headers: dict[str, str], least: float) -> None:
     refusal = json_reply({"error": "slow down"}, 429, **headers)
     assert max(least, 0.5) <= waited(reve, refusal, "GET", 600) <= max(least, 1) * 1.3 + 1
