@@ -1,6 +1,7 @@
-"""Whose key it is and what the API offers, as it answers them. Imports `models`.
+"""Accounts and models as the API describes them.
 
-Fields may be absent or null on the wire; such are None here.
+Any field may be missing or null in an answer; it is None here.
+May import: core.models.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from reve_cli.core.models import number, typed
 
 @dataclass(frozen=True)
 class Account:
-    """The key's user and team, by their ids and for people, and what the team has left, in credits.
+    """The user and team of an API key. `user` and `team` are ids, `credits` is the team's balance.
 
-    `at` is the time of the answer by the server's clock, in epoch seconds.
+    at: time of the answer by the server's clock, in epoch seconds.
     """
 
     user: str
@@ -29,11 +30,11 @@ class Account:
 
     @property
     def name(self) -> str:
-        """What tells accounts from each other."""
+        """A name that no other account has."""
         return f"{self.user} {self.team or ''}"
 
     def document(self, simulated: bool) -> dict[str, Any]:
-        """The JSON document of this account: always the full shape, in this order, null where unknown."""
+        """The JSON document: always all keys, in this order, null for unknown values."""
         return {
             "email": self.email,
             "role": self.role,
@@ -47,7 +48,7 @@ class Account:
 
     @classmethod
     def from_wire(cls, data: Any, at: float | None) -> "Account | None":
-        """GET /v2/me, read defensively; None where it does not tell the user, or nobody the time."""
+        """Parse the answer of GET /v2/me. None if the user or the time (`at`) is unknown."""
         found = data if isinstance(data, dict) else {}
         user, team, key = (typed(found.get(name), dict) or {} for name in ("user", "team", "apiKey"))
         identity = typed(user.get("id"), str)
@@ -69,7 +70,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Offer:
-    """A model that the API offers. Costs are credits an image."""
+    """A model on offer. Costs are credits per image."""
 
     id: str
     label: str | None = None
@@ -80,7 +81,7 @@ class Offer:
 
     @classmethod
     def from_wire(cls, data: Any) -> "Offer | None":
-        """An entry of GET /v2/models, read defensively; None where it names no model."""
+        """Parse an entry of GET /v2/models. None if it has no id."""
         if not isinstance(data, dict) or not isinstance(data.get("id"), str):
             return None
         return cls(

@@ -1,8 +1,8 @@
-"""Images from their URL: fetched until they are whole.
+"""Downloads images.
 
-`Images` is a client of its own that never saw the API's key and goes only where an image may be: `https`, public names
-and addresses, at most 5 redirects under the same rules.
-Imports `http`, `network`, `origins`, `formats`, `models`, `clock`; slow to load, like `http`.
+`Images` has HTTP clients of its own that never see the API key. It requests only URLs that `Origins` allows.
+It follows at most 5 redirects, under the same rules.
+May import: core.clock, core.models, api.formats, api.http, api.network, api.origins. Loads httpx.
 """
 
 import contextlib
@@ -21,16 +21,20 @@ from reve_cli.api.origins import Origins, is_public
 from reve_cli.core.clock import Clock, Deadline, Limits, Stop
 from reve_cli.core.models import is_loopback
 
+# largest image, in bytes
 SIZE_CAP = 100 * 10**6
-"""Largest image, in bytes."""
 _REDIRECTS = 5
+# all other characters are escaped, in case the server left them unescaped
 _URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
-"""What stands in a URL as it is; a server may have left the rest unescaped."""
 _GONE = (403, 404, 410)
 
 
 class Unusable(Exception):
-    """An image could not be had from a URL: why, whether another try may help, and whether it is gone for good."""
+    """An image cannot be downloaded.
+
+    again: another try may help.
+    gone: the image no longer exists at this URL.
+    """
 
     def __init__(self, reason: str, *, again: bool = False, gone: bool = False) -> None:
         super().__init__(reason)
@@ -38,7 +42,7 @@ class Unusable(Exception):
 
 
 class Images:
-    """The client for images. Certificates are loaded when the first https URL needs them."""
+    """Downloads images. Any thread may use it. Certificates are loaded for the first https URL."""
 
     def __init__(self, origins: Origins, *, clock: Clock, stop: Stop, limits: Limits, debug: Say | None) -> None:
         self.clock, self.stop, self.limits = clock, stop, limits
@@ -53,9 +57,9 @@ class Images:
                 client.close()
 
     def fetch(self, url: str, file: BinaryIO, deadline: Deadline) -> Format:
-        """Fetch the image at `url` into `file` until it is there as a whole, and return what it is.
+        """Download the image at `url` into `file`, with retries, and return its format.
 
-        Raises `Unusable` once it is known that it cannot be had, and OSError where the file fails.
+        Raises `Unusable` if no try brings a complete image, OSError if writing to the file fails.
         """
         for number in range(1, self.limits.tries + 1):
             try:
@@ -63,7 +67,7 @@ class Images:
                 file.flush()
                 found = image_format(file, file.tell())
                 if found is None:
-                    raise Unusable("what came is not a whole image", again=True)
+                    raise Unusable("the download is not a complete image", again=True)
                 return found
             except Unusable as error:
                 delay = 0.5 * 2 ** (number - 1)
@@ -74,12 +78,12 @@ class Images:
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _stream_into(self, sink: BinaryIO, url: str, deadline: Deadline) -> None:
-        """One try. Raises `Unusable`, and OSError where the sink fails."""
+        """Try once, and follow redirects. Raises `Unusable`, OSError if writing fails."""
         for _ in range(_REDIRECTS + 1):
             url = urllib.parse.quote(url.strip(), safe=_URL_CHARACTERS, errors="replace")
             refused = self._origins.refuse(url)
             if refused:
-                raise Unusable(f"its URL is refused: {refused} ({_shown(url)})")
+                raise Unusable(f"URL refused: {refused} ({_shown(url)})")
             try:
                 with self._stream(url, deadline) as response:
                     if not response.has_redirect_location:
@@ -90,7 +94,7 @@ class Images:
                 trouble = explain(error)
                 raise Unusable(trouble.reason, again=not trouble.lasting) from error
             except ValueError as error:
-                raise Unusable(f"its URL is refused: {error}") from error
+                raise Unusable(f"URL refused: {error}") from error
         raise Unusable(f"more than {_REDIRECTS} redirects")
 
     @contextlib.contextmanager
@@ -111,7 +115,7 @@ class Images:
             return self._clients[kind]
 
     def _guard(self, url: str, *, direct: bool) -> Callable[[str, Mapping[str, Any]], None]:
-        """Look at the address that a name led to, before a byte is sent. A proxy's own address may be private."""
+        """Refuse a private address behind a public name before a byte is sent. A proxy may have a private address."""
         host = urlsplit(url).hostname or ""
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
@@ -119,10 +123,10 @@ class Images:
                 try:
                     address = str(info["return_value"].get_extra_info("server_addr")[0])
                 except OSError:
-                    return  # hung up already: nothing can be sent
+                    return  # already disconnected: nothing can be sent
                 if not is_public(address):
                     info["return_value"].close()
-                    raise ValueError(f"{host} is at {address}, which is not a public address")
+                    raise ValueError(f"{host} resolves to {address}, which is not a public address")
 
         return trace
 
@@ -130,7 +134,9 @@ class Images:
         status = response.status_code
         if status != 200:
             gone = status in _GONE
-            raise Unusable(f"its server answered {status}", again=gone or status == 429 or status >= 500, gone=gone)
+            raise Unusable(
+                f"the image server answered {status}", again=gone or status == 429 or status >= 500, gone=gone
+            )
         sink.seek(0)
         sink.truncate()
         announced = response.headers.get("content-length", "")
@@ -138,10 +144,10 @@ class Images:
         for chunk in response.iter_raw():
             size = max(size, sink.tell() + len(chunk))
             if size > SIZE_CAP:
-                raise Unusable(f"it is larger than {SIZE_CAP // 10**6} MB")
+                raise Unusable(f"the image is larger than {SIZE_CAP // 10**6} MB")
             sink.write(chunk)
             if self.stop or deadline.passed:
-                raise Unusable("stopped before it was complete")
+                raise Unusable("stopped before the download was complete")
 
 
 def _shown(url: str) -> str:

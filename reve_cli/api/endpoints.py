@@ -1,6 +1,6 @@
-"""The API's endpoints: what is asked, and how the JSON that comes back becomes models. No retries, no policy.
+"""The API's endpoints: builds the requests and turns the JSON of the answers into models.
 
-Imports `http`, `models`, `accounts`, `clock`, `contract`, `errors`.
+May import: core.clock, core.contract, core.errors, core.models, api.accounts, api.answers, api.http, api.sending.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ from reve_cli.core.contract import GENERATE_PATH
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, Job, job_id
 
+# largest number of jobs in one page
 PAGE = 100
-"""Most jobs in one page."""
+# tries for information that a command can do without
 _FEW = 2
-"""Tries of a question that can be done without."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A job that was made for a request, and when, by the server's clock, it was asked for at the earliest."""
+    """A submitted job. `asked_at`: time of the first try by the server's clock, no later than the real one."""
 
     job_id: str
     status: str
@@ -33,12 +33,17 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Page:
+    """Some jobs, newest first, and the cursor of the next page; None on the last page."""
+
     jobs: list[Job]
     cursor: str | None
 
 
 class Api:
-    """Apiframe v2, as far as image jobs go."""
+    """The part of Apiframe's API v2 that concerns image jobs.
+
+    Every method raises `ReveError`, see `Sender.send`.
+    """
 
     def __init__(self, sender: Sender) -> None:
         self.sender, self.http = sender, sender.http
@@ -53,7 +58,7 @@ class Api:
         *,
         perhaps: bool,
     ) -> Accepted:
-        """POST /v2/images/generate. Exactly these bytes and this key on every try; see `Sender.send`."""
+        """POST /v2/images/generate. Every try sends the same bytes and the same key."""
         clock = self.http.clock
         tries: list[float] = []
 
@@ -82,7 +87,7 @@ class Api:
         )
 
     def job(self, identity: str, deadline: Deadline, *, tries: float) -> Job:
-        """GET /v2/jobs/{id}. An answer about another job is no answer."""
+        """GET /v2/jobs/{id}. An answer about another job counts as no answer."""
 
         def read(answer: Answer) -> Job | None:
             job = Job.from_wire(answer.data)
@@ -91,7 +96,7 @@ class Api:
         return self.sender.send(Request("GET", f"/v2/jobs/{identity}"), read, deadline, tries=tries)
 
     def account(self, deadline: Deadline, *, tries: float = _FEW) -> Account:
-        """GET /v2/me. Raises `ReveError` also where the answer does not tell the user, or the time."""
+        """GET /v2/me. An answer without user or time counts as no answer."""
 
         def read(answer: Answer) -> Account | None:
             return Account.from_wire(answer.data, answer.date)
@@ -99,7 +104,7 @@ class Api:
         return self.sender.send(Request("GET", "/v2/me"), read, deadline, tries=tries)
 
     def offers(self, deadline: Deadline, *, tries: float = _FEW) -> list[Offer]:
-        """GET /v2/models: the image models that the API offers."""
+        """GET /v2/models: the image models on offer."""
 
         def read(answer: Answer) -> list[Any] | None:
             found = answer.data.get("models") if isinstance(answer.data, dict) else answer.data
@@ -110,7 +115,7 @@ class Api:
         return [offer for offer in map(Offer.from_wire, models) if offer is not None]
 
     def price(self, model: str, deadline: Deadline) -> float | None:
-        """The most credits that an image of `model` costs; None where that is not published."""
+        """The highest price of an image of `model` in credits, None if the API does not publish it."""
         try:
             offers = self.offers(deadline)
         except ReveError:
@@ -121,9 +126,9 @@ class Api:
     def page(
         self, cursor: str | None, deadline: Deadline, *, tries: float, filters: Mapping[str, str] | None = None
     ) -> Page:
-        """GET /v2/jobs: one page, newest first. Its jobs say nothing of what was asked for.
+        """GET /v2/jobs: one page. Its jobs come without their input (prompt, seed and so on).
 
-        filters: `status`, `model`, `scope` and `search` (a job id), as the API takes them.
+        filters: query parameters `status`, `model`, `scope` and `search` (a job id).
         """
 
         def read(answer: Answer) -> Page | None:

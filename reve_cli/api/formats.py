@@ -1,22 +1,26 @@
-"""What an image file is, by its bytes, and whether it is all there. Imports the standard library only.
+"""Detects the format of an image file, and whether the file is complete.
 
-A connection that was cut may leave a file that begins well: each format is followed to its own end mark.
+A connection that breaks leaves a file with a valid start, so each format is checked up to its end marker.
+May import: nothing of ours.
 """
 
 from dataclasses import dataclass
 from typing import BinaryIO
 
+# bytes at the end of a JPEG that are searched for the end marker: some encoders add padding
 _TAIL = 64
-"""Bytes at the end that are searched for an end mark: some encoders pad."""
 
 
 @dataclass(frozen=True)
 class Format:
+    """An image format. `extension` is the usual one, without a dot."""
+
     media_type: str
     extension: str
     other_extensions: tuple[str, ...] = ()
 
     def fits(self, extension: str) -> bool:
+        """Whether `extension` (without a dot) is one of this format."""
         return extension.lower() in (self.extension, *self.other_extensions)
 
 
@@ -28,7 +32,7 @@ EXTENSIONS = tuple(known.extension for known in (PNG, JPEG, WEBP, AVIF))
 
 
 def image_format(file: BinaryIO, size: int) -> Format | None:
-    """The format of the `size` bytes in `file`, or None where they are no whole image of a format known here."""
+    """The format of the image of `size` bytes in `file`. None if it is incomplete or of another format."""
     file.seek(0)
     head = file.read(16)
     if head.startswith(b"\x89PNG\r\n\x1a\n"):

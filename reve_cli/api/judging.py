@@ -32,9 +32,9 @@ class Verdict(Enum):
 
 _REFUSALS: dict[int, ErrorCode] = {401: "invalid_key", 403: "forbidden", 402: "insufficient_credits", 404: "not_found"}
 _HINTS: dict[ErrorCode, str] = {
-    "invalid_key": "check the key: reve auth status tells where it comes from",
+    "invalid_key": "check the key: reve auth status shows its source",
     "forbidden": "the key is inactive or lacks a permission: see the Apiframe console",
-    "gateway": "this came from something in front of the API: check the base URL, the proxy and the network",
+    "gateway": "a gateway or proxy may have answered instead of the API: check the base URL, the proxy and the network",
 }
 # how many of an error's details its message shows
 _SHOWN_DETAILS = 5
@@ -88,21 +88,21 @@ def settled(error: ReveError, perhaps: bool) -> ReveError:
     """
     if not perhaps or error.exit_code == 75:
         return error
-    message = f"sent, and perhaps accepted: {error.message}"
+    message = f"the request may have been accepted: {error.message}"
     return ReveError("unsettled", message, request_id=error.request_id, details=error.details)
 
 
 def error_of(code: ErrorCode, outcome: Answer | Failure, base_url: str) -> ReveError:
     """Put an unsuccessful try into words."""
     if isinstance(outcome, Failure):
-        problem = "no usable answer from" if outcome.sent else "cannot reach"
+        problem = "no valid answer from" if outcome.sent else "cannot reach"
         return ReveError(code, f"{problem} {base_url}: {cut(outcome.reason)}", hint=outcome.hint)
     details = outcome.data.get("details") if isinstance(outcome.data, dict) else None
     if code == "insufficient_credits":
         details = {name: outcome.data.get(name) for name in ("creditsRequired", "creditsAvailable")}
     message = f"the API answered {outcome.status}" + (f": {outcome.text}" if outcome.text else "")
     if code == "gateway":
-        message = f"no answer of the API's, but status {outcome.status} with something else than its JSON"
+        message = f"unexpected answer with status {outcome.status}: not the API's JSON"
     if isinstance(details, dict):
         words = (f"{name}: {_words(value)}" for name, value in list(details.items())[:_SHOWN_DETAILS])
         message += f" ({cut('; '.join(words))})"
@@ -122,7 +122,7 @@ def _words(value: Any) -> str:
 def obstacle_of(code: ErrorCode, outcome: Answer | Failure) -> str:
     """Name the cause of an unsuccessful try in a few words. Equal causes have equal names."""
     if isinstance(outcome, Failure):
-        return "no answer from the API" if outcome.sent else "the API cannot be reached"
+        return "no answer from the API" if outcome.sent else "cannot reach the API"
     if code == "rate_limited":
         return "rate limit reached"
     return f"{'gateway' if code == 'gateway' else 'API'} error {outcome.status}"

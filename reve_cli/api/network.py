@@ -1,6 +1,7 @@
-"""The way out of this machine: whose certificates are trusted, which proxy is asked, how long a silence may last.
+"""Certificates, proxies, timeouts and connection errors: what every HTTP client here has in common.
 
-Imports `clock`, `models`, `errors`, truststore and httpx, which is slow to load, like `http`.
+httpx is slow to load: import this module only just before a request.
+May import: core.clock, core.errors, core.models.
 """
 
 import errno
@@ -24,69 +25,71 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import is_loopback
 
 _PROXY_VARIABLES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
-_PROXY_PASSWORD = "the proxy wants to know who you are: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"  # noqa: S105
-_STRANGE_AUTHORITY = "if your network signs certificates itself, name its own in SSL_CERT_FILE; reve doctor shows more"
+_PROXY_PASSWORD = "the proxy needs a user name and a password: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"  # noqa: S105
+_STRANGE_AUTHORITY = (
+    "if your network has its own certificate authority, set SSL_CERT_FILE to its certificates; see reve doctor"
+)
 _ANOTHER_SERVER = "this is another server's certificate: check the base URL, the proxy and the network"
+# by OpenSSL's error number
 _CERTIFICATE_HINTS = {
-    9: "check this machine's clock; reve doctor shows more",  # not yet valid
-    10: "check this machine's clock; reve doctor shows more",  # expired
-    62: _ANOTHER_SERVER,  # of another host
-    64: _ANOTHER_SERVER,  # of another address
+    9: "check this machine's clock; see reve doctor",  # not yet valid
+    10: "check this machine's clock; see reve doctor",  # expired
+    62: _ANOTHER_SERVER,  # host name mismatch
+    64: _ANOTHER_SERVER,  # address mismatch
 }
-"""By OpenSSL's number of what is wrong with a certificate."""
+# OpenSSL's name for a certificate in a folder
 _IN_FOLDER = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""A certificate in a folder of certificates."""
+# the gateway refused the default User-Agent of HTTP libraries with an HTML page
 USER_AGENT = f"reve-cli/{__version__}"
-"""Not the library's default: the gateway has been seen to refuse those with an HTML page."""
 SYSTEM = "system"
 
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Whom to trust: as SSL_CERT_FILE or else SSL_CERT_DIR says, else this system, as a company has set it up.
+    """The trusted certificates: SSL_CERT_FILE, else SSL_CERT_DIR, else those of the system, else those of certifi.
 
-    Where the system trusts nobody (a container without certificates), those that httpx brings along.
-    Raises `ReveError` (code `config`) where the certificates cannot be read.
+    The system's come before certifi's because companies add their own there; a small container may have none.
+    Raises `ReveError` (code `config`) if the certificates cannot be read.
     """
     variable = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
     try:
         if variable == "SSL_CERT_DIR" and not any(map(os.path.isdir, os.environ[variable].split(os.pathsep))):
-            raise NotADirectoryError(errno.ENOTDIR, "there is no such folder")
+            raise NotADirectoryError(errno.ENOTDIR, "no such folder")
         return (httpx.create_ssl_context() if variable else _system_context()) or httpx.create_ssl_context()
     except OSError as error:
-        named = f"those of {variable}={os.environ[variable]}" if variable else "those of this system"
-        message = f"no certificates to trust: {named} cannot be read: {error.strerror or error}"
-        hint = f"correct or unset {variable}" if variable else "name others in SSL_CERT_FILE"
+        source = f"{variable}={os.environ[variable]}" if variable else "the system"
+        message = f"cannot read the trusted certificates of {source}: {error.strerror or error}"
+        hint = f"correct or unset {variable}" if variable else "set SSL_CERT_FILE to a file of certificates"
         raise ReveError("config", message, hint=hint) from None
 
 
 def trust_store() -> str:
-    """Where the trusted authorities come from: a variable of the environment, the system, or the package certifi."""
+    """The source of the trusted certificates: the name of a variable, `SYSTEM`, or `certifi`."""
     named = (name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name))
     return next(named, None) or (SYSTEM if _system_context() else "certifi")
 
 
 @cache
 def _system_context() -> ssl.SSLContext | None:
-    """Whom this system trusts; None where it trusts nobody."""
+    """The system's trusted certificates, None if it has none."""
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if sys.platform in ("win32", "darwin"):
-        return context  # the system itself is asked, in each handshake
-    # Elsewhere these are files, whose places truststore knows. It reads them anew for each connection, and has one
-    # handshake wait for another. So they are read once here, into a context that OpenSSL alone makes use of.
+        return context  # the system verifies each handshake
+    # Elsewhere truststore knows the places of the certificate files. It would read them for every connection and let
+    # handshakes wait for each other, so read them once into a context that only OpenSSL uses.
     try:
         filled = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost").context
-    except ssl.SSLError:  # a file without any
+    except ssl.SSLError:  # a file without certificates
         return None
     filled.sslsocket_class, filled.sslobject_class = ssl.SSLSocket, ssl.SSLObject
     folder = ssl.get_default_verify_paths().capath
-    # those of a folder are read as they are needed, by the names that OpenSSL gives them
+    # OpenSSL reads the certificates of a folder when it needs them, so they are not counted yet
     found = filled.cert_store_stats()["x509"] or any(map(_IN_FOLDER.fullmatch, os.listdir(folder) if folder else ()))
     return filled if found else None
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment, or the system, names for `url`. None for this machine's own addresses."""
+    """The proxy for `url` from the environment or the system settings. None for addresses of this machine."""
     parts = urlsplit(url)
     if is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
         return None
@@ -96,9 +99,10 @@ def proxy_for(url: str) -> str | None:
 
 
 def new_client(scheme: str, proxy: str | None, headers: Mapping[str, str]) -> httpx.Client:
-    """A client that follows no redirects. Certificates are loaded only where `scheme` needs them.
+    """Make a client that follows no redirects. It loads certificates only if `scheme` is https.
 
-    Raises `ReveError` (code `config`), which does not repeat the proxy's URL: that may hold a password.
+    Raises `ReveError` (code `config`) for an invalid proxy. The error does not repeat the proxy's URL, which may hold a
+    password.
     """
     try:
         return httpx.Client(
@@ -110,17 +114,21 @@ def new_client(scheme: str, proxy: str | None, headers: Mapping[str, str]) -> ht
             limits=httpx.Limits(keepalive_expiry=30.0),
         )
     except ImportError:
-        hint = "install it beside reve, as with pipx inject reve-cli socksio; or unset the variable"
-        message = f"a SOCKS proxy, as {_PROXY_VARIABLES} names it, needs the package socksio"
+        hint = "install it next to reve (pipx inject reve-cli socksio), or unset the variable"
+        message = f"the SOCKS proxy in {_PROXY_VARIABLES} needs the package socksio"
         raise ReveError("config", message, hint=hint) from None
     except (ValueError, httpx.InvalidURL):
-        message = f"the proxy that {_PROXY_VARIABLES} names cannot be used"
-        raise ReveError("config", message, hint="it must be the URL of an HTTP proxy: http://host:port") from None
+        message = f"the proxy in {_PROXY_VARIABLES} is invalid"
+        raise ReveError("config", message, hint="set it to the URL of an HTTP proxy: http://host:port") from None
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why there was no answer; what may help; whether another try is pointless as long as nobody does something."""
+    """Why a request got no answer.
+
+    hint: what may help.
+    lasting: another try fails too until somebody fixes the cause.
+    """
 
     reason: str
     hint: str | None = None
@@ -128,14 +136,14 @@ class Trouble:
 
 
 def explain(error: Exception) -> Trouble:
-    """What an exception of httpx's is about."""
+    """Put an exception of httpx into words."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = f"certificate verify failed: {cause.verify_message}"
             return Trouble(reason, _CERTIFICATE_HINTS.get(cause.verify_code, _STRANGE_AUTHORITY), lasting=True)
         if isinstance(cause, socket.gaierror):
-            return Trouble(f"a name could not be resolved: {cause.strerror}")
+            return Trouble(f"cannot resolve the host name: {cause.strerror}")
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.TimeoutException):
         return Trouble("no answer in time")
@@ -144,6 +152,6 @@ def explain(error: Exception) -> Trouble:
 
 
 def patience(limits: Limits, deadline: Deadline) -> httpx.Timeout:
-    """How long one exchange may be silent: as `limits` say, and not past `deadline`."""
+    """The timeouts of one exchange: those in `limits`, cut at `deadline`."""
     left = max(deadline.left, 0.001)
     return httpx.Timeout(min(limits.silence, left), connect=min(limits.connect, left))

@@ -1,6 +1,7 @@
-"""Which addresses images may come from: public ones, or this machine, where the API is there too. Imports `models`.
+"""Decides which URLs images may be downloaded from.
 
-A server that names an image's URL must not make this program ask something inside the network that it runs in.
+The API's answers contain these URLs. They must not make this program send requests into the private network around it.
+May import: core.models.
 """
 
 import ipaddress
@@ -12,13 +13,13 @@ from reve_cli.core.models import is_loopback, is_web_url
 
 _NOT_PUBLIC_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+# the last label of a host that is an address in any notation
 _IS_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
-"""The last label of a host that is an address, however it is spelt."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, whatever it is wrapped in."""
+    """Whether an IP address is public. An IPv4 address embedded in an IPv6 address is judged itself."""
     try:
         ip = ipaddress.ip_address(address.split("%")[0])
     except ValueError:
@@ -31,13 +32,13 @@ def is_public(address: str) -> bool:
 
 @dataclass(frozen=True)
 class Origins:
-    """Which origins images may come from: public ones, this machine (where the API is there too), or both."""
+    """Which origins are allowed: public addresses, this machine (if the API is there too), or both."""
 
     public: bool
     loopback: bool
 
     def refuse(self, url: str) -> str | None:
-        """Why `url` may not be asked for, or None."""
+        """The reason why `url` must not be requested, None if it may be."""
         if not is_web_url(url):
             return "not an https URL"
         parts = urlsplit(url)
@@ -47,7 +48,7 @@ class Origins:
         if parts.scheme != "https":
             return "not an https URL"
         if not self.public:
-            return "not on this machine, where the sandbox is"
+            return "not on this machine, although the sandbox is"
         if ":" in host or _IS_NUMBER.fullmatch(host.split(".")[-1]):
             return None if is_public(host) else "not a public address"
         return "not a public name" if "." not in host or host.endswith(_NOT_PUBLIC_SUFFIXES) else None

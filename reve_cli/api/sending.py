@@ -45,7 +45,7 @@ class Sender:
     def trouble(self) -> str | None:
         """Why the newest try has no usable answer (yet), for a message about a time limit; None if it has one."""
         if self.http.is_connecting:
-            return f"no connection to {self.http.base_url} yet: its name server, or the server, does not answer"
+            return f"still connecting to {self.http.base_url}: the server or its name server does not answer"
         return self._trouble
 
     def send(
@@ -74,11 +74,11 @@ class Sender:
         http = self.http
         number = conflicts = 0
         conflict: ReveError | None = None
-        error = ReveError("timed_out", f"the time limit of {deadline.seconds:g} s passed before anything was sent")
+        error = ReveError("timed_out", f"the time limit of {deadline.seconds:g} s passed before the request was sent")
         while True:
             if http.stop or deadline.passed:
                 if number == 0 and http.stop.signum is not None:
-                    error = ReveError("interrupted", "interrupted before anything was sent")
+                    error = ReveError("interrupted", "interrupted before the request was sent")
                 raise settled(conflict or error, perhaps)
             if self.pace and not self._is_turn(self.pace, request, deadline):
                 continue

@@ -73,7 +73,7 @@ class Output:
         if self.error:
             self.error = ReveError("saved_elsewhere", f"{self.error.message}; the image is kept", hint=command)
         elif self.reader_left:
-            self._say(f"the reader of standard output left; the image is kept: {command}")
+            self._say(f"the reader of standard output is gone; the image is kept: {command}")
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows: for people on a terminal, elsewhere tab-separated, without headers and with nothing cut."""
@@ -97,7 +97,7 @@ class Output:
         if self.reader_left or self.error:
             return
         if sys.stdout is None:  # closed before the start: descriptor 1 may now be a connection or an image
-            self.error = ReveError("write_failed", "standard output cannot be written: it is closed")
+            self.error = ReveError("write_failed", "cannot write to standard output: it is closed")
             return
         if streams.stdout_is_terminal():
             self.rest()  # else the text lands behind the spinner
@@ -107,7 +107,7 @@ class Output:
             self.reader_left = True
             streams.discard_stdout()
         except OSError as error:
-            self.error = ReveError("write_failed", f"standard output cannot be written: {error.strerror}")
+            self.error = ReveError("write_failed", f"cannot write to standard output: {error.strerror}")
             streams.discard_stdout()
 
     # stderr

@@ -523,7 +523,9 @@ def fetch() -> Iterator[Fetcher]:
 def test_not_a_byte_is_sent_to_a_private_address_behind_a_public_name(fetch: Fetcher, resolve: dict[str, str]) -> None:
     resolve["rebound.reve.example"] = "127.0.0.1"
     with Tap() as private:
-        with pytest.raises(Unusable, match=r"rebound\.reve\.example is at 127\.0\.0\.1, which is not a public address"):
+        with pytest.raises(
+            Unusable, match=r"rebound\.reve\.example resolves to 127\.0\.0\.1, which is not a public address"
+        ):
             fetch(f"https://rebound.reve.example:{private.port}/x.png")
         assert private.told() in ([], [b""])
 

@@ -164,7 +164,7 @@ def test_a_reader_of_stderr_that_left_changes_nothing(reve: Reve, live: Sandbox)
 def test_a_closed_stdout_is_said_and_the_images_are_saved(shell: Shell) -> None:
     result = shell("reve generate fox --count 5 --out fox.png >&-")
     assert result.code == 1
-    assert result.stderr.splitlines()[-1] == "error: standard output cannot be written: it is closed"
+    assert result.stderr.splitlines()[-1] == "error: cannot write to standard output: it is closed"
     assert len(images()) == 5
 
 
@@ -185,7 +185,7 @@ def test_a_full_device_as_stdout_is_said_once_and_the_images_are_saved(shell: Sh
     result = shell(f"reve generate fox --count 2 --out fox.png {flags} >/dev/full")
     assert result.code == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("error")]
-    assert errors == ["error: standard output cannot be written: No space left on device"]
+    assert errors == ["error: cannot write to standard output: No space left on device"]
     assert images() == ["fox-1.png", "fox-2.png"]
 
 
@@ -195,7 +195,7 @@ def test_no_result_is_lost_in_silence(shell: Shell, command: str) -> None:
     job = shell("reve generate fox --no-wait").out.strip()
     result = shell(f"reve {command} {job} >/dev/full")
     assert result.code == 1
-    assert "standard output cannot be written" in result.stderr
+    assert "cannot write to standard output" in result.stderr
 
 
 @needs_full
