@@ -1,6 +1,6 @@
-"""Connections that fail: certificates, name servers, addresses, servers, proxies, each as bad as it can be, for real.
+"""Failing connections: certificates, name servers, addresses, servers and proxies, each real.
 
-What a machine has (certificates, hosts, a name server) is changed in a mount namespace, for one child process.
+A child process runs in a mount namespace with other certificates, hosts or name servers.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ from tests.support.terminal import PATIENCE
 API = "api.reve.example"
 CDN = "cdn.reve.example"
 JOB = "3f2a9c1e-0000-4000-8000-000000000001"
+# `status` exits with 8 if it gets this answer, and with 6 if it reaches no API
 UNKNOWN = Reply(404, b'{"error": "Job not found"}', {"Content-Type": "application/json"})
-"""What an API says that was reached: `status` exits with 8 then, and with 6 where it was not."""
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Who signs the certificates here: a company's own authority, which no system knows by itself."""
+    """The authority that signs the certificates here, unknown to every system, as a company's own is."""
     return trustme.CA()
 
 
@@ -53,7 +53,7 @@ def secured(authority: trustme.CA, *names: str, not_after: datetime.datetime | N
 
 @pytest.fixture
 def api(authority: trustme.CA, reve: Reve) -> Iterator[Origin]:
-    """An API at https://localhost that knows no job, and `reve` pointed at it."""
+    """An API at https://localhost without jobs, and `reve` set up to use it."""
     with Origin(lambda asked: UNKNOWN, secured(authority, "localhost")) as origin:
         reve.environ |= {"APIFRAME_BASE_URL": f"https://localhost:{origin.port}", "APIFRAME_API_KEY": KEY}
         yield origin
@@ -76,9 +76,9 @@ def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
 
 
 def etc_ssl(folder: Path, bundle: Path, *names: str) -> dict[str | Path, str | Path]:
-    """A system whose /etc/ssl holds the certificates of `bundle` under `names`, and nothing else."""
+    """Mounts for a system with the certificates of `bundle` under `names` in /etc/ssl, and nothing else there."""
     if not Path("/etc/ssl/certs").is_dir() or ssl.get_default_verify_paths().openssl_capath.startswith("/usr/local"):
-        pytest.skip("this Python does not look into /etc/ssl")
+        pytest.skip("this Python does not use /etc/ssl")
     (folder / "certs").mkdir(parents=True)
     for name in names:
         if "HASH" in name:
@@ -99,7 +99,7 @@ def etc_ssl(folder: Path, bundle: Path, *names: str) -> dict[str | Path, str | P
         pytest.param(("certs/HASH.0",), id="only a folder"),
     ],
 )
-def test_an_authority_that_the_system_knows_is_trusted_without_any_variable(
+def test_an_authority_in_the_system_store_is_trusted_without_any_variable(
     reve: Reve, api: Origin, bundle: Path, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     mounts = etc_ssl(tmp_path / "ssl", bundle, *names)
@@ -107,7 +107,7 @@ def test_an_authority_that_the_system_knows_is_trusted_without_any_variable(
     assert (result.code, len(api.asked)) == (8, 1), result.stderr
 
 
-def test_an_authority_that_the_system_does_not_know_is_refused_at_once_with_what_to_do(reve: Reve, api: Origin) -> None:
+def test_an_unknown_authority_is_refused_at_once_with_a_hint(reve: Reve, api: Origin) -> None:
     result = reve.child("generate", "a red fox", "--out", "fox.png")
     assert (result.code, api.asked) == (6, [])
     error, hint = result.stderr.splitlines()
@@ -118,10 +118,10 @@ def test_an_authority_that_the_system_does_not_know_is_refused_at_once_with_what
 
 
 @pytest.mark.parametrize("content", [(), ("certs/README",), ("certs/ca-certificates.crt",)], ids=str)
-def test_where_the_system_has_no_certificates_those_that_came_along_are_trusted(
+def test_certificates_of_certifi_are_trusted_if_the_system_has_none(
     reve: Reve, api: Origin, tmp_path: Path, content: tuple[str, ...]
 ) -> None:
-    """An empty folder, one that holds something else, and a bundle of nobody."""
+    """The system's folder is empty or has no certificates, or its bundle is empty."""
     nothing = tmp_path / "nothing"
     nothing.touch()
     mounts = etc_ssl(tmp_path / "ssl", nothing, *content)
@@ -131,7 +131,7 @@ def test_where_the_system_has_no_certificates_those_that_came_along_are_trusted(
     assert (result.code, api.asked) == (6, []), result.stderr
 
 
-def test_SSL_CERT_FILE_wins_over_the_system(reve: Reve, api: Origin, bundle: Path, tmp_path: Path) -> None:
+def test_SSL_CERT_FILE_replaces_the_system_store(reve: Reve, api: Origin, bundle: Path, tmp_path: Path) -> None:
     assert reve.child("status", JOB, env={"SSL_CERT_FILE": str(bundle)}).code == 8
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
@@ -142,7 +142,7 @@ def test_SSL_CERT_FILE_wins_over_the_system(reve: Reve, api: Origin, bundle: Pat
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 @pytest.mark.parametrize("content", [None, ""])
-def test_certificates_that_cannot_be_read_are_wrong_configuration_and_named(
+def test_unreadable_certificates_are_a_config_error_that_names_them(
     reve: Reve, api: Origin, tmp_path: Path, variable: str, content: str | None
 ) -> None:
     path = tmp_path / "certificates"
@@ -155,10 +155,10 @@ def test_certificates_that_cannot_be_read_are_wrong_configuration_and_named(
     assert hint == f"hint: correct or unset {variable}"
 
 
-def test_images_and_api_are_reached_through_a_proxy_that_breaks_tls_open(
+def test_images_and_api_are_reached_through_a_proxy_that_intercepts_tls(
     reve: Reve, live: Sandbox, authority: trustme.CA, bundle: Path, tmp_path: Path
 ) -> None:
-    """A company's proxy answers with certificates of its own, whose authority its machines have in their store."""
+    """A company's proxy answers with its own certificates, and the company's machines trust their authority."""
     front = Origin(sandbox_behind(live, f"https://{CDN}"), secured(authority, API, CDN))
     with front, Proxy({f"{name}:443": front.port for name in (API, CDN)}) as proxy:
         environ = {**reve.environ, "APIFRAME_BASE_URL": f"https://{API}", "HTTPS_PROXY": proxy.url}
@@ -171,7 +171,7 @@ def test_images_and_api_are_reached_through_a_proxy_that_breaks_tls_open(
     assert Path("fox.png").read_bytes().startswith(b"\x89PNG")
 
 
-# Certificates that are wrong
+# Invalid certificates
 
 
 def trusting(reve: Reve, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def trusting(reve: Reve, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("elsewhere.example",), 0, "certificate is not valid for 'localhost'", "another server's certificate"),
     ],
 )
-def test_a_certificate_that_is_wrong_is_said_to_be_with_what_to_look_at(
+def test_an_invalid_certificate_is_reported_with_a_hint(
     reve: Reve,
     authority: trustme.CA,
     bundle: Path,
@@ -209,10 +209,10 @@ def test_a_certificate_that_is_wrong_is_said_to_be_with_what_to_look_at(
             assert hinted in hint
 
 
-def test_while_a_job_is_waited_for_a_strange_certificate_is_borne_with(
+def test_wait_goes_on_until_its_time_limit_despite_an_invalid_certificate(
     reve: Reve, authority: trustme.CA, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A laptop that has met a hotel's network goes on when it is through."""
+    """As on a laptop in a hotel's network, before its user has logged in."""
     trusting(reve, bundle, monkeypatch)
     with Origin(lambda asked: UNKNOWN, secured(trustme.CA(), "localhost")) as hotel:
         reve.environ["APIFRAME_BASE_URL"] = f"https://localhost:{hotel.port}"
@@ -224,7 +224,7 @@ def test_while_a_job_is_waited_for_a_strange_certificate_is_borne_with(
 # Proxies
 
 
-def test_a_proxys_own_certificate_is_checked_like_any_other(
+def test_the_certificate_of_a_proxy_is_verified(
     reve: Reve, authority: trustme.CA, bundle: Path, tmp_path: Path
 ) -> None:
     class Secured(Proxy):
@@ -246,7 +246,7 @@ def test_a_proxys_own_certificate_is_checked_like_any_other(
     assert set(proxy.tunnels) == {f"{API}:443"}
 
 
-def test_a_proxy_that_wants_a_password_is_told_from_others(reve: Reve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_shows_how_to_give_a_proxy_its_password(reve: Reve, monkeypatch: pytest.MonkeyPatch) -> None:
     with Proxy(status=407) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         result = reve("generate", "a red fox", env={"APIFRAME_BASE_URL": f"https://{API}", "APIFRAME_API_KEY": KEY})
@@ -255,7 +255,9 @@ def test_a_proxy_that_wants_a_password_is_told_from_others(reve: Reve, monkeypat
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
-def test_a_socks_proxy_needs_a_package_that_is_named(reve: Reve, tmp_path: Path, scheme: str) -> None:
+def test_a_socks_proxy_without_its_package_is_a_config_error_that_names_it(
+    reve: Reve, tmp_path: Path, scheme: str
+) -> None:
     (tmp_path / "socksio.py").write_text("raise ImportError")  # as if it were not installed
     env = {"APIFRAME_BASE_URL": f"https://{API}", "APIFRAME_API_KEY": KEY, "PYTHONPATH": str(tmp_path)}
     result = reve.child("status", JOB, env={**env, "ALL_PROXY": f"{scheme}://walter:pa55@127.0.0.1:1"})
@@ -271,8 +273,8 @@ def test_a_socks_proxy_needs_a_package_that_is_named(reve: Reve, tmp_path: Path,
 
 
 @pytest.mark.parametrize("first", ["IPv6", "IPv4"])
-def test_where_one_of_two_addresses_is_dead_the_other_is_tried(reve: Reve, tmp_path: Path, first: str) -> None:
-    """`localhost` is at both; nobody listens at the one that the system prefers."""
+def test_the_other_address_is_tried_if_one_of_two_is_dead(reve: Reve, tmp_path: Path, first: str) -> None:
+    """`localhost` has two addresses; nothing listens at the one that the system prefers."""
     hosts, order = tmp_path / "hosts", tmp_path / "gai.conf"
     hosts.write_text("127.0.0.1 localhost\n::1 localhost\n")
     order.write_text(f"precedence ::ffff:0:0/96 {100 if first == 'IPv4' else 1}\n")
@@ -294,16 +296,18 @@ def test_where_one_of_two_addresses_is_dead_the_other_is_tried(reve: Reve, tmp_p
 
 
 class NameServer:
-    """A name server on a loopback address of its own: everything is at 127.0.0.1, or it says why not, or nothing."""
+    """A name server on its own loopback address. It resolves every name to 127.0.0.1, answers an error, or is silent.
+
+    code: 0 to answer with the address, 2 for a server failure, 3 for an unknown name, None for silence.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.asked = threading.Event()
         self.code: int | None = 0
-        """What it answers: 0 with an address, 2 for a failure of its own, 3 for no such name, None for nothing."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((f"127.{53 + id(self) % 199}.{id(folder) % 251}.{1 + hash(folder) % 250}", 53))
         resolv = folder / "resolv.conf"
-        # one that is waited for would hold up the test for longer than it waits
+        # without these options the resolver would give up before the test does
         resolv.write_text(f"nameserver {self._socket.getsockname()[0]}\noptions timeout:30 attempts:5\n")
         nsswitch = folder / "nsswitch.conf"
         nsswitch.write_text("hosts: files dns\n")
@@ -345,14 +349,14 @@ def name_server(reve: Reve, tmp_path: Path) -> Iterator[NameServer]:
     try:
         server = NameServer(folder)
     except OSError as error:
-        pytest.skip(f"no name server can be run here: {error}")
+        pytest.skip(f"cannot run a name server here: {error}")
     reve.environ |= {"APIFRAME_BASE_URL": f"https://{API}", "APIFRAME_API_KEY": KEY}
     yield server
     server.stop()
 
 
 @pytest.mark.parametrize(("code", "said"), [(2, "Temporary failure in name resolution"), (3, "not known")])
-def test_a_name_that_cannot_be_resolved_is_said_to_be_and_costs_nothing(
+def test_an_unresolvable_name_is_reported_and_nothing_is_charged(
     reve: Reve, name_server: NameServer, code: int, said: str
 ) -> None:
     name_server.code = code
@@ -380,10 +384,10 @@ def test_a_name_that_cannot_be_resolved_is_said_to_be_and_costs_nothing(
     ],
     ids=str,
 )
-def test_a_silent_name_server_holds_up_no_command_past_its_time_limit(
+def test_a_silent_name_server_delays_no_command_beyond_its_time_limit(
     reve: Reve, name_server: NameServer, command: tuple[str, ...], code: int
 ) -> None:
-    """Nothing has left, so nothing is perhaps paid for. A job that is waited for remains to be waited for."""
+    """Nothing was sent, so nothing was charged: exit code 6. `wait` exits with 75, as its job is unfinished."""
     name_server.code = None
     limit = () if command == ("history",) else ("--timeout", "1")
     result = run(within(name_server.mounts, reve.command(*command, *limit)), reve.environ)
@@ -395,7 +399,7 @@ def test_a_silent_name_server_holds_up_no_command_past_its_time_limit(
     assert run(reve.command("resume", "--dry-run"), reve.environ).out == ""
 
 
-def test_a_silent_name_server_does_not_hold_up_ctrl_c(reve: Reve, name_server: NameServer) -> None:
+def test_a_silent_name_server_does_not_delay_ctrl_c(reve: Reve, name_server: NameServer) -> None:
     name_server.code = None
     command = within(name_server.mounts, reve.command("generate", "a red fox"))
     process = subprocess.Popen(command, env=reve.environ, stderr=subprocess.PIPE, start_new_session=True)
@@ -407,10 +411,10 @@ def test_a_silent_name_server_does_not_hold_up_ctrl_c(reve: Reve, name_server: N
     assert run(reve.command("resume", "--dry-run"), reve.environ).out == ""
 
 
-def test_a_paid_job_outlasts_a_name_server(
+def test_a_paid_job_is_not_lost_when_a_name_server_fails(
     reve: Reve, live: Sandbox, name_server: NameServer, authority: trustme.CA, bundle: Path
 ) -> None:
-    """It answers, goes silent while the job is finished, and answers again."""
+    """The name server answers, is silent for a while, and answers again."""
 
     def answer(asked: Asked) -> Reply:
         return sandbox_behind(live, f"https://{CDN}:{origin.port}")(asked)
@@ -439,7 +443,7 @@ def test_a_paid_job_outlasts_a_name_server(
 
 
 @pytest.mark.parametrize(("command", "code"), [(("generate", "a red fox"), 75), (("status", JOB), 6)], ids=str)
-def test_a_server_that_trickles_is_waited_for_no_longer_than_the_time_limit(
+def test_a_server_that_sends_slowly_forever_is_abandoned_at_the_time_limit(
     reve: Reve, command: tuple[str, ...], code: int
 ) -> None:
     class Trickling(Server):
@@ -457,7 +461,7 @@ def test_a_server_that_trickles_is_waited_for_no_longer_than_the_time_limit(
     assert result.code == code, result.stderr
 
 
-def test_a_server_that_is_silent_before_tls_has_accepted_nothing(reve: Reve) -> None:
+def test_silence_before_the_tls_handshake_means_not_accepted(reve: Reve) -> None:
     with Tap() as silent:
         env = {"APIFRAME_BASE_URL": f"https://localhost:{silent.port}", "APIFRAME_API_KEY": KEY}
         result = reve.child("generate", "a red fox", "--timeout", "1", env=env)
@@ -467,7 +471,7 @@ def test_a_server_that_is_silent_before_tls_has_accepted_nothing(reve: Reve) -> 
 
 
 @pytest.mark.parametrize(("command", "code"), [(("generate", "a red fox"), 75), (("status", JOB), 6)], ids=str)
-def test_a_server_that_hangs_up_after_the_handshake_may_have_accepted(
+def test_a_disconnect_after_the_handshake_means_perhaps_accepted(
     reve: Reve,
     authority: trustme.CA,
     bundle: Path,
@@ -493,8 +497,8 @@ PORTAL: list[Callable[[Asked], Reply]] = [
 
 
 @pytest.mark.parametrize("portal", PORTAL, ids=["200", "302", "511"])
-def test_a_portal_gets_neither_key_nor_request(reve: Reve, portal: Callable[[Asked], Reply]) -> None:
-    """It answers for every name, with a certificate that nobody vouches for."""
+def test_a_login_portal_gets_neither_key_nor_request(reve: Reve, portal: Callable[[Asked], Reply]) -> None:
+    """A portal answers for every name, with a certificate of an unknown authority."""
     with Origin(portal, secured(trustme.CA(), "localhost")) as origin:
         env = {"APIFRAME_BASE_URL": f"https://localhost:{origin.port}", "APIFRAME_API_KEY": KEY}
         result = reve("generate", "a red fox", env=env)
@@ -502,14 +506,14 @@ def test_a_portal_gets_neither_key_nor_request(reve: Reve, portal: Callable[[Ask
 
 
 @pytest.mark.parametrize("portal", PORTAL, ids=["200", "302", "511"])
-def test_what_is_no_answer_of_the_apis_is_said_to_be(
+def test_an_answer_of_a_gateway_is_reported_as_such(
     reve: Reve,
     authority: trustme.CA,
     bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
     portal: Callable[[Asked], Reply],
 ) -> None:
-    """A company's own gateway, whose certificate is trusted, may have passed the request on."""
+    """A company's gateway has a trusted certificate and may have forwarded the request, so `generate` exits with 75."""
     trusting(reve, bundle, monkeypatch)
     with Origin(portal, secured(authority, "localhost")) as origin:
         reve.environ["APIFRAME_BASE_URL"] = f"https://localhost:{origin.port}"
@@ -521,8 +525,8 @@ def test_what_is_no_answer_of_the_apis_is_said_to_be(
         assert "check the base URL, the proxy and the network" in looked_up.stderr
 
 
-def test_a_server_that_is_silent_in_its_handshake_holds_up_no_other(authority: trustme.CA) -> None:
-    """Images and the API share what they trust, and nothing else."""
+def test_a_silent_handshake_with_one_server_does_not_delay_another(authority: trustme.CA) -> None:
+    """The clients for images and for the API share one TLS context."""
     context = tls_context()
     refused: list[ssl.SSLError] = []
 

@@ -1,4 +1,4 @@
-"""The network as it is out there: proxies, certificates, names, addresses and redirects, over real loopback sockets."""
+"""Proxies, certificates, names, addresses and redirects, over real loopback sockets."""
 
 import io
 import socket
@@ -30,13 +30,13 @@ PROXY_VARIABLES = [name for upper in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY") 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Who signs the certificates of these tests."""
+    """The authority that signs the certificates of these tests."""
     return trustme.CA()
 
 
 @pytest.fixture(autouse=True)
 def certificates_are_loaded_afresh() -> Iterator[None]:
-    """A process loads certificates once; each test is to be like a process of its own."""
+    """Clear the cache of certificates: each test starts like a new process."""
     tls_context.cache_clear()
     yield
     tls_context.cache_clear()
@@ -44,7 +44,7 @@ def certificates_are_loaded_afresh() -> Iterator[None]:
 
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What names resolve to, to be filled in. No other name resolves, and nobody is asked."""
+    """A table from host names to addresses, empty at first. Other names do not resolve, and no name server is asked."""
     names: dict[str, str] = {}
     real = socket.getaddrinfo
 
@@ -67,7 +67,7 @@ def server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 @pytest.fixture
 def trust(authority: trustme.CA, tmp_path: Path, reve: Reve, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Name the authority in SSL_CERT_FILE."""
+    """A function that sets SSL_CERT_FILE to the test authority."""
 
     def name_it() -> None:
         path = tmp_path / "authority.pem"
@@ -78,14 +78,14 @@ def trust(authority: trustme.CA, tmp_path: Path, reve: Reve, monkeypatch: pytest
 
 
 def set_variable(reve: Reve, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """For `reve` in this process, whose HTTP library reads the process's own environment, and in a child."""
+    """Set a variable for `reve` in a child, and in this process, where the HTTP library reads the real environment."""
     monkeypatch.setenv(name, value)
     reve.environ[name] = value
 
 
 @dataclass
 class World:
-    """The sandbox as https://api.reve.example and https://cdn.reve.example: names that only the proxy knows."""
+    """The sandbox as https://api.reve.example and https://cdn.reve.example, names that only the proxy can resolve."""
 
     reve: Reve
     sandbox: Sandbox
@@ -108,7 +108,7 @@ def build(
     resolve: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[Sandbox], World]]:
-    """Put a sandbox behind TLS and a proxy, trusted; `HTTPS_PROXY` remains to be set."""
+    """A function that puts a sandbox behind TLS and a proxy, with a trusted authority. It does not set HTTPS_PROXY."""
     started: list[Origin | Proxy] = []
 
     def around(sandbox: Sandbox) -> World:
@@ -134,7 +134,7 @@ def world(build: Callable[[Sandbox], World], sandbox: Sandbox) -> World:
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
-def test_a_proxy_is_used_for_https_as_the_environment_says(world: World, variable: str) -> None:
+def test_the_proxy_for_https_comes_from_the_environment(world: World, variable: str) -> None:
     world.use_proxy(variable)
     result = world.generate("--json")
     assert result.code == 0, result.stderr
@@ -163,7 +163,7 @@ def test_the_proxy_for_plain_http_is_not_used_for_https(world: World) -> None:
 
 @pytest.mark.parametrize("exceptions", [API, ".reve.example", "reve.example", "other.example, reve.example", "*"])
 @pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
-def test_what_NO_PROXY_names_is_asked_directly(world: World, variable: str, exceptions: str) -> None:
+def test_hosts_in_NO_PROXY_are_reached_without_the_proxy(world: World, variable: str, exceptions: str) -> None:
     world.use_proxy()
     world.set(variable, exceptions)
     result = world.generate()
@@ -171,7 +171,7 @@ def test_what_NO_PROXY_names_is_asked_directly(world: World, variable: str, exce
     assert f"{API} does not resolve" in result.stderr
 
 
-def test_NO_PROXY_leaves_other_names_to_the_proxy(world: World) -> None:
+def test_hosts_not_in_NO_PROXY_are_reached_through_the_proxy(world: World) -> None:
     world.use_proxy()
     world.set("NO_PROXY", CDN)
     result = world.generate()
@@ -181,7 +181,7 @@ def test_NO_PROXY_leaves_other_names_to_the_proxy(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 407, 502, 503])
-def test_nothing_is_accepted_where_the_proxy_refuses_the_tunnel(world: World, status: int) -> None:
+def test_nothing_is_accepted_if_the_proxy_refuses_the_tunnel(world: World, status: int) -> None:
     with Proxy(status=status) as refusing:
         world.set("HTTPS_PROXY", refusing.url)
         result = world.generate("--json")
@@ -191,7 +191,7 @@ def test_nothing_is_accepted_where_the_proxy_refuses_the_tunnel(world: World, st
     assert (world.front.asked, world.sandbox.jobs()) == ([], [])
 
 
-def test_nothing_is_accepted_where_the_proxy_leaves_without_an_answer(world: World) -> None:
+def test_nothing_is_accepted_if_the_proxy_disconnects_without_an_answer(world: World) -> None:
     class Leaving(Proxy):
         def serve(self, connection: socket.socket) -> None:
             connection.recv(1)
@@ -202,7 +202,7 @@ def test_nothing_is_accepted_where_the_proxy_leaves_without_an_answer(world: Wor
     assert (result.code, world.sandbox.jobs()) == (6, [])
 
 
-def test_nothing_is_accepted_where_the_proxy_says_nothing(world: World) -> None:
+def test_nothing_is_accepted_if_the_proxy_is_silent(world: World) -> None:
     with Tap() as silent:
         world.set("HTTPS_PROXY", f"http://{silent.host}:{silent.port}")
         result = world.generate()
@@ -210,9 +210,9 @@ def test_nothing_is_accepted_where_the_proxy_says_nothing(world: World) -> None:
         assert all(said.startswith(f"CONNECT {API}:443".encode()) for said in silent.told())
 
 
-def test_nothing_is_accepted_where_there_is_no_proxy_at_its_address(world: World) -> None:
+def test_nothing_is_accepted_if_nothing_listens_at_the_proxys_address(world: World) -> None:
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        held.bind(("127.0.0.1", 0))  # reserved, but not listening
         world.set("HTTPS_PROXY", f"http://127.0.0.1:{held.getsockname()[1]}")
         result = world.generate()
     assert (result.code, world.sandbox.jobs()) == (6, [])
@@ -235,7 +235,7 @@ def test_proxy_credentials_go_to_the_proxy_and_nowhere_else(
 
 
 @pytest.mark.parametrize("variable", PROXY_VARIABLES)
-def test_an_api_on_this_machine_is_never_asked_through_a_proxy(
+def test_an_api_on_this_machine_is_reached_without_the_proxy(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     with Proxy() as proxy:
@@ -260,7 +260,7 @@ def test_a_real_process_in_the_sandbox_never_uses_a_proxy(reve: Reve) -> None:
 
 
 @pytest.mark.parametrize("base_url", [f"http://{API}", "http://10.0.0.1", "http://localhost.example"])
-def test_the_key_does_not_travel_in_the_clear_not_even_to_a_proxy(world: World, base_url: str) -> None:
+def test_the_key_is_never_sent_over_plain_http_not_even_to_a_proxy(world: World, base_url: str) -> None:
     world.set("HTTP_PROXY", world.proxy.url)
     world.reve.environ["APIFRAME_BASE_URL"] = base_url
     result = world.generate()
@@ -271,7 +271,7 @@ def test_the_key_does_not_travel_in_the_clear_not_even_to_a_proxy(world: World, 
 # Certificates
 
 
-def test_nothing_is_sent_to_a_server_whose_certificate_nobody_vouches_for(
+def test_nothing_is_sent_to_a_server_with_a_certificate_of_an_unknown_authority(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.use_proxy()
@@ -282,7 +282,7 @@ def test_nothing_is_sent_to_a_server_whose_certificate_nobody_vouches_for(
     assert (world.front.asked, world.sandbox.jobs()) == ([], [])
 
 
-def test_nothing_is_sent_to_a_server_whose_certificate_is_for_another_name(world: World) -> None:
+def test_nothing_is_sent_to_a_server_with_a_certificate_for_another_name(world: World) -> None:
     world.use_proxy()
     with Proxy({"elsewhere.example:443": world.front.port}) as proxy:
         world.set("HTTPS_PROXY", proxy.url)
@@ -293,7 +293,7 @@ def test_nothing_is_sent_to_a_server_whose_certificate_is_for_another_name(world
     assert (world.front.asked, world.sandbox.jobs()) == ([], [])
 
 
-def test_SSL_CERT_DIR_names_authorities_too(
+def test_authorities_in_SSL_CERT_DIR_are_trusted(
     world: World, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "authorities"
@@ -306,7 +306,7 @@ def test_SSL_CERT_DIR_names_authorities_too(
 
 
 def _subject_hash(certificate: Path) -> str:
-    """The name under which OpenSSL looks for an authority in a folder."""
+    """The file name that OpenSSL expects for an authority in a folder."""
     command = ["openssl", "x509", "-noout", "-hash", "-in", str(certificate)]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -314,7 +314,7 @@ def _subject_hash(certificate: Path) -> str:
         pytest.skip("needs the openssl command to name the certificate")
 
 
-def test_an_api_on_this_machine_may_speak_tls(
+def test_an_api_on_this_machine_may_use_tls(
     world: World, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = sandbox_behind(world.sandbox, world.sandbox.cdn_url)
@@ -337,7 +337,7 @@ def _has_ipv6() -> bool:
 
 
 @pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6 loopback address")
-def test_an_api_at_an_ipv6_address_of_this_machine(reve: Reve, sandbox: Sandbox) -> None:
+def test_an_api_may_have_an_ipv6_address_of_this_machine(reve: Reve, sandbox: Sandbox) -> None:
     images: list[str] = []
     with (
         Origin(lambda asked: sandbox_behind(sandbox, images[0])(asked), host="::1") as api,
@@ -352,7 +352,7 @@ def test_an_api_at_an_ipv6_address_of_this_machine(reve: Reve, sandbox: Sandbox)
         assert Path("fox.png").read_bytes().startswith(b"\x89PNG")
 
 
-# Where images may come from: by URL
+# Allowed URLs of images
 
 
 @pytest.mark.parametrize(
@@ -477,7 +477,7 @@ def test_images_may_come_from_public_names_and_addresses(url: str) -> None:
         for number, url in enumerate(urls)
     ],
 )
-def test_images_come_from_nowhere_else(url: str) -> None:
+def test_other_urls_of_images_are_refused(url: str) -> None:
     assert PUBLIC_NAMES_ONLY.refuse(url)
 
 
@@ -489,18 +489,18 @@ def test_the_sandbox_fetches_images_from_this_machine_only(url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_images_come_from_this_machine_where_the_api_is_there_too(host: str) -> None:
+def test_images_come_from_this_machine_only_if_the_api_is_there_too(host: str) -> None:
     url = f"http://{host}:8080/x.png"
     assert Origins(public=True, loopback=True).refuse(url) is None
     assert Origins(public=True, loopback=False).refuse(url)
 
 
-# Where images may come from: by the address that a name leads to
+# Allowed addresses of image servers
 
 
 @dataclass
 class Fetcher:
-    """The client for images, with a sink and patience enough."""
+    """Downloads an image into memory."""
 
     images: Images
     sink: io.BytesIO
@@ -530,14 +530,14 @@ def test_not_a_byte_is_sent_to_a_private_address_behind_a_public_name(fetch: Fet
         assert private.told() in ([], [b""])
 
 
-def test_nor_to_one_that_is_written_so_that_it_looks_like_a_name(fetch: Fetcher) -> None:
+def test_not_a_byte_is_sent_to_a_private_address_written_like_a_name(fetch: Fetcher) -> None:
     with Tap() as private:
         with pytest.raises(Unusable, match=r"refused|not known"):
             fetch(f"https://0x7f.1:{private.port}/x.png")
         assert all(said == b"" for said in private.told())
 
 
-def test_a_paid_image_at_such_a_name_is_not_fetched_and_its_job_not_lost(
+def test_a_paid_image_at_a_private_address_is_not_fetched_but_its_job_is_kept(
     world: World, authority: trustme.CA, resolve: dict[str, str]
 ) -> None:
     resolve[CDN] = "127.0.0.1"
@@ -570,7 +570,7 @@ def test_a_paid_image_at_such_a_name_is_not_fetched_and_its_job_not_lost(
         ("not an address", False),
     ],
 )
-def test_public_addresses_are_told_from_others(address: str, public: bool) -> None:
+def test_an_address_is_public_or_not(address: str, public: bool) -> None:
     assert is_public(address) is public
 
 
@@ -579,7 +579,7 @@ def test_public_addresses_are_told_from_others(address: str, public: bool) -> No
 
 @dataclass
 class Maze:
-    """An image server behind the proxy: `/N` leads to the image by N redirects, other paths to where `to` says."""
+    """An image server behind the proxy. `/N` leads to the image through N redirects; other paths redirect to `to`."""
 
     to: str = ""
     relative: bool = False
@@ -642,7 +642,7 @@ def test_a_sixth_redirect_is_not_followed(fetch: Fetcher, maze: tuple[Maze, Orig
         "https://intranet/0",
     ],
 )
-def test_a_redirect_leads_nowhere_that_the_url_itself_may_not(
+def test_a_redirect_to_a_url_that_is_not_allowed_is_refused(
     fetch: Fetcher, maze: tuple[Maze, Origin, Proxy], to: str
 ) -> None:
     way, origin, proxy = maze
@@ -655,7 +655,7 @@ def test_a_redirect_leads_nowhere_that_the_url_itself_may_not(
 
 
 @pytest.mark.parametrize("fault", ["redirect-private", "redirect-file", "redirect-http", "redirect-loop"])
-def test_a_paid_image_that_is_redirected_astray_can_be_had_later(
+def test_a_paid_image_behind_a_refused_redirect_can_be_saved_later(
     reve: Reve, sandbox: Sandbox, fault: str, journal: bool
 ) -> None:
     sandbox.faults.append(Fault("image", fault))
@@ -680,7 +680,7 @@ def test_the_api_client_follows_no_redirect(reve: Reve, sandbox: Sandbox, place:
     assert KEY not in result.stderr
 
 
-def test_a_list_of_jobs_is_not_asked_for_elsewhere_either(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_page_of_jobs_follows_no_redirect(reve: Reve, sandbox: Sandbox) -> None:
     sandbox.faults.append(Fault("jobs", "redirect"))
     reve("generate", "a red fox", "--count", "2", "--out", "fox.png")
     assert any(request.path.startswith("/v2/jobs?") for request in sandbox.requests)
@@ -692,7 +692,7 @@ def test_a_list_of_jobs_is_not_asked_for_elsewhere_either(reve: Reve, sandbox: S
 
 
 @pytest.mark.parametrize("host", ["999.1.1.1", "api..reve.example", f"{'a' * 70}.example", "xn--.example"])
-def test_a_host_that_cannot_be_is_not_perhaps_paid_for(reve: Reve, host: str) -> None:
+def test_an_impossible_host_name_exits_2_or_6(reve: Reve, host: str) -> None:
     env = {"APIFRAME_BASE_URL": f"https://{host}", "APIFRAME_API_KEY": KEY}
     assert reve("generate", "a red fox", env=env).code in (2, 6)
 
@@ -707,7 +707,7 @@ def test_a_host_that_cannot_be_is_not_perhaps_paid_for(reve: Reve, host: str) ->
         ("ALL_PROXY", "socks5://user:pa55word@127.0.0.1:1"),
     ],
 )
-def test_a_variable_that_cannot_be_used_is_wrong_config_and_named(
+def test_an_invalid_variable_is_a_config_error_that_names_it(
     reve: Reve, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     tls_context.cache_clear()
@@ -729,16 +729,18 @@ def test_only_global_unicast_is_public(address: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["d10xk2abc.cloudfront.net", "0x0.st", "cdn0x.example.com", "1.2.3.4.example.com"])
-def test_a_name_with_numbers_in_it_is_a_name(host: str) -> None:
+def test_a_host_name_may_contain_numbers(host: str) -> None:
     assert Origins(public=True, loopback=False).refuse(f"https://{host}/x.png") is None
 
 
 @pytest.mark.parametrize("host", ["0x7f.1", "10.0.0.0x1", "0xa.0.0.1", "127.0.0.0x1."])
-def test_a_number_in_disguise_is_no_public_name(host: str) -> None:
+def test_an_address_in_an_odd_notation_is_not_a_public_name(host: str) -> None:
     assert Origins(public=True, loopback=False).refuse(f"https://{host}/x.png")
 
 
-def test_localhost_with_a_dot_uses_no_proxy(reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_localhost_with_a_trailing_dot_uses_no_proxy(
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = sandbox.cdn_url.rpartition(":")[2]
     with Proxy() as proxy, Origin(sandbox_behind(sandbox, f"http://localhost.:{port}")) as api:
         set_variable(reve, monkeypatch, "HTTP_PROXY", proxy.url)
@@ -747,7 +749,7 @@ def test_localhost_with_a_dot_uses_no_proxy(reve: Reve, sandbox: Sandbox, monkey
 
 
 @pytest.mark.parametrize("value", ["fd00::/8", "[::1]", "::1", "10.0.0.0/8", ",,", "*.", "[", "http://x:y"])
-def test_no_entry_of_no_proxy_stops_a_command(
+def test_an_invalid_entry_in_no_proxy_is_ignored(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     set_variable(reve, monkeypatch, "NO_PROXY", value)
@@ -756,10 +758,10 @@ def test_no_entry_of_no_proxy_stops_a_command(
     assert reve("generate", "a red fox", "--no-wait", env=env).code == 6
 
 
-def test_nothing_is_submitted_once_connecting_has_outlasted_the_time_limit(
+def test_nothing_is_submitted_if_the_time_limit_passes_while_connecting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit passes between the proxy's tunnel and the request."""
+    """The limit passes after the proxy opened the tunnel and before the request."""
     world.use_proxy()
 
     class Slow(list[Asked]):

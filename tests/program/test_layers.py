@@ -1,6 +1,6 @@
-"""The shape of the code: small modules, one printer, and commands that load nothing slow before they need it.
+"""The structure of the code: small modules, one printer, and slow libraries loaded only when needed.
 
-Which package may import which is in pyproject.toml, for import-linter.
+Import rules between packages are in pyproject.toml, for import-linter.
 """
 
 import ast
@@ -20,7 +20,7 @@ def modules() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_modules_are_small_and_say_what_they_are_for(path: Path) -> None:
+def test_modules_are_small_and_have_a_docstring(path: Path) -> None:
     source = path.read_text()
     tree = ast.parse(source)
     assert ast.get_docstring(tree)
@@ -57,11 +57,11 @@ def test_commands_are_short(path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_what_needs_no_network_loads_nothing_slow(arguments: list[str]) -> None:
+def test_commands_without_network_load_no_slow_library(arguments: list[str]) -> None:
     assert not SLOW & loaded(arguments)[1]
 
 
-def test_nothing_but_the_printer_prints() -> None:
+def test_only_the_terminal_package_prints() -> None:
     for path in modules():
         if path.parent.name == "terminal":
             continue

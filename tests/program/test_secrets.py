@@ -1,5 +1,4 @@
-"""The API key goes to the API's own origin, in one header, and shows up nowhere else: not in what is printed, saved,
-reported, or handed to anybody."""
+"""The API key is sent to the API in one header. It is never printed, saved, reported or passed to another program."""
 
 import base64
 import codecs
@@ -24,8 +23,8 @@ from tests.conftest import Result, Reve
 from tests.support.servers import Asked, Origin, Proxy, Reply, Tap
 
 SECRET = "afk_live_Zq7Jm2Xw9Rt4Kp6Vb8Nc3Hd5Lf1Gs0Ty"  # noqa: S105 - made up
+# a secret that is not an Apiframe key, found in a file or a variable by mistake
 OTHER = "sk-0ther-Pw3Yx8Qe5Uz1Mi7Ka"
-"""A secret that is no key of Apiframe's: what people's files and variables hold by mistake."""
 PRIVATE_KEY = f"-----BEGIN PRIVATE KEY-----\n{OTHER}\n-----END PRIVATE KEY-----\n"
 SPAWNING = ("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty.")
 FRAGMENT = 10
@@ -43,7 +42,7 @@ sys.addaudithook(_note_spawning)
 
 @pytest.fixture
 def spawned() -> Iterator[list[str]]:
-    """What this process has started during the test."""
+    """The events of this process that start another process during the test."""
     global _spawned
     _spawned = []
     yield _spawned
@@ -52,7 +51,7 @@ def spawned() -> Iterator[list[str]]:
 
 @functools.cache
 def fragments(secret: str) -> tuple[bytes, ...]:
-    """What betrays a secret: any part of it that is long enough to be no accident, plain or encoded."""
+    """The parts of a secret that reveal it, plain and encoded. Each is too long to occur by chance."""
     plain = [secret[start : start + FRAGMENT] for start in range(4, len(secret) - FRAGMENT + 1)]
     encoded = [base64.b64encode(secret[shift:].encode()).decode()[4:-4] for shift in range(3)]
     return tuple(part.encode() for part in {*plain, *encoded, secret.encode().hex(), quote(secret)})
@@ -63,7 +62,7 @@ def betrays(data: bytes, secret: str = SECRET) -> bool:
 
 
 def assert_kept(result: Result, root: Path, secret: str = SECRET, but: tuple[Path, ...] = ()) -> None:
-    """The secret is in nothing that was printed, and in no file or file name under `root`, but in those given."""
+    """Assert that the secret is not in the output, and in no file or file name under `root` except `but`."""
     assert not betrays(result.stdout, secret), result.out
     assert not betrays(result.stderr.encode(), secret), result.stderr
     for path in root.rglob("*"):
@@ -73,7 +72,7 @@ def assert_kept(result: Result, root: Path, secret: str = SECRET, but: tuple[Pat
 
 
 def assert_sent_to_the_api_alone(sandbox: Sandbox, secret: str = SECRET) -> None:
-    """The secret was in the header that is meant for it, and in nothing else that the sandbox was sent."""
+    """Assert that the sandbox received the secret in its header and nowhere else."""
     for request in sandbox.requests:
         headers = dict(request.headers)
         if request.side == "api":
@@ -83,11 +82,11 @@ def assert_sent_to_the_api_alone(sandbox: Sandbox, secret: str = SECRET) -> None
 
 @pytest.fixture
 def api(simulate: Callable[..., Sandbox]) -> Sandbox:
-    """A sandbox that wants the secret, and `reve` told the secret."""
+    """A sandbox with the secret as its key, and `reve` with that key."""
     return simulate(key=SECRET)
 
 
-# Who is sent the key
+# Receivers of the key
 
 
 def test_the_key_is_sent_to_the_api_and_not_to_the_image_server(reve: Reve, api: Sandbox, tmp_path: Path) -> None:
@@ -99,7 +98,7 @@ def test_the_key_is_sent_to_the_api_and_not_to_the_image_server(reve: Reve, api:
 
 
 @pytest.mark.parametrize("command", ["status", "wait", "download"])
-def test_every_command_about_jobs_keeps_the_key_to_the_api(
+def test_every_command_about_jobs_sends_the_key_only_to_the_api(
     reve: Reve, api: Sandbox, tmp_path: Path, command: str
 ) -> None:
     job = reve("generate", "a red fox", "--out", "fox.png", "--json").document["jobId"]
@@ -119,7 +118,7 @@ def test_the_key_follows_no_redirect(reve: Reve, api: Sandbox, tmp_path: Path, p
     assert_kept(result, tmp_path)
 
 
-def test_a_proxy_is_asked_for_a_tunnel_and_not_told_the_key(
+def test_a_proxy_opens_a_tunnel_without_seeing_the_key(
     reve: Reve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Proxy(status=407) as proxy:
@@ -132,7 +131,7 @@ def test_a_proxy_is_asked_for_a_tunnel_and_not_told_the_key(
     assert_kept(result, tmp_path)
 
 
-def test_a_server_without_tls_where_tls_is_wanted_is_not_told_the_key(reve: Reve, tmp_path: Path) -> None:
+def test_a_server_without_tls_at_an_https_url_does_not_get_the_key(reve: Reve, tmp_path: Path) -> None:
     with Tap(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as plain:
         env = {"APIFRAME_BASE_URL": f"https://127.0.0.1:{plain.port}", "APIFRAME_API_KEY": SECRET}
         result = reve("generate", "a red fox", "--debug", env=env)
@@ -141,11 +140,11 @@ def test_a_server_without_tls_where_tls_is_wanted_is_not_told_the_key(reve: Reve
     assert_kept(result, tmp_path)
 
 
-# Where the key must not show
+# The key is never shown
 
 
 @pytest.mark.parametrize("fault", [fault for fault in ALL_FAULTS if not fault.startswith("models:")])
-def test_whatever_goes_wrong_the_key_shows_nowhere(reve: Reve, api: Sandbox, tmp_path: Path, fault: str) -> None:
+def test_no_fault_reveals_the_key(reve: Reve, api: Sandbox, tmp_path: Path, fault: str) -> None:
     api.faults += parse_faults(fault)
     reve.limits = Limits(connect=5, silence=0.2, tries=2, grace=1)
     count = "2" if fault.startswith("jobs:") else "1"
@@ -157,10 +156,10 @@ def test_whatever_goes_wrong_the_key_shows_nowhere(reve: Reve, api: Sandbox, tmp
 
 @pytest.mark.parametrize("options", [(), ("--debug",), ("--json",), ("--json", "--debug")])
 @pytest.mark.parametrize("place", ["submit", "job", "image"])
-def test_a_key_that_the_server_repeats_is_hidden(
+def test_a_key_repeated_by_the_server_is_hidden(
     reve: Reve, api: Sandbox, tmp_path: Path, place: str, options: tuple[str, ...]
 ) -> None:
-    api.faults.append(Fault(place, "echo-key"))  # in the error's text and in its x-request-id
+    api.faults.append(Fault(place, "echo-key"))  # in the error message and in x-request-id
     result = reve("generate", "a red fox", "--out", "fox.png", *options)
     assert result.code == (3 if place == "submit" else 75)
     if place != "image":
@@ -178,13 +177,13 @@ def _plain(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As some servers write JSON: every character that is no letter or digit as an escape."""
+    """JSON with an escape for every character except letters and digits, as some servers write it."""
     return "".join(character if character.isalnum() else f"\\u{ord(character):04x}" for character in text)
 
 
 @pytest.mark.parametrize("write", [_plain, _escaped])
 @pytest.mark.parametrize("command", [("generate", "a red fox"), ("status", JOB), ("wait", JOB), ("download", JOB)])
-def test_a_key_that_the_server_puts_into_a_job_is_hidden(
+def test_a_key_in_a_job_from_the_server_is_hidden(
     reve: Reve, tmp_path: Path, command: tuple[str, ...], write: Callable[[str], str]
 ) -> None:
     said = write(f"made for {SECRET}")
@@ -206,9 +205,7 @@ def test_a_key_that_the_server_puts_into_a_job_is_hidden(
 
 
 @pytest.mark.parametrize("write", [_plain, _escaped])
-def test_a_key_that_the_server_puts_into_the_details_of_an_error_is_hidden(
-    reve: Reve, tmp_path: Path, write: Callable[[str], str]
-) -> None:
+def test_a_key_in_the_details_of_an_error_is_hidden(reve: Reve, tmp_path: Path, write: Callable[[str], str]) -> None:
     said = write(SECRET)
     body = f'{{"error": "bad {said}", "details": {{"header.{said}": ["got {said}"]}}}}'.encode()
     headers = {"Content-Type": "application/json", "x-request-id": SECRET, "Server": SECRET, "Retry-After": SECRET}
@@ -232,7 +229,7 @@ def test_a_key_that_the_server_puts_into_the_details_of_an_error_is_hidden(
         f"HTTP/1.1 200 {SECRET}\r\nContent-Encoding: gzip\r\nContent-Length: {len(SECRET)}\r\n\r\n{SECRET}",
     ],
 )
-def test_a_key_in_an_answer_that_is_not_even_http_is_hidden(reve: Reve, tmp_path: Path, said: str) -> None:
+def test_a_key_in_an_invalid_http_answer_is_hidden(reve: Reve, tmp_path: Path, said: str) -> None:
     with Tap(said.encode()) as server:
         env = {"APIFRAME_BASE_URL": f"http://127.0.0.1:{server.port}", "APIFRAME_API_KEY": SECRET}
         result = reve("generate", "a red fox", "--debug", env=env)
@@ -264,7 +261,7 @@ def test_a_crash_does_not_show_the_key(
     assert_kept(result, tmp_path)
 
 
-def test_a_dry_run_shows_that_there_is_a_key_and_not_which(reve: Reve, api: Sandbox, tmp_path: Path) -> None:
+def test_a_dry_run_hides_the_key(reve: Reve, api: Sandbox, tmp_path: Path) -> None:
     result = reve("generate", "a red fox", "--dry-run", "--debug")
     assert result.document["headers"]["X-API-Key"] == "afk_[hidden]"
     assert api.requests == []
@@ -276,7 +273,7 @@ def test_a_dry_run_needs_no_key(reve: Reve) -> None:
     assert (result.code, result.document["headers"]["X-API-Key"]) == (0, "afk_[hidden]")
 
 
-def test_a_real_process_shows_its_key_nowhere(reve: Reve, simulate: Callable[..., Sandbox], tmp_path: Path) -> None:
+def test_a_real_process_never_reveals_its_key(reve: Reve, simulate: Callable[..., Sandbox], tmp_path: Path) -> None:
     api = simulate(key=SECRET, clock=time.time, job_seconds=0.0, faults=parse_faults("image:410*1"))
     result = reve.child("generate", "a red fox", "--out", "fox.png", "--debug", "--json")
     assert result.code == 0, result.stderr
@@ -284,7 +281,7 @@ def test_a_real_process_shows_its_key_nowhere(reve: Reve, simulate: Callable[...
     assert_kept(result, tmp_path)
 
 
-def test_the_command_that_finishes_a_job_names_the_key_file_and_not_the_key(
+def test_the_command_that_finishes_a_job_contains_the_key_file_but_not_the_key(
     reve: Reve, api: Sandbox, tmp_path: Path, journal: bool
 ) -> None:
     file = tmp_path / "key"
@@ -300,7 +297,7 @@ def test_the_command_that_finishes_a_job_names_the_key_file_and_not_the_key(
     assert_kept(result, tmp_path, but=(file,))
 
 
-# Nobody else is started
+# No other program is started
 
 
 @pytest.mark.parametrize("options", [(), ("--sandbox",), ("--dry-run",), ("--json", "--debug"), ("--no-wait",)])
@@ -311,15 +308,15 @@ def test_no_process_is_started_that_could_inherit_the_key(
     assert spawned == []
 
 
-def test_the_watch_for_started_processes_sees_one(reve: Reve, spawned: list[str]) -> None:
+def test_a_started_process_is_noticed_here(reve: Reve, spawned: list[str]) -> None:
     reve.child("--version")
     assert "subprocess.Popen" in spawned
 
 
-# Keys that are no keys
+# Invalid keys
 
 
-NO_KEYS = {
+INVALID_KEYS = {
     "of another service": OTHER,
     "with a space": f"{SECRET[:20]} {SECRET[20:]}",
     "with a line break": f"{SECRET[:20]}\n{SECRET[20:]}",
@@ -333,8 +330,8 @@ NO_KEYS = {
 
 
 @pytest.mark.parametrize("source", ["environment", "key file", "config file"])
-@pytest.mark.parametrize("value", NO_KEYS.values(), ids=NO_KEYS)
-def test_what_is_no_key_is_refused_unsent_and_unshown(
+@pytest.mark.parametrize("value", INVALID_KEYS.values(), ids=INVALID_KEYS)
+def test_an_invalid_key_is_refused_and_neither_sent_nor_shown(
     reve: Reve, api: Sandbox, home: Path, tmp_path: Path, value: str, source: str
 ) -> None:
     del reve.environ["APIFRAME_API_KEY"]
@@ -353,7 +350,7 @@ def test_what_is_no_key_is_refused_unsent_and_unshown(
 
 
 @pytest.mark.parametrize("content", [PRIVATE_KEY.encode(), OTHER.encode("utf-16"), b"\xff\x00" + OTHER.encode()])
-def test_what_a_wrong_file_holds_is_not_shown(reve: Reve, api: Sandbox, tmp_path: Path, content: bytes) -> None:
+def test_the_content_of_a_wrong_key_file_is_not_shown(reve: Reve, api: Sandbox, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "id_ed25519"
     file.write_bytes(content)
     result = reve("generate", "a red fox", "--api-key-file", str(file), "--json", "--debug")
@@ -363,16 +360,14 @@ def test_what_a_wrong_file_holds_is_not_shown(reve: Reve, api: Sandbox, tmp_path
     assert_kept(result, tmp_path, OTHER, but=(file,))
 
 
-def test_a_key_file_that_cannot_be_read_is_not_replaced_by_another_key(
-    reve: Reve, api: Sandbox, tmp_path: Path
-) -> None:
+def test_no_other_key_is_used_if_the_key_file_cannot_be_read(reve: Reve, api: Sandbox, tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path):
         result = reve("generate", "a red fox", "--api-key-file", str(path))
         assert (result.code, api.requests) == (3, [])
         assert str(path) in result.stderr
 
 
-def test_a_config_file_with_a_mistake_beside_the_key_does_not_show_it(reve: Reve, home: Path, tmp_path: Path) -> None:
+def test_a_mistake_in_the_config_file_does_not_reveal_the_key_in_it(reve: Reve, home: Path, tmp_path: Path) -> None:
     file = write_config(home, SECRET)
     for mistake in (f"{SECRET}\n", "timeout = \n", 'colour = "red"\n', f'base_url = "https://{SECRET}@x.example"\n'):
         file.write_text(f'api_key = "{SECRET}"\n{mistake}')
@@ -381,11 +376,11 @@ def test_a_config_file_with_a_mistake_beside_the_key_does_not_show_it(reve: Reve
         assert_kept(result, tmp_path, but=(file,))
 
 
-# Keys that are found
+# Sources of the key
 
 
 def write_config(home: Path, api_key: str) -> Path:
-    """A config file with a key, where this platform looks for it."""
+    """Write a config file with a key to its place on this platform."""
     file = config_file()
     assert file is not None
     assert file.is_relative_to(home)
@@ -395,7 +390,7 @@ def write_config(home: Path, api_key: str) -> Path:
 
 
 def sent_key(reve: Reve, sandbox: Sandbox, *options: str) -> str | None:
-    """The key that a command sends, or None where it sends nothing."""
+    """The key that a command sends, None if it sends nothing."""
     sandbox.requests.clear()
     reve("generate", "a red fox", "--no-wait", *options)
     keys = {request.headers["x-api-key"] for request in sandbox.requests}
@@ -403,7 +398,7 @@ def sent_key(reve: Reve, sandbox: Sandbox, *options: str) -> str | None:
 
 
 @pytest.mark.parametrize("around", ["{}\n", "{}\r\n", "{} ", " {}", "\t{}\n\n", "\n{}", "{}"])
-def test_white_space_around_a_key_does_not_matter(reve: Reve, api: Sandbox, tmp_path: Path, around: str) -> None:
+def test_white_space_around_a_key_is_ignored(reve: Reve, api: Sandbox, tmp_path: Path, around: str) -> None:
     file = tmp_path / "key"
     file.write_text(around.format(SECRET), newline="")
     reve.environ["APIFRAME_API_KEY"] = around.format(SECRET)
@@ -412,7 +407,7 @@ def test_white_space_around_a_key_does_not_matter(reve: Reve, api: Sandbox, tmp_
     assert sent_key(reve, api, "--api-key-file", str(file)) == SECRET
 
 
-def test_the_key_comes_from_the_first_place_that_has_one(reve: Reve, api: Sandbox, home: Path, tmp_path: Path) -> None:
+def test_the_key_comes_from_the_first_source_that_has_one(reve: Reve, api: Sandbox, home: Path, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("afk_file")
     reve.environ |= {"APIFRAME_API_KEY": "afk_variable", "REVE_API_KEY": "afk_other_variable"}
@@ -428,14 +423,14 @@ def test_the_key_comes_from_the_first_place_that_has_one(reve: Reve, api: Sandbo
 
 
 @pytest.mark.parametrize("value", ["", " ", "\n"])
-def test_a_variable_with_nothing_in_it_is_as_good_as_none(reve: Reve, api: Sandbox, home: Path, value: str) -> None:
+def test_an_empty_variable_counts_as_unset(reve: Reve, api: Sandbox, home: Path, value: str) -> None:
     write_config(home, "afk_config")
     reve.environ |= {"APIFRAME_API_KEY": value, "REVE_API_KEY": value}
     assert sent_key(reve, api) == "afk_config"
 
 
 @pytest.mark.parametrize("value", [OTHER, "papi.123", "AFK_LIVE_x", "x-afk_live"])
-def test_REVE_API_KEY_is_left_alone_where_it_holds_a_key_of_another_api(
+def test_REVE_API_KEY_is_ignored_if_it_holds_a_key_of_another_api(
     reve: Reve, api: Sandbox, home: Path, tmp_path: Path, value: str
 ) -> None:
     del reve.environ["APIFRAME_API_KEY"]
@@ -448,22 +443,22 @@ def test_REVE_API_KEY_is_left_alone_where_it_holds_a_key_of_another_api(
     assert sent_key(reve, api) == "afk_config"
 
 
-def test_a_wrong_key_is_not_replaced_by_the_next_one(reve: Reve, api: Sandbox, home: Path) -> None:
+def test_an_invalid_key_is_not_replaced_by_that_of_the_next_source(reve: Reve, api: Sandbox, home: Path) -> None:
     reve.environ |= {"APIFRAME_API_KEY": OTHER, "REVE_API_KEY": SECRET}
     write_config(home, SECRET)
     assert sent_key(reve, api) is None
 
 
-def test_no_option_takes_the_key_itself(reve: Reve) -> None:
+def test_no_option_accepts_the_key_itself(reve: Reve) -> None:
     assert "--api-key-file" in reve("generate", "--help").out
     assert reve("generate", "a red fox", "--api-key", "x").code == 2
 
 
-# The sandbox has a key of its own
+# The sandbox has its own key
 
 
 @pytest.mark.parametrize("how", ["option", "variable"])
-def test_the_sandbox_does_not_so_much_as_load_the_real_key(reve: Reve, tmp_path: Path, how: str) -> None:
+def test_the_sandbox_does_not_load_the_real_key(reve: Reve, tmp_path: Path, how: str) -> None:
     reve.environ["APIFRAME_API_KEY"] = SECRET
     options = ["--sandbox"] if how == "option" else []
     env = {} if how == "option" else {"REVE_SANDBOX": "1"}
@@ -476,7 +471,7 @@ def test_the_sandbox_does_not_so_much_as_load_the_real_key(reve: Reve, tmp_path:
 
 
 @pytest.mark.parametrize("value", [SECRET, OTHER, "", None])
-def test_the_simulated_api_sees_its_own_key_whatever_the_real_one_is(
+def test_the_simulated_api_gets_its_own_key_whatever_the_real_one_is(
     reve: Reve, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     seen: list[Sandbox] = []
@@ -495,7 +490,7 @@ def test_the_simulated_api_sees_its_own_key_whatever_the_real_one_is(
     assert_kept(result, tmp_path, sandbox.key)
 
 
-def test_a_key_given_in_place_of_its_file_is_not_shown(reve: Reve, tmp_path: Path) -> None:
+def test_a_key_given_as_the_key_file_is_not_shown(reve: Reve, tmp_path: Path) -> None:
     result = reve("generate", "a red fox", "--api-key-file", SECRET, "--json", "--debug")
     assert result.code in (2, 3)
     assert_kept(result, tmp_path)

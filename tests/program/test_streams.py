@@ -1,4 +1,4 @@
-"""Pipes, closed and full streams, odd encodings: what a shell script meets. Real processes and real pipes."""
+"""The program in shell scripts: pipes, closed and full streams, encodings. Real processes and real pipes."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ if sys.platform != "win32":
     import fcntl
     from signal import SIGPIPE
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes, and no POSIX shell")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes and a POSIX shell")
 
 PNG = b"\x89PNG"
 FULL = Path("/dev/full")
@@ -32,7 +32,7 @@ def shell(reve: Reve, live: Sandbox, tmp_path: Path) -> "Shell":
 
 
 class Shell:
-    """bash with `reve` on its PATH, and a pipe's exit code that of its last command that failed."""
+    """bash with `reve` on its PATH and with `pipefail`."""
 
     def __init__(self, reve: Reve, folder: Path) -> None:
         self._environ = with_reve_on_path(reve.command(), reve.environ, folder)
@@ -51,7 +51,7 @@ class Shell:
 
 
 def images() -> list[str]:
-    """The names of the images in the working folder, which holds nothing else."""
+    """The names of the images in the working folder. Fails if it holds anything else."""
     names = sorted(os.listdir())
     assert all(Path(name).read_bytes().startswith(PNG) for name in names)
     return names
@@ -62,11 +62,11 @@ def kept(home: Path) -> list[Path]:
     return [path for path in home.rglob("*.png") if path.read_bytes().startswith(PNG)]
 
 
-# A reader that does not read
+# A stalled reader of stdout
 
 
-@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes of a fixed size")
-def test_a_reader_that_does_not_read_ends_with_the_time_limit(reve: Reve, live: Sandbox, home: Path) -> None:
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="cannot set the size of a pipe")
+def test_a_stalled_reader_delays_no_command_beyond_its_time_limit(reve: Reve, live: Sandbox, home: Path) -> None:
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     command = reve.command("generate", "fox", "--out", "-", "--timeout", "4")
@@ -80,8 +80,8 @@ def test_a_reader_that_does_not_read_ends_with_the_time_limit(reve: Reve, live: 
     assert done.stderr.decode().splitlines()[-1] == f"cat {image}"
 
 
-@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="pipes of a fixed size")
-def test_a_reader_that_does_not_read_does_not_hold_up_a_signal(reve: Reve, live: Sandbox, home: Path) -> None:
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="cannot set the size of a pipe")
+def test_a_stalled_reader_does_not_delay_a_signal(reve: Reve, live: Sandbox, home: Path) -> None:
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     command = reve.command("generate", "fox", "--out", "-")
@@ -100,17 +100,17 @@ def test_dev_stdout_is_standard_output(shell: Shell) -> None:
     assert shell("reve generate fox --out /dev/stdout --json | cat").code == 2
 
 
-def test_a_sandbox_that_cannot_say_where_it_is_does_not_serve(shell: Shell) -> None:
+def test_sandbox_serve_exits_1_if_it_cannot_print_its_address(shell: Shell) -> None:
     if FULL.exists():
         assert shell("reve sandbox serve >/dev/full").code == 1
     assert shell("reve sandbox serve >&-").code == 1
 
 
-# A reader that leaves
+# A reader of stdout that exits early
 
 
-def test_a_reader_that_left_costs_no_image(reve: Reve, live: Sandbox) -> None:
-    """Printing stops, saving goes on, and at the end it dies as a filter does."""
+def test_all_images_are_saved_after_the_reader_exits(reve: Reve, live: Sandbox) -> None:
+    """The program stops printing, goes on saving, and at the end dies by SIGPIPE as a filter does."""
     reader, writer = os.pipe()
     os.close(reader)
     command = reve.command("generate", "fox", "--count", "3", "--out", "fox.png")
@@ -125,12 +125,12 @@ def test_a_reader_that_left_costs_no_image(reve: Reve, live: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("reader", ["true", "head -c0", "exec <&-"])
-def test_in_a_pipeline_it_ends_with_141(shell: Shell, reader: str) -> None:
+def test_in_a_pipeline_a_reader_that_exits_causes_141(shell: Shell, reader: str) -> None:
     assert shell(f"reve generate fox --count 2 --out fox.png | {reader}").code == 141
     assert images() == ["fox-1.png", "fox-2.png"]
 
 
-def test_a_reader_of_one_line_gets_one_line(shell: Shell) -> None:
+def test_head_gets_its_line_and_all_images_are_saved(shell: Shell) -> None:
     result = shell("reve generate fox --count 3 --out fox.png | head -n1; exit 0")
     assert result.out == "fox-1.png\n"
     assert len(images()) == 3
@@ -140,7 +140,7 @@ def test_a_reader_of_one_line_gets_one_line(shell: Shell) -> None:
     "command",
     ["reve --help", "reve generate --help", "reve --version", "reve"],
 )
-def test_help_into_a_closed_pipe_is_quiet(reve: Reve, live: Sandbox, command: str) -> None:
+def test_help_into_a_closed_pipe_prints_no_error(reve: Reve, live: Sandbox, command: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     words = reve.command(*command.split()[1:])
@@ -149,7 +149,7 @@ def test_help_into_a_closed_pipe_is_quiet(reve: Reve, live: Sandbox, command: st
     assert (done.returncode, done.stderr) == (-SIGPIPE, b"")
 
 
-def test_a_reader_of_stderr_that_left_changes_nothing(reve: Reve, live: Sandbox) -> None:
+def test_a_closed_pipe_at_stderr_changes_nothing(reve: Reve, live: Sandbox) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = reve.command("generate", "fox", "--out", "fox.png")
@@ -158,10 +158,10 @@ def test_a_reader_of_stderr_that_left_changes_nothing(reve: Reve, live: Sandbox)
     assert (done.returncode, done.stdout) == (0, b"fox.png\n")
 
 
-# Streams that are closed or full
+# Closed and full streams
 
 
-def test_a_closed_stdout_is_said_and_the_images_are_saved(shell: Shell) -> None:
+def test_a_closed_stdout_is_reported_and_the_images_are_saved(shell: Shell) -> None:
     result = shell("reve generate fox --count 5 --out fox.png >&-")
     assert result.code == 1
     assert result.stderr.splitlines()[-1] == "error: cannot write to standard output: it is closed"
@@ -174,14 +174,14 @@ def test_a_closed_stderr_changes_nothing(shell: Shell) -> None:
     assert shell("reve generate fox --out fox.png 2>&-").code == 7
 
 
-def test_all_streams_closed_still_saves(shell: Shell) -> None:
+def test_images_are_saved_with_all_streams_closed(shell: Shell) -> None:
     assert shell("reve generate fox --out fox.png <&- >&- 2>&-").code == 1
     assert images() == ["fox.png"]
 
 
 @needs_full
 @pytest.mark.parametrize("flags", ["", "--json", "--quiet"])
-def test_a_full_device_as_stdout_is_said_once_and_the_images_are_saved(shell: Shell, flags: str) -> None:
+def test_a_full_device_at_stdout_is_reported_once_and_the_images_are_saved(shell: Shell, flags: str) -> None:
     result = shell(f"reve generate fox --count 2 --out fox.png {flags} >/dev/full")
     assert result.code == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("error")]
@@ -191,7 +191,7 @@ def test_a_full_device_as_stdout_is_said_once_and_the_images_are_saved(shell: Sh
 
 @needs_full
 @pytest.mark.parametrize("command", ["status", "wait"])
-def test_no_result_is_lost_in_silence(shell: Shell, command: str) -> None:
+def test_a_result_that_cannot_be_written_exits_1(shell: Shell, command: str) -> None:
     job = shell("reve generate fox --no-wait").out.strip()
     result = shell(f"reve {command} {job} >/dev/full")
     assert result.code == 1
@@ -200,14 +200,14 @@ def test_no_result_is_lost_in_silence(shell: Shell, command: str) -> None:
 
 @needs_full
 @pytest.mark.parametrize("command", ["reve --help", "reve generate --help", "reve --version", "reve"])
-def test_help_that_could_not_be_written_is_no_success(shell: Shell, command: str) -> None:
+def test_help_that_cannot_be_written_exits_1(shell: Shell, command: str) -> None:
     result = shell(f"{command} >/dev/full")
     assert result.code == 1
     assert result.stderr.startswith("error: standard output")
 
 
 @needs_full
-def test_a_full_device_as_stderr_changes_nothing(shell: Shell) -> None:
+def test_a_full_device_at_stderr_changes_nothing(shell: Shell) -> None:
     result = shell("reve generate fox --out fox.png 2>/dev/full")
     assert (result.code, result.out) == (0, "fox.png\n")
 
@@ -218,11 +218,11 @@ def test_a_full_device_does_not_hide_a_failed_job(shell: Shell, live: Sandbox) -
     assert shell("reve generate fox --timeout 1 --json >/dev/full").code == 75
 
 
-# Images on standard output
+# Images on stdout
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_out_dash_is_exactly_the_images_bytes(shell: Shell, unbuffered: str) -> None:
+def test_out_dash_writes_exactly_the_bytes_of_the_image(shell: Shell, unbuffered: str) -> None:
     assert shell("reve generate fox --seed 1 --out fox.png").code == 0
     piped = shell("reve generate fox --seed 1 --out - | cat", env={"PYTHONUNBUFFERED": unbuffered})
     assert piped.code == 0
@@ -233,10 +233,10 @@ def test_out_dash_is_exactly_the_images_bytes(shell: Shell, unbuffered: str) -> 
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_out_dash_into_a_small_pipe_that_does_not_block_is_whole(
+def test_out_dash_into_a_small_nonblocking_pipe_writes_the_whole_image(
     reve: Reve, live: Sandbox, home: Path, unbuffered: str
 ) -> None:
-    """Node.js and others hand such pipes to their children."""
+    """Node.js and others give their child processes nonblocking pipes."""
     reader, writer = os.pipe()
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
@@ -244,14 +244,14 @@ def test_out_dash_into_a_small_pipe_that_does_not_block_is_whole(
     environ = {**reve.environ, "PYTHONUNBUFFERED": unbuffered}
     process = subprocess.Popen(reve.command("generate", "fox", "--out", "-"), stdout=writer, env=environ)
     os.close(writer)
-    eventually(lambda: kept(home), "an image that is more than the pipe holds")
+    eventually(lambda: kept(home), "an image larger than the pipe")
     with os.fdopen(reader, "rb") as stream:
         data = stream.read()
     assert process.wait(PATIENCE) == 0
     assert data == kept(home)[0].read_bytes()
 
 
-def test_an_image_whose_reader_left_is_kept_and_stderr_says_where(reve: Reve, live: Sandbox, home: Path) -> None:
+def test_an_image_is_kept_after_its_reader_exits_and_stderr_says_where(reve: Reve, live: Sandbox, home: Path) -> None:
     for flags in ([], ["--quiet"]):
         reader, writer = os.pipe()
         os.close(reader)
@@ -269,28 +269,28 @@ def test_an_image_whose_reader_left_is_kept_and_stderr_says_where(reve: Reve, li
 
 
 @needs_full
-def test_an_image_that_did_not_fit_is_kept_and_the_last_line_gets_it(shell: Shell, home: Path) -> None:
+def test_an_image_that_cannot_be_written_is_kept_and_the_last_line_prints_it(shell: Shell, home: Path) -> None:
     result = shell("reve generate fox --out - >/dev/full", env={"REVE_STATE_DIR": str(home / "a state's folder")})
     assert result.code == 75
     again = shell(result.stderr.splitlines()[-1])
     assert again.stdout == kept(home)[0].read_bytes()
 
 
-def test_out_to_dev_null_throws_the_image_away(shell: Shell, live: Sandbox, home: Path) -> None:
+def test_out_to_dev_null_discards_the_image(shell: Shell, live: Sandbox, home: Path) -> None:
     result = shell("reve generate fox --out /dev/null")
     assert (result.code, result.out) == (0, "/dev/null\n")
     assert Path("/dev/null").is_char_device()
     assert (images(), kept(home)) == ([], [])
 
 
-def test_out_to_a_named_pipe_writes_the_image_into_it(shell: Shell, home: Path) -> None:
+def test_out_may_be_a_named_pipe(shell: Shell, home: Path) -> None:
     os.mkfifo("pipe")
     result = shell("cat pipe > fox.png & reve generate fox --out pipe && wait && rm pipe")
     assert (result.code, result.out) == (0, "pipe\n")
     assert images() == ["fox.png"]
 
 
-def test_out_dash_and_a_digest_in_one_pipeline(shell: Shell) -> None:
+def test_out_dash_works_with_tee_and_a_checksum(shell: Shell) -> None:
     result = shell("reve generate fox --seed 1 --out - | tee fox.png | sha256sum")
     assert result.out.split()[0] == hashlib.sha256(Path("fox.png").read_bytes()).hexdigest()
 
@@ -321,7 +321,7 @@ def test_out_dash_and_a_digest_in_one_pipeline(shell: Shell) -> None:
         (["download"], "", 2),
     ],
 )
-def test_with_json_every_line_is_a_document_and_errors_are_too(
+def test_with_json_every_line_is_a_document_for_errors_too(
     reve: Reve, live: Sandbox, arguments: list[str], faults: str, code: int
 ) -> None:
     live.faults[:] = parse_faults(faults)
@@ -347,7 +347,7 @@ def test_with_json_every_line_is_a_document_and_errors_are_too(
         (["generate", "fox", "--out", "-", "--timeout", "1"], "outcome:forever"),
     ],
 )
-def test_on_errors_stdout_is_empty(reve: Reve, live: Sandbox, arguments: list[str], faults: str) -> None:
+def test_stdout_is_empty_after_an_error(reve: Reve, live: Sandbox, arguments: list[str], faults: str) -> None:
     live.faults[:] = parse_faults(faults)
     result = reve.child(*arguments)
     assert result.code != 0
@@ -355,8 +355,8 @@ def test_on_errors_stdout_is_empty(reve: Reve, live: Sandbox, arguments: list[st
     assert result.stderr.startswith(("error: ", "job "))
 
 
-def test_documents_arrive_as_their_jobs_end(reve: Reve, live: Sandbox) -> None:
-    """Whoever reads the pipe need not wait for the last of them."""
+def test_each_document_is_printed_when_its_job_ends(reve: Reve, live: Sandbox) -> None:
+    """A reader gets the first document while another job is still running."""
     ids: list[str] = []
     for seconds in (0, 3600):
         live._job_seconds = seconds
@@ -384,7 +384,7 @@ in_any_locale = pytest.mark.parametrize("env", ENCODINGS.values(), ids=list(ENCO
 
 
 @in_any_locale
-def test_what_is_printed_can_be_opened_in_any_locale(shell: Shell, live: Sandbox, env: dict[str, str]) -> None:
+def test_a_printed_path_can_be_opened_in_any_locale(shell: Shell, live: Sandbox, env: dict[str, str]) -> None:
     result = shell(f"reve generate {UMLAUTS} --out {UMLAUTS}.png", env)
     assert result.code == 0, result.stderr
     assert os.fsdecode(result.stdout) == f"{UMLAUTS}.png\n"
@@ -409,18 +409,20 @@ def test_json_is_the_same_in_any_locale(shell: Shell, env: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("script", ["reve generate -", "reve generate - --out '{slug}.png'"])
-def test_nothing_is_bought_that_the_locale_cannot_name(shell: Shell, live: Sandbox, script: str) -> None:
+def test_nothing_is_submitted_if_the_locale_cannot_encode_the_file_name(
+    shell: Shell, live: Sandbox, script: str
+) -> None:
     result = shell(script, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, stdin="Füchse".encode())
     assert result.code in (0, 2, 7), result.stderr
     assert len(live.jobs()) == len(images()) == (1 if result.code == 0 else 0)
 
 
-def test_a_file_name_that_is_not_utf_8_comes_out_as_it_went_in(reve: Reve, live: Sandbox) -> None:
+def test_a_file_name_that_is_not_utf_8_is_printed_unchanged(reve: Reve, live: Sandbox) -> None:
     name = os.fsdecode(b"caf\xe9.png")
     try:
         Path(name).touch()
     except OSError:
-        pytest.skip("this file system takes only UTF-8 names")
+        pytest.skip("this file system allows only UTF-8 names")
     Path(name).unlink()
     result = reve.child("generate", "fox", "--out", name)
     assert (result.code, result.stdout) == (0, b"caf\xe9.png\n")
@@ -429,7 +431,7 @@ def test_a_file_name_that_is_not_utf_8_comes_out_as_it_went_in(reve: Reve, live:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_errors_about_any_text_are_printed_in_any_encoding(reve: Reve, live: Sandbox, encoding: str) -> None:
+def test_an_error_quotes_any_text_in_any_encoding(reve: Reve, live: Sandbox, encoding: str) -> None:
     result = subprocess.run(
         reve.command("generate", "fox", "--ar", UMLAUTS),
         env={**reve.environ, "PYTHONIOENCODING": encoding},
@@ -444,7 +446,7 @@ def test_errors_about_any_text_are_printed_in_any_encoding(reve: Reve, live: San
 # Shell scripts
 
 
-def test_a_prompt_from_a_pipe_loses_one_newline_and_nothing_else(shell: Shell, live: Sandbox) -> None:
+def test_a_prompt_from_a_pipe_loses_only_one_trailing_newline(shell: Shell, live: Sandbox) -> None:
     assert shell("echo '  a prompt' | reve generate -").code == 0
     assert shell("printf 'two\\nlines\\n\\n' | reve generate -").code == 0
     assert shell("printf 'dos\\r\\n' | reve generate -").code == 0
@@ -453,15 +455,15 @@ def test_a_prompt_from_a_pipe_loses_one_newline_and_nothing_else(shell: Shell, l
 
 @pytest.mark.parametrize("stdin", ["</dev/null", "<&-"])
 @pytest.mark.parametrize("command", ["generate -", "wait -", "status -", "download -"])
-def test_nothing_on_stdin_is_a_usage_error(shell: Shell, live: Sandbox, command: str, stdin: str) -> None:
+def test_an_empty_stdin_is_a_usage_error(shell: Shell, live: Sandbox, command: str, stdin: str) -> None:
     result = shell(f"reve {command} {stdin}")
     assert (result.code, result.out) == (2, "")
     assert result.stderr.startswith("error: ")
     assert live.requests == []
 
 
-def test_stdin_is_left_alone_by_commands_that_do_not_read_it(shell: Shell) -> None:
-    """A `while read` loop around the program keeps its input."""
+def test_commands_read_stdin_only_if_asked_to(shell: Shell) -> None:
+    """A `while read` loop around the program keeps its own input."""
     script = """while read -r prompt; do reve generate "$prompt" --out "$prompt.png" --quiet; done"""
     result = shell(script, stdin=b"one\ntwo\nthree\n")
     assert (result.code, result.out) == (0, "one.png\ntwo.png\nthree.png\n")
@@ -469,42 +471,42 @@ def test_stdin_is_left_alone_by_commands_that_do_not_read_it(shell: Shell) -> No
     assert len(images()) == 4
 
 
-def test_ids_go_from_one_command_to_the_next(shell: Shell) -> None:
+def test_job_ids_can_be_piped_from_one_command_to_the_next(shell: Shell) -> None:
     result = shell("reve generate fox --count 3 --no-wait | reve wait - --out '{index}.png'")
     assert (result.code, result.out) == (0, "1.png\n2.png\n3.png\n")
     assert images() == ["1.png", "2.png", "3.png"]
 
 
-def test_xargs_hands_on_one_prompt_a_line(shell: Shell, live: Sandbox) -> None:
+def test_xargs_passes_one_prompt_per_line(shell: Shell, live: Sandbox) -> None:
     script = "xargs -d '\\n' -n1 -P2 reve generate --out '{slug}.png' --quiet"
     if sys.platform == "darwin":
-        pytest.skip("xargs of this system has no -d")
+        pytest.skip("xargs of this system lacks -d")
     result = shell(script, stdin=b"a red fox\nit's blue\n")
     assert result.code == 0, result.stderr
     assert sorted(result.out.split()) == images() == ["a-red-fox.png", "it-s-blue.png"]
 
 
-def test_xargs_stops_for_nothing_but_reports_a_failure(shell: Shell, live: Sandbox) -> None:
+def test_xargs_goes_on_after_a_failed_job_and_reports_it(shell: Shell, live: Sandbox) -> None:
     live.faults[:] = parse_faults("outcome:fail*1")
     result = shell("printf 'one two' | xargs -n1 reve generate --out '{slug}.png'")
     assert result.code == 123
     assert images() == ["two.png"]
 
 
-def test_a_chain_goes_on_only_after_success(shell: Shell, live: Sandbox) -> None:
+def test_a_chain_of_commands_goes_on_only_after_success(shell: Shell, live: Sandbox) -> None:
     live.faults[:] = parse_faults("outcome:fail*1")
     assert shell("reve generate fox --out fox.png && echo done").out == ""
     assert shell("reve generate fox --out fox.png && echo done").out == "fox.png\ndone\n"
     assert shell("reve generate fox --out fox.png || echo $?").out == "7\n"
 
 
-def test_the_path_can_be_taken_into_a_variable(shell: Shell) -> None:
+def test_a_script_can_store_the_printed_path_in_a_variable(shell: Shell) -> None:
     result = shell("""set -e; file=$(reve generate "it's \"fox\" & more" --quiet); test -s "$file"; echo ok""")
     assert (result.code, result.out, result.stderr) == (0, "ok\n", "")
 
 
 @pytest.mark.parametrize("command", ["generate - --no-wait", "status -", "wait -"])
-def test_the_time_limit_holds_for_standard_input_too(reve: Reve, live: Sandbox, command: str) -> None:
+def test_the_time_limit_applies_to_reading_stdin(reve: Reve, live: Sandbox, command: str) -> None:
     reader, writer = os.pipe()
     arguments = [*command.split(), "--timeout", "1"]
     done = subprocess.run(
@@ -517,7 +519,7 @@ def test_the_time_limit_holds_for_standard_input_too(reve: Reve, live: Sandbox, 
     assert not live.jobs()
 
 
-def test_standard_output_that_is_a_file_is_written_under_its_other_name(shell: Shell) -> None:
+def test_out_dev_stdout_works_if_stdout_is_a_file(shell: Shell) -> None:
     assert shell("reve generate fox --out /dev/stdout >fox.png").code == 0
     assert Path("fox.png").read_bytes().startswith(PNG)
     assert Path("fox.png").read_bytes().endswith(b"IEND\xaeB`\x82")

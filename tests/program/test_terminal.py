@@ -1,7 +1,7 @@
-"""What a person sees on a terminal, and what never reaches one. On a real pseudo-terminal.
+"""The program on a real pseudo-terminal.
 
-`Screen` fails for any byte that the program may not send, so every test that looks at a screen also says that no
-control character of the user's or the server's got through.
+`Screen` fails for every byte that the program must not send. So every test with a screen also checks that no control
+character of the user or the server reaches the terminal.
 """
 
 import json
@@ -29,7 +29,7 @@ EMOJI = "🦊👩‍🚀 e\u0301"
 
 
 def shown(reve: Reve, *arguments: str, columns: int = 80, env: dict[str, str] | None = None) -> tuple[int, Screen]:
-    """Run a command on a terminal: its exit code, and the screen at its end."""
+    """Run a command on a terminal. Returns its exit code and the final screen."""
     with Terminal(reve.command(*arguments), env={**reve.environ, **(env or {})}, columns=columns) as terminal:
         code = terminal.wait()
         return code, terminal.screen
@@ -44,9 +44,7 @@ def without_ids(text: str) -> str:
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80])
-def test_a_spinner_shows_status_progress_and_time_and_is_gone_at_the_end(
-    reve: Reve, live: Sandbox, columns: int
-) -> None:
+def test_the_spinner_shows_status_and_time_and_is_removed_at_the_end(reve: Reve, live: Sandbox, columns: int) -> None:
     code, screen = shown(reve, "generate", "fox", "--out", "fox.png", columns=columns)
     assert code == 0
     assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
@@ -64,7 +62,7 @@ def test_the_spinner_shows_progress(reve: Reve, live: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("columns", [20, 80])
-def test_the_spinner_of_several_jobs_counts_them(reve: Reve, live: Sandbox, columns: int) -> None:
+def test_the_spinner_counts_several_jobs(reve: Reve, live: Sandbox, columns: int) -> None:
     code, screen = shown(reve, "generate", "fox", "--count", "3", "--out", "fox.png", columns=columns)
     assert code == 0
     lines = sorted(screen.text.splitlines())
@@ -74,7 +72,7 @@ def test_the_spinner_of_several_jobs_counts_them(reve: Reve, live: Sandbox, colu
 
 
 @pytest.mark.parametrize("columns", [20, 80])
-def test_no_status_of_the_servers_breaks_the_spinner(
+def test_an_odd_status_from_the_server_does_not_break_the_spinner(
     reve: Reve, live: Sandbox, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setitem(OUTCOMES, "odd-status", replace(OUTCOMES["odd-status"], running=f"🦊 {UGLY}" * 3))
@@ -85,7 +83,7 @@ def test_no_status_of_the_servers_breaks_the_spinner(
     assert any("🦊" in frame for frame in screen.erased)
 
 
-def test_results_piped_away_leave_the_spinner_on_the_terminal(reve: Reve, live: Sandbox) -> None:
+def test_the_spinner_stays_on_the_terminal_if_stdout_is_a_pipe(reve: Reve, live: Sandbox) -> None:
     command = reve.command("generate", "fox", "--out", "fox.png")
     with Terminal(command, env=reve.environ, stdout=subprocess.PIPE) as terminal:
         assert terminal.wait() == 0
@@ -96,7 +94,7 @@ def test_results_piped_away_leave_the_spinner_on_the_terminal(reve: Reve, live: 
         assert without_ids(terminal.screen.text) == "job JOB accepted\nsaved fox.png (…)"
 
 
-def test_without_a_terminal_for_stderr_there_is_no_spinner(reve: Reve, live: Sandbox, tmp_path: Path) -> None:
+def test_there_is_no_spinner_if_stderr_is_not_a_terminal(reve: Reve, live: Sandbox, tmp_path: Path) -> None:
     command = reve.command("generate", "fox", "--out", "fox.png")
     with (tmp_path / "err").open("wb") as err, Terminal(command, env=reve.environ, stderr=err) as terminal:
         assert terminal.wait() == 0
@@ -104,7 +102,7 @@ def test_without_a_terminal_for_stderr_there_is_no_spinner(reve: Reve, live: San
     assert without_ids((tmp_path / "err").read_text()) == "job JOB accepted\nsaved fox.png (…)\n"
 
 
-def test_quiet_leaves_only_the_results(reve: Reve, live: Sandbox) -> None:
+def test_quiet_prints_only_the_results(reve: Reve, live: Sandbox) -> None:
     with Terminal(reve.command("generate", "fox", "--out", "fox.png", "--quiet"), env=reve.environ) as terminal:
         assert terminal.wait() == 0
         assert terminal.seen == b"fox.png\r\n"
@@ -113,13 +111,13 @@ def test_quiet_leaves_only_the_results(reve: Reve, live: Sandbox) -> None:
 @pytest.mark.parametrize(
     "env", [{"TERM": "dumb"}, {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}], ids=["dumb", "ascii"]
 )
-def test_a_terminal_that_cannot_draw_gets_lines(reve: Reve, live: Sandbox, env: dict[str, str]) -> None:
+def test_a_terminal_that_cannot_show_a_spinner_gets_lines(reve: Reve, live: Sandbox, env: dict[str, str]) -> None:
     code, screen = shown(reve, "generate", "fox", "--out", "fox.png", env=env)
     assert (code, screen.erased) == (0, [])
     assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
 
 
-def test_killed_it_leaves_the_cursor_visible(reve: Reve, live: Sandbox) -> None:
+def test_the_cursor_stays_visible_after_a_kill(reve: Reve, live: Sandbox) -> None:
     live.faults[:] = parse_faults("outcome:forever")
     with Terminal(reve.command("generate", "fox"), env=reve.environ) as terminal:
         terminal.expect("PROCESSING")
@@ -136,23 +134,23 @@ def test_the_terminal_keeps_its_settings(reve: Reve, live: Sandbox) -> None:
         assert before == after
 
 
-# Colour
+# Colors
 
 
-def test_errors_are_red_on_a_terminal_unless_no_color_is_set(reve: Reve) -> None:
+def test_errors_are_red_on_a_terminal_unless_NO_COLOR_is_set(reve: Reve) -> None:
     code, screen = shown(reve, "generate", "fox")
     assert (code, screen.styles) == (3, ["31", "0"])
     code, screen = shown(reve, "generate", "fox", env={"NO_COLOR": "1"})
     assert (code, screen.styles) == (3, [])
 
 
-def test_no_color_gives_no_colours_anywhere(reve: Reve, live: Sandbox) -> None:
+def test_NO_COLOR_turns_off_all_colors(reve: Reve, live: Sandbox) -> None:
     code, screen = shown(reve, "generate", "fox", "--debug", env={"NO_COLOR": "1"})
     assert code == 0
     assert not [style for style in screen.styles if re.search(r"[34]\d", style)]
 
 
-def test_where_stderr_is_no_terminal_it_has_no_escape_sequences(reve: Reve) -> None:
+def test_there_are_no_escape_sequences_if_stderr_is_not_a_terminal(reve: Reve) -> None:
     result = reve.child("generate", "fox", env={"TERM": "xterm-256color", "CLICOLOR_FORCE": "1", "FORCE_COLOR": "1"})
     assert result.code == 3
     assert "\x1b" not in result.stderr
@@ -186,7 +184,9 @@ def test_nothing_is_cut_in_a_pipe(reve: Reve, live: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80])
-def test_on_a_narrow_terminal_a_job_is_a_block_and_nothing_is_lost(reve: Reve, live: Sandbox, columns: int) -> None:
+def test_on_a_narrow_terminal_a_job_is_a_block_of_lines_with_nothing_cut(
+    reve: Reve, live: Sandbox, columns: int
+) -> None:
     prompt = "abcdefghij" * 9
     identity = job(reve, prompt)
     code, screen = shown(reve, "status", identity, columns=columns)
@@ -206,14 +206,16 @@ def test_a_table_folds_its_last_column_only(reve: Reve, live: Sandbox) -> None:
     assert "".join(row.split()[-1] for row in screen.rows[rule + 1 :] if row.split()) == prompt
 
 
-# Text of the user's
+# Text from the user
 
 
 @pytest.mark.parametrize(
     "prompt",
     [LETTERS, "--weird", BIDI, EMOJI, "two\nlines\r\n\ttab", "\x1b[31mred\x1b[0m \x9b1m \x07", ":fox: %s {0}"],
 )
-def test_any_prompt_reaches_the_server_as_it_is_and_the_terminal_safely(reve: Reve, live: Sandbox, prompt: str) -> None:
+def test_any_prompt_reaches_the_server_unchanged_and_the_terminal_escaped(
+    reve: Reve, live: Sandbox, prompt: str
+) -> None:
     code, screen = shown(reve, "generate", "--out", "fox.png", "--", prompt, columns=4000)
     assert code == 0
     (record,) = live.jobs()
@@ -227,7 +229,7 @@ def test_any_prompt_reaches_the_server_as_it_is_and_the_terminal_safely(reve: Re
     assert len(piped.split("\t")) == 6
 
 
-def test_a_prompt_may_have_2000_utf_16_units_and_not_one_more(reve: Reve, live: Sandbox) -> None:
+def test_a_prompt_may_have_2000_utf_16_units_and_no_more(reve: Reve, live: Sandbox) -> None:
     code, _ = shown(reve, "generate", "🦊" * 1000, "--no-wait")
     assert code == 0
     code, screen = shown(reve, "generate", "🦊" * 1000 + "x", "--no-wait")
@@ -237,7 +239,9 @@ def test_a_prompt_may_have_2000_utf_16_units_and_not_one_more(reve: Reve, live: 
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31mb\x07.png", "a\nb.png", "a\u202egnp.exe.png", "\x9b2J.png", "[red].png"])
-def test_a_file_name_reaches_the_disk_as_it_is_and_the_terminal_safely(reve: Reve, live: Sandbox, name: str) -> None:
+def test_any_file_name_reaches_the_disk_unchanged_and_the_terminal_escaped(
+    reve: Reve, live: Sandbox, name: str
+) -> None:
     code, screen = shown(reve, "generate", "fox", f"--out={name}")
     assert code == 0
     assert os.listdir() == [name]
@@ -248,7 +252,7 @@ def test_a_file_name_reaches_the_disk_as_it_is_and_the_terminal_safely(reve: Rev
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31mb\x07", "a\nb", "\u202egnp"])
-def test_an_argument_that_is_refused_reaches_the_terminal_safely(reve: Reve, live: Sandbox, name: str) -> None:
+def test_an_invalid_argument_reaches_the_terminal_escaped(reve: Reve, live: Sandbox, name: str) -> None:
     for arguments in (
         ["status", name],
         ["generate", "fox", "--seed", name],
@@ -265,7 +269,7 @@ def test_an_argument_that_is_refused_reaches_the_terminal_safely(reve: Reve, liv
         assert screen.text
 
 
-def test_the_command_that_finishes_a_job_is_safe_to_see_and_to_paste(reve: Reve, live: Sandbox) -> None:
+def test_the_command_that_finishes_a_job_can_be_shown_and_pasted_safely(reve: Reve, live: Sandbox) -> None:
     name = "a\x1b[31m\u202e'b\n.png"
     live.faults[:] = parse_faults("outcome:forever")
     reve.environ["REVE_JOURNAL"] = "off"
@@ -281,7 +285,7 @@ def test_the_command_that_finishes_a_job_is_safe_to_see_and_to_paste(reve: Reve,
     assert echoed.stdout.split(b"\0")[1].decode() == f"--out={name}"
 
 
-# Text of the server's
+# Text from the server
 
 
 def is_tame(text: str) -> bool:
@@ -290,7 +294,7 @@ def is_tame(text: str) -> bool:
 
 @pytest.mark.parametrize("faults", ["outcome:control", "submit:control", "job:control"])
 @pytest.mark.parametrize("flags", [[], ["--debug"], ["--quiet"], ["--json"]])
-def test_no_control_character_of_the_servers_reaches_the_terminal(
+def test_control_characters_from_the_server_never_reach_the_terminal(
     reve: Reve, live: Sandbox, faults: str, flags: list[str]
 ) -> None:
     live.faults[:] = parse_faults(faults)
@@ -301,7 +305,9 @@ def test_no_control_character_of_the_servers_reaches_the_terminal(
 
 
 @pytest.mark.parametrize("faults", ["outcome:control", "submit:control"])
-def test_nor_a_file_or_a_pipe_that_may_be_shown_later(reve: Reve, live: Sandbox, faults: str) -> None:
+def test_control_characters_from_the_server_never_reach_a_pipe_or_a_file(
+    reve: Reve, live: Sandbox, faults: str
+) -> None:
     live.faults[:] = parse_faults(faults)
     result = reve.child("generate", "fox", "--timeout", "3", "--json")
     assert is_tame(result.out)
@@ -309,14 +315,14 @@ def test_nor_a_file_or_a_pipe_that_may_be_shown_later(reve: Reve, live: Sandbox,
     assert result.document["error"]["exitCode"] == result.code
 
 
-def test_a_failed_jobs_own_words_are_whole_in_json(reve: Reve, live: Sandbox) -> None:
+def test_json_contains_the_whole_error_of_a_failed_job(reve: Reve, live: Sandbox) -> None:
     live.faults[:] = parse_faults("outcome:control")
     result = reve.child("generate", "fox", "--json")
     assert result.code == 5
     assert UGLY in json.loads(result.out)["error"]["message"]
 
 
-def test_no_control_character_of_the_servers_is_in_a_table(
+def test_control_characters_from_the_server_never_reach_a_table(
     reve: Reve, live: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(OUTCOMES, "odd-status", replace(OUTCOMES["odd-status"], ending=None, running=UGLY))
@@ -330,7 +336,7 @@ def test_no_control_character_of_the_servers_is_in_a_table(
     assert len(piped.splitlines()) == 1
 
 
-# A terminal that somebody else wrote
+# Another terminal
 
 
 def test_tmux_shows_the_same_screen(reve: Reve, live: Sandbox, tmp_path: Path) -> None:
@@ -356,7 +362,7 @@ def test_tmux_shows_the_same_screen(reve: Reve, live: Sandbox, tmp_path: Path) -
         tell("kill-server")
 
 
-def test_the_finishing_command_is_printed_to_the_letter(reve: Reve, live: Sandbox) -> None:
+def test_text_that_looks_like_an_emoji_code_is_printed_unchanged(reve: Reve, live: Sandbox) -> None:
     live.faults[:] = parse_faults("submit:drop-before")
     reve.environ["REVE_JOURNAL"] = "off"
     _, screen = shown(reve, "generate", "a :fox_face: at :1234:", "--out", "a:ok:b.png", "--timeout", "3", columns=200)
