@@ -138,7 +138,7 @@ def _execute(commands: Command, arguments: Sequence[str], process: Process) -> t
     except OSError as caught:
         if caught.filename is None:
             discard_stdout()  # its buffer would fail again when the process exits
-        message = f"{caught.filename or 'standard output'}: {caught.strerror or caught}"
+        message = f"{caught.filename or 'cannot write to standard output'}: {caught.strerror or caught}"
         return 0, ReveError("write_failed", message)
     except Exception as caught:
         if "--debug" in arguments:

@@ -203,7 +203,7 @@ def test_a_result_that_cannot_be_written_exits_1(shell: Shell, command: str) -> 
 def test_help_that_cannot_be_written_exits_1(shell: Shell, command: str) -> None:
     result = shell(f"{command} >/dev/full")
     assert result.code == 1
-    assert result.stderr.startswith("error: standard output")
+    assert result.stderr.startswith("error: cannot write to standard output")
 
 
 @needs_full
