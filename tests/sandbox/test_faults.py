@@ -1,7 +1,7 @@
-"""Every fault of the sandbox, met by every command that can meet it.
+"""Every fault of the sandbox, in every command that can meet it.
 
-The tables give the exit code of each fault when it always strikes, and when it strikes once. Whatever the fault: no
-traceback, no partial file, at most one job for each request, and never "nothing was accepted" where something may be.
+The tables give the exit code of each fault if it applies every time, and if it applies once. No fault causes a
+traceback, a partial file, more than one job per request, or exit code 6 for a request that may have been accepted.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from reve_cli.sandbox import ALL_FAULTS, Sandbox, parse_faults
 from tests.conftest import Result, Reve
 
 Simulate = Callable[..., Sandbox]
+# After these answers, the POST may have been accepted.
 PERHAPS = [
     "500", "502", "504", "html-200", "html-502", "redirect-loop", "drop-before", "drop-after", "hang-before",
     "hang-after", "cut", "drip", "empty", "not-json", "null", "list", "huge", "control",
 ]  # fmt: skip
-"""Answers after which a POST may have been accepted."""
 
 SUBMIT = {
     "400": 2, "401": 3, "402": 4, "403": 3, "404": 2, "409": 75, "410": 2, "429": 6, "503": 6, "html-403": 6,
@@ -54,7 +54,7 @@ def whats(place: str) -> list[str]:
 
 
 def check(result: Result, code: int, sandbox: Sandbox, requests: int = 1) -> None:
-    """What holds whatever the fault."""
+    """Check the exit code, and what must hold for every fault."""
     assert result.code == code, result.stderr
     assert "Traceback" not in result.stderr
     assert not [path for path in Path.cwd().iterdir() if path.suffix == ".part"]
@@ -67,7 +67,7 @@ def check(result: Result, code: int, sandbox: Sandbox, requests: int = 1) -> Non
 
 
 def made(reve: Reve, sandbox: Sandbox, count: int = 1) -> list[str]:
-    """Jobs that were made by an earlier command."""
+    """The ids of jobs made by an earlier command, without faults except outcomes."""
     faults, sandbox.faults = sandbox.faults, [fault for fault in sandbox.faults if fault.place == "outcome"]
     result = reve("generate", "fox", "--no-wait", "--count", str(count))
     assert result.code == 0, result.stderr
@@ -76,7 +76,7 @@ def made(reve: Reve, sandbox: Sandbox, count: int = 1) -> list[str]:
     return result.out.split()
 
 
-def test_the_tables_name_every_fault_of_the_sandbox() -> None:
+def test_the_tables_list_every_fault_of_the_sandbox() -> None:
     assert set(whats("submit")) == set(SUBMIT)
     assert set(whats("job")) == set(LOOK)
     assert set(whats("jobs")) == set(LOOK) | {"missing"}
@@ -85,7 +85,7 @@ def test_the_tables_name_every_fault_of_the_sandbox() -> None:
 
 @pytest.mark.parametrize("what", whats("submit"))
 @pytest.mark.parametrize("more", [(), ("--no-wait",)], ids=["wait", "no-wait"])
-def test_submit_faults(reve: Reve, simulate: Simulate, what: str, more: tuple[str, ...]) -> None:
+def test_generate_exits_by_the_submit_fault(reve: Reve, simulate: Simulate, what: str, more: tuple[str, ...]) -> None:
     sandbox = simulate(faults=parse_faults(f"submit:{what}"))
     out = () if more else ("--out", "fox.png")
     check(reve("generate", "fox", "--timeout", "60", *out, *more), SUBMIT[what], sandbox)
@@ -93,7 +93,7 @@ def test_submit_faults(reve: Reve, simulate: Simulate, what: str, more: tuple[st
 
 
 @pytest.mark.parametrize("what", whats("submit"))
-def test_submit_faults_that_pass(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_a_single_submit_fault_is_retried_unless_it_is_a_refusal(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"submit:{what}*1"))
     result = reve("generate", "fox", "--out", "fox.png")
     check(result, SUBMIT_ONCE[what], sandbox)
@@ -103,7 +103,9 @@ def test_submit_faults_that_pass(reve: Reve, simulate: Simulate, what: str) -> N
 
 @pytest.mark.parametrize("refusal", ["400", "401", "402", "403", "404", "410", "429", "503", "html-403", "redirect"])
 @pytest.mark.parametrize("perhaps", ["drop-after", "hang-after", "502", "empty"])
-def test_a_refusal_after_a_perhaps_is_75(reve: Reve, simulate: Simulate, perhaps: str, refusal: str) -> None:
+def test_a_refusal_after_a_possible_acceptance_exits_75(
+    reve: Reve, simulate: Simulate, perhaps: str, refusal: str
+) -> None:
     sandbox = simulate(faults=parse_faults(f"submit:{perhaps}*1,submit:{refusal}"))
     result = reve("generate", "fox", "--out", "fox.png", "--json")
     check(result, 75, sandbox)
@@ -112,7 +114,7 @@ def test_a_refusal_after_a_perhaps_is_75(reve: Reve, simulate: Simulate, perhaps
 
 
 @pytest.mark.parametrize("what", whats("submit"))
-def test_submit_faults_among_several_jobs(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_a_submit_fault_of_one_job_leaves_the_others_alone(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"submit:{what}*1"))
     result = reve("generate", "fox", "--count", "3", "--out", "fox.png")
     check(result, SUBMIT_ONCE[what], sandbox, requests=3)
@@ -120,19 +122,19 @@ def test_submit_faults_among_several_jobs(reve: Reve, simulate: Simulate, what: 
 
 
 @pytest.mark.parametrize("what", whats("job"))
-def test_job_faults_after_acceptance(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_a_job_fault_after_acceptance_exits_75(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"job:{what}"))
     check(reve("generate", "fox", "--out", "fox.png", "--timeout", "30"), 75, sandbox)
 
 
 @pytest.mark.parametrize("what", whats("job"))
-def test_job_faults_in_status(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_status_exits_by_the_job_fault(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"job:{what}"))
     check(reve("status", *made(reve, sandbox)), LOOK[what], simulate())
 
 
 @pytest.mark.parametrize("what", whats("job"))
-def test_job_faults_in_wait(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_wait_exits_by_the_job_fault(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"job:{what}"))
     code = 75 if LOOK[what] == 6 and what != "redirect" else NO_RESULT.get(what, LOOK[what])
     code = 75 if what == "redirect" else code
@@ -140,7 +142,7 @@ def test_job_faults_in_wait(reve: Reve, simulate: Simulate, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", whats("job"))
-def test_job_faults_in_download(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_download_exits_by_the_job_fault(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"job:{what}"))
     result = reve("download", *made(reve, sandbox), "--out", "fox.png")
     assert result.code == NO_RESULT.get(what, LOOK[what]), result.stderr
@@ -148,23 +150,23 @@ def test_job_faults_in_download(reve: Reve, simulate: Simulate, what: str) -> No
 
 
 @pytest.mark.parametrize("what", whats("job"))
-def test_job_faults_that_pass(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_a_single_job_fault_is_retried_unless_it_is_a_refusal(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"job:{what}*1"))
     result = reve("generate", "fox", "--out", "fox.png")
-    refused = LOOK[what] in (2, 3, 4) or what == "redirect"  # a 404 may be a part of the API that lags behind
+    refused = LOOK[what] in (2, 3, 4) or what == "redirect"  # a 404 can come from a part of the API that lags behind
     check(result, 75 if refused else 0, sandbox)
 
 
 @pytest.mark.parametrize("times", ["", "*1"])
 @pytest.mark.parametrize("what", whats("jobs"))
-def test_a_page_that_fails_is_made_up_for_by_id(reve: Reve, simulate: Simulate, what: str, times: str) -> None:
+def test_if_a_page_fails_jobs_are_polled_by_id(reve: Reve, simulate: Simulate, what: str, times: str) -> None:
     sandbox = simulate(faults=parse_faults(f"jobs:{what}{times}"))
     check(reve("generate", "fox", "--count", "3", "--out", "fox.png"), 0, sandbox, requests=3)
     assert len(list(Path.cwd().glob("fox-?.png"))) == 3
 
 
 @pytest.mark.parametrize("what", whats("me"))
-def test_an_account_that_is_not_told_stops_nothing(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_generate_works_without_an_answer_about_the_account(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"me:{what}"))
     check(reve("generate", "fox", "--out", "fox.png"), 0, sandbox)
     assert any(request.path == "/v2/me" for request in sandbox.requests)
@@ -173,7 +175,7 @@ def test_an_account_that_is_not_told_stops_nothing(reve: Reve, simulate: Simulat
 
 @pytest.mark.parametrize("what", whats("image"))
 @pytest.mark.parametrize("command", ["generate", "wait", "download"])
-def test_image_faults(reve: Reve, simulate: Simulate, command: str, what: str) -> None:
+def test_only_a_harmless_image_fault_saves_the_image(reve: Reve, simulate: Simulate, command: str, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"image:{what}"))
     subject = ["fox"] if command == "generate" else made(reve, sandbox)
     result = reve(command, *subject, "--out", "fox.png", "--timeout", "120")
@@ -185,13 +187,13 @@ def test_image_faults(reve: Reve, simulate: Simulate, command: str, what: str) -
 
 
 @pytest.mark.parametrize("what", whats("image"))
-def test_image_faults_that_pass(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_a_single_image_fault_is_retried_unless_it_is_final(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"image:{what}*1"))
     check(reve("generate", "fox", "--out", "fox.png"), 75 if what in IMAGE_FINAL else 0, sandbox)
 
 
 @pytest.mark.parametrize("what", whats("outcome"))
-def test_outcomes_of_generate(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_generate_exits_by_the_outcome(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"outcome:{what}"))
     result = reve("generate", "fox", "--out", "fox.png")
     check(result, OUTCOME.get(what, 0), sandbox)
@@ -199,7 +201,7 @@ def test_outcomes_of_generate(reve: Reve, simulate: Simulate, what: str) -> None
 
 
 @pytest.mark.parametrize("what", whats("outcome"))
-def test_outcomes_of_earlier_jobs(reve: Reve, simulate: Simulate, what: str) -> None:
+def test_other_commands_exit_by_the_outcome(reve: Reve, simulate: Simulate, what: str) -> None:
     sandbox = simulate(faults=parse_faults(f"outcome:{what}"))
     jobs = made(reve, sandbox)
     code = OUTCOME.get(what, 0)

@@ -1,4 +1,4 @@
-"""The sandbox contacts nothing but this machine, whatever the environment says."""
+"""The sandbox contacts only this machine, whatever the environment."""
 
 import ast
 import shutil
@@ -26,7 +26,7 @@ main()
 GENERATE = ["generate", "a red fox in the snow", "--seed", "1", "--out", "fox.png", "--sandbox"]
 
 
-def test_the_sandbox_contacts_nothing_but_this_machine_and_starts_nothing(reve: Reve) -> None:
+def test_the_sandbox_contacts_only_this_machine_and_starts_no_process(reve: Reve) -> None:
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"), "http://198.51.100.1:9")
     environ = {
         **reve.environ,
@@ -46,8 +46,8 @@ def test_the_sandbox_contacts_nothing_but_this_machine_and_starts_nothing(reve: 
         assert "127.0.0.1" in target, (event, target)
 
 
-def test_the_sandbox_works_where_there_is_no_network(reve: Reve) -> None:
-    """In a network namespace of its own, with nothing but loopback in it."""
+def test_the_sandbox_works_without_a_network(reve: Reve) -> None:
+    """Runs in a network namespace with only loopback."""
     inside = 'ip link set lo up 2>/dev/null || ifconfig lo up; exec "$@"'
     wrapper = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", inside, "sh"]
     if not shutil.which("unshare") or subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode:

@@ -1,4 +1,4 @@
-"""The sandbox, over real loopback: strict to the API's contract, durable, safe, and as broken as it is told to be."""
+"""The sandbox over real loopback: it enforces the API's contract, keeps its jobs, and fails as told."""
 
 import gzip
 import json
@@ -35,8 +35,8 @@ from reve_cli.sandbox import ALL_FAULTS, Fault, Sandbox, parse_faults, picture, 
 from reve_cli.sandbox.outcomes import UGLY
 
 NOW = 1_800_000_000.0
+# Shared, because loading certificates would take most of the time of these tests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Shared, for loading certificates would take most of the time of these tests."""
 BODY: dict[str, Any] = {"prompt": "a red fox", "model": "reve-create"}
 NOBODY = str(uuid.UUID(int=7))
 
@@ -117,7 +117,7 @@ class Clock:
 
 
 class Bench:
-    """One sandbox with a client that holds its key."""
+    """A sandbox and a client that has its key."""
 
     def __init__(self, sandbox: Sandbox, clock: Clock) -> None:
         self.sandbox = sandbox
@@ -150,7 +150,7 @@ class Bench:
         return f"{self.sandbox.cdn_url}/images/{identity}/{number}.png"
 
     def ask(self, place: str, client: httpx.Client | None = None) -> httpx.Response:
-        """A valid request to `place`; for a job or an image, about the first job."""
+        """Send a valid request to `place`; for a job or an image, about the first job."""
         if place in ("job", "image") and not self.sandbox.jobs():
             held, self.sandbox.faults = self.sandbox.faults, []
             self.made()
@@ -178,7 +178,7 @@ Make = Callable[..., Bench]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Starts sandboxes on one folder, with a clock that stands still, no limit and zero-length jobs unless told."""
+    """Starts sandboxes on one folder. By default the clock stands still, jobs take no time, and no limit applies."""
     benches: list[Bench] = []
 
     def start(faults: str = "", **options: Any) -> Bench:
@@ -204,7 +204,7 @@ def sandbox_threads() -> list[threading.Thread]:
 # The routes
 
 
-def test_a_job_is_queued_then_runs_then_completes(make: Make) -> None:
+def test_a_job_is_queued_then_processing_then_completed(make: Make) -> None:
     bench = make(job_seconds=10)
     accepted = bench.submit().json()
     check(ACCEPTED, accepted)
@@ -232,13 +232,13 @@ def test_a_running_job_has_no_result_and_no_cost(make: Make) -> None:
     assert bench.sandbox.charged == 0
 
 
-def test_a_job_of_no_length_is_complete_at_once(make: Make) -> None:
+def test_a_job_of_zero_seconds_is_completed_at_once(make: Make) -> None:
     bench = make()
     assert bench.submit().json()["status"] == "COMPLETED"
     assert bench.sandbox.charged == 4
 
 
-def test_each_job_draws_its_length(make: Make) -> None:
+def test_job_seconds_can_be_a_function_called_for_each_job(make: Make) -> None:
     lengths = iter([1.0, 5.0])
     bench = make(job_seconds=lambda: next(lengths))
     bench.made()
@@ -246,7 +246,7 @@ def test_each_job_draws_its_length(make: Make) -> None:
     assert sorted(job.ends_at for job in bench.sandbox.jobs()) == [NOW + 1, NOW + 5]
 
 
-def test_every_answer_names_the_sandbox_the_request_and_the_time(make: Make) -> None:
+def test_every_answer_has_the_sandbox_header_a_request_id_and_a_date(make: Make) -> None:
     bench = make()
     answers = [bench.submit(), bench.client.get("/v2/me"), bench.client.get("/nowhere"), bench.ask("image")]
     assert {answer.headers["X-Reve-Sandbox"] for answer in answers} == {"1"}
@@ -254,7 +254,7 @@ def test_every_answer_names_the_sandbox_the_request_and_the_time(make: Make) -> 
     assert {parsedate_to_datetime(answer.headers["Date"]).timestamp() for answer in answers} == {NOW}
 
 
-def test_the_account_pays_for_completed_jobs_only(make: Make) -> None:
+def test_only_completed_jobs_cost_credits(make: Make) -> None:
     bench = make("outcome:fail*1,outcome:cancel*1")
     for _ in range(4):
         bench.made()
@@ -264,7 +264,7 @@ def test_the_account_pays_for_completed_jobs_only(make: Make) -> None:
     assert sum(job.charged for job in bench.sandbox.jobs()) == bench.sandbox.charged == 8
 
 
-def test_the_catalogue_is_public_and_filtered(make: Make) -> None:
+def test_the_models_need_no_key_and_can_be_filtered(make: Make) -> None:
     bench = make()
     models = bench.public.get(bench.sandbox.url + "/v2/models?modality=image").json()["models"]
     assert [(model["id"], model["costMin"], model["costMax"], model["pricingMode"]) for model in models] == [
@@ -274,7 +274,7 @@ def test_the_catalogue_is_public_and_filtered(make: Make) -> None:
     assert bench.client.get("/v2/models?modality=text").status_code == 400
 
 
-def test_250_jobs_are_paged_newest_first_without_gap_or_repeat(make: Make) -> None:
+def test_250_jobs_are_paged_newest_first_each_once(make: Make) -> None:
     bench = make()
     made = []
     for number in range(250):
@@ -300,7 +300,7 @@ def test_250_jobs_are_paged_newest_first_without_gap_or_repeat(make: Make) -> No
     assert len(bench.page()["jobs"]) == 20
 
 
-def test_the_list_is_filtered(make: Make) -> None:
+def test_the_list_can_be_filtered_by_status_model_and_id(make: Make) -> None:
     bench = make(job_seconds=10)
     old = bench.made()
     bench.clock.now += 10
@@ -331,7 +331,7 @@ def test_polls_are_counted_by_id_and_by_page(make: Make) -> None:
     assert (bench.sandbox.jobs()[0].polls, bench.sandbox.jobs()[0].seen_at) == (4, NOW + 10)
 
 
-def test_what_was_received_is_recorded(make: Make) -> None:
+def test_requests_are_recorded(make: Make) -> None:
     bench = make()
     bench.client.get("/v2/jobs?limit=3", headers={"X-Thing": "Value"})
     bench.ask("image")
@@ -343,7 +343,7 @@ def test_what_was_received_is_recorded(make: Make) -> None:
     assert "x-api-key" not in last.headers
 
 
-# Strictness
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_what_was_received_is_recorded(make: Make) -> None:
         (None, ""),
     ],
 )
-def test_a_body_that_the_schema_refuses_is_refused_with_its_path(make: Make, body: Any, path: str) -> None:
+def test_an_invalid_body_is_refused_with_the_path_of_the_field(make: Make, body: Any, path: str) -> None:
     bench = make()
     answer = bench.client.post(
         "/v2/images/generate", content=json.dumps(body), headers={"Content-Type": "application/json"}
@@ -394,7 +394,7 @@ def test_a_body_that_the_schema_refuses_is_refused_with_its_path(make: Make, bod
         {**BODY, "prompt": "a lone surrogate \ud83d"},
     ],
 )
-def test_a_valid_body_comes_back_as_the_jobs_input(make: Make, body: Any) -> None:
+def test_a_valid_body_is_the_input_of_the_job(make: Make, body: Any) -> None:
     bench = make()
     answer = bench.client.post(
         "/v2/images/generate", content=json.dumps(body), headers={"Content-Type": "application/json"}
@@ -432,7 +432,7 @@ WILD_BODY = st.fixed_dictionaries(
 )
 
 
-def test_what_is_accepted_is_exactly_what_the_schema_allows(make: Make) -> None:
+def test_exactly_the_bodies_that_the_schema_allows_are_accepted(make: Make) -> None:
     bench = make()
 
     @settings(max_examples=300, deadline=None)
@@ -449,7 +449,7 @@ def test_what_is_accepted_is_exactly_what_the_schema_allows(make: Make) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"prompt": NaN}', b"\xff", b"[" * 60_000, b"\xef\xbb\xbf{}"])
-def test_a_body_that_is_no_json_is_refused(make: Make, content: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(make: Make, content: bytes) -> None:
     answer = make().client.post("/v2/images/generate", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     check(ERROR, answer.json())
@@ -467,7 +467,7 @@ def test_a_body_must_be_declared_as_json(make: Make) -> None:
         "include_models=yes", "cursor=x", "cursor=", "cursor=bm90IGEgY3Vyc29y", "page=2",
     ],
 )  # fmt: skip
-def test_a_wrong_query_is_refused(make: Make, query: str) -> None:
+def test_an_invalid_query_is_refused_with_its_parameter(make: Make, query: str) -> None:
     answer = make().client.get(f"/v2/jobs?{query}")
     assert answer.status_code == 400
     check(ERROR, answer.json())
@@ -488,7 +488,7 @@ def test_a_wrong_query_is_refused(make: Make, query: str) -> None:
         ("HEAD", "/v2/me", 405),
     ],
 )
-def test_what_is_not_there_is_answered_in_json(make: Make, method: str, path: str, status: int) -> None:
+def test_unknown_jobs_paths_and_methods_are_answered_in_json(make: Make, method: str, path: str, status: int) -> None:
     bench = make()
     answer = bench.client.request(method, path)
     assert answer.status_code == status
@@ -524,7 +524,7 @@ def test_the_key_is_random_unless_given(make: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "headers", [{"Host": "evil.example"}, {"Host": "127.0.0.1:1"}, {"Origin": "https://evil.example"}]
 )
-def test_web_pages_and_rebound_names_are_refused(make: Make, side: str, headers: dict[str, str]) -> None:
+def test_requests_with_a_foreign_host_or_an_origin_are_refused(make: Make, side: str, headers: dict[str, str]) -> None:
     bench = make()
     bench.made()
     url = bench.sandbox.url + "/v2/me" if side == "api" else bench.image_url(bench.sandbox.jobs()[0].id)
@@ -533,13 +533,13 @@ def test_web_pages_and_rebound_names_are_refused(make: Make, side: str, headers:
     check(ERROR, answer.json())
 
 
-def test_localhost_by_name_is_served(make: Make) -> None:
+def test_the_host_localhost_is_accepted(make: Make) -> None:
     bench = make()
     port = bench.sandbox.url.rpartition(":")[2]
     assert bench.client.get("/v2/me", headers={"Host": f"localhost:{port}"}).status_code == 200
 
 
-def test_a_large_body_is_refused_and_the_server_lives(make: Make) -> None:
+def test_a_large_body_is_refused_and_the_server_goes_on(make: Make) -> None:
     bench = make()
     answer = bench.submit({**BODY, "prompt": "x" * 100_000})
     assert answer.status_code == 413
@@ -559,13 +559,15 @@ def test_a_large_body_is_refused_and_the_server_lives(make: Make) -> None:
         (b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx", b"100"),
     ],
 )
-def test_raw_bytes_that_are_no_plain_request_are_answered(make: Make, sent: bytes, status: bytes) -> None:
+def test_malformed_requests_get_an_answer(make: Make, sent: bytes, status: bytes) -> None:
     with raw(make().sandbox.url) as connection:
         connection.sendall(sent)
         assert connection.recv(65536).startswith(b"HTTP/1.1 " + status)
 
 
-def test_a_client_that_leaves_early_leaves_no_trace(make: Make, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_client_that_disconnects_early_does_no_harm_and_prints_nothing(
+    make: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
     bench = make()
     for sent in (b"", b"GET /v2/me HT", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx"):
         with raw(bench.sandbox.url) as connection:
@@ -582,7 +584,7 @@ def test_one_connection_serves_many_requests(make: Make) -> None:
     assert len([thread for thread in sandbox_threads() if thread.name == "sandbox-api-connection"]) == 1
 
 
-def test_a_client_without_keep_alive_is_let_go(make: Make) -> None:
+def test_an_http_1_0_connection_is_closed_after_the_answer(make: Make) -> None:
     bench = make()
     port = bench.sandbox.url.rpartition(":")[2]
     with raw(bench.sandbox.url) as connection:
@@ -592,7 +594,7 @@ def test_a_client_without_keep_alive_is_let_go(make: Make) -> None:
     assert received.endswith(b"}]}")
 
 
-def test_requests_over_the_limit_wait_for_a_slot(make: Make) -> None:
+def test_requests_over_the_rate_limit_get_429_with_retry_after(make: Make) -> None:
     bench = make(requests_per_minute=3)
     for _ in range(3):
         assert bench.client.get("/v2/me").status_code == 200
@@ -631,7 +633,7 @@ def test_the_same_key_with_another_body_is_a_conflict(make: Make) -> None:
     assert len(bench.sandbox.jobs()) == 1
 
 
-def test_jobs_without_a_key_are_all_different(make: Make) -> None:
+def test_without_a_key_every_request_makes_a_new_job(make: Make) -> None:
     bench = make()
     assert bench.made() != bench.made()
 
@@ -650,7 +652,7 @@ def test_sixteen_threads_with_one_key_make_one_job(make: Make) -> None:
     assert len(made) == len(benches[0].sandbox.jobs()) == 1
 
 
-def test_a_key_is_known_to_a_request_that_read_the_clock_before_its_job_was_made(make: Make) -> None:
+def test_a_key_is_found_by_a_request_with_an_earlier_clock(make: Make) -> None:
     late, early = make(), make()
     late.clock.now += 0.001
     assert late.made(key="k") == early.made(key="k")
@@ -671,7 +673,7 @@ def test_jobs_outlive_the_sandbox_that_made_them(make: Make) -> None:
     assert second.public.get(second.image_url(identity)).status_code == 200
 
 
-def test_two_sandboxes_share_a_folder_and_each_gives_its_own_urls(make: Make) -> None:
+def test_two_sandboxes_share_a_folder_and_each_returns_its_own_urls(make: Make) -> None:
     one, other = make(), make()
     identity = one.made()
     urls = [bench.job(identity)["result"]["images"][0] for bench in (one, other)]
@@ -680,7 +682,7 @@ def test_two_sandboxes_share_a_folder_and_each_gives_its_own_urls(make: Make) ->
     assert one.public.get(urls[0]).content == other.public.get(urls[1]).content
 
 
-def test_processes_share_a_folder(tmp_path: Path) -> None:
+def test_several_processes_can_share_a_folder(tmp_path: Path) -> None:
     program = """if True:
         import sys, urllib.request, pathlib
         from reve_cli.sandbox import Sandbox
@@ -712,12 +714,12 @@ def test_reset_deletes_the_jobs_under_a_running_sandbox(make: Make, tmp_path: Pa
     assert bench.made(key="k") != identity
 
 
-def test_reset_of_nothing_makes_nothing(tmp_path: Path) -> None:
+def test_reset_of_a_missing_folder_creates_nothing(tmp_path: Path) -> None:
     reset(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
-def test_reset_removes_a_file_that_is_no_database(tmp_path: Path) -> None:
+def test_reset_removes_a_file_that_is_not_a_database(tmp_path: Path) -> None:
     (tmp_path / "sandbox.db").write_bytes(b"not a database" * 100)
     with pytest.raises(OSError, match=r"sandbox\.db"):
         Sandbox(tmp_path).start()
@@ -726,7 +728,7 @@ def test_reset_removes_a_file_that_is_no_database(tmp_path: Path) -> None:
         assert sandbox.jobs() == []
 
 
-def test_a_file_of_another_version_is_started_afresh(tmp_path: Path) -> None:
+def test_a_database_of_another_version_is_emptied(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "sandbox.db")
     database.executescript("CREATE TABLE jobs (id); PRAGMA user_version = 999")
     database.close()
@@ -756,7 +758,7 @@ def test_a_sandbox_can_be_started_again_on_the_same_port(make: Make) -> None:
     assert make(port=port).sandbox.url == bench.sandbox.url
 
 
-def test_a_taken_port_is_an_error_that_leaves_nothing_behind(make: Make, tmp_path: Path) -> None:
+def test_a_taken_port_raises_and_leaves_no_thread(make: Make, tmp_path: Path) -> None:
     bench = make()
     before = len(sandbox_threads())
     with pytest.raises(OSError, match="in use"):
@@ -764,18 +766,18 @@ def test_a_taken_port_is_an_error_that_leaves_nothing_behind(make: Make, tmp_pat
     assert len(sandbox_threads()) == before
 
 
-def test_it_listens_on_loopback_only(make: Make) -> None:
+def test_both_servers_listen_on_loopback_only(make: Make) -> None:
     bench = make()
     assert bench.sandbox.url.startswith("http://127.0.0.1:")
     assert bench.sandbox.cdn_url.startswith("http://127.0.0.1:")
     assert bench.sandbox.url != bench.sandbox.cdn_url
 
 
-# Pictures
+# Images
 
 
 def chunks(data: bytes) -> dict[bytes, bytes]:
-    """The chunks of a PNG, every CRC checked and not a byte left over."""
+    """The chunks of a PNG. Checks every CRC, and that no bytes follow."""
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     found, position = {}, 8
     while position < len(data):
@@ -794,7 +796,7 @@ def chunks(data: bytes) -> dict[bytes, bytes]:
      ("2:3", (341, 512)), ("4:3", (512, 384)), ("3:4", (384, 512))],
 )  # fmt: skip
 @pytest.mark.parametrize("seed", [None, 0, -(2**53), 10**30])
-def test_a_picture_is_a_valid_png_of_its_ratio_that_says_what_it_is(
+def test_an_image_is_a_valid_png_of_its_ratio_with_a_comment_that_it_is_simulated(
     ratio: str | None, size: tuple[int, int], seed: int | None
 ) -> None:
     found = chunks(picture.png("fox", seed, ratio, 2, NOBODY))
@@ -806,7 +808,7 @@ def test_a_picture_is_a_valid_png_of_its_ratio_that_says_what_it_is(
     assert b"imulated" in found[b"tEXt"]
 
 
-def test_the_word_simulated_is_drawn() -> None:
+def test_the_word_simulated_is_drawn_on_the_image() -> None:
     pixels = zlib.decompress(chunks(picture.png("fox", 1, None, 1, NOBODY))[b"IDAT"])
     rows = [pixels[start + 1 : start + 513] for start in range(0, len(pixels), 513)]
     light = [row[121:176:5] for row in rows if 241 in row][: 7 * 5 : 5]
@@ -821,7 +823,7 @@ def test_the_word_simulated_is_drawn() -> None:
     ]
 
 
-def test_a_picture_depends_on_what_was_asked_and_on_nothing_else(make: Make) -> None:
+def test_an_image_depends_on_the_request_only(make: Make) -> None:
     bench = make()
 
     def drawn(prompt: str = "fox", **params: Any) -> bytes:
@@ -832,7 +834,7 @@ def test_a_picture_depends_on_what_was_asked_and_on_nothing_else(make: Make) -> 
     assert len(set(others)) == len(others)
 
 
-def test_the_samples_are_whole_files() -> None:
+def test_the_sample_jpeg_and_webp_are_complete_files() -> None:
     jpeg, webp = picture.jpeg(), picture.webp()
     assert (jpeg[:3], jpeg[-2:]) == (b"\xff\xd8\xff", b"\xff\xd9")
     assert (webp[:4], webp[8:12]) == (b"RIFF", b"WEBP")
@@ -855,16 +857,16 @@ def test_an_image_is_served_without_a_key_until_it_expires(make: Make) -> None:
     assert bench.public.get(bench.image_url(identity, 2)).status_code == 404
 
 
-# The grammar of faults
+# The syntax of faults
 
 
-def test_every_fault_parses_and_is_listed_once() -> None:
+def test_every_listed_fault_is_unique_and_can_be_parsed() -> None:
     assert len(set(ALL_FAULTS)) == len(ALL_FAULTS)
     parsed = parse_faults(",".join(ALL_FAULTS))
     assert [f"{fault.place}:{fault.what}" for fault in parsed] == list(ALL_FAULTS)
 
 
-def test_a_fault_has_a_place_a_name_an_argument_and_a_number_of_times() -> None:
+def test_a_fault_has_a_place_a_name_and_optional_argument_and_times() -> None:
     assert parse_faults(" submit:429/2*3 , image:cut*1,outcome:images/5,me:503/date,job:redirect/303 ") == [
         Fault("submit", "429", "2", 3),
         Fault("image", "cut", None, 1),
@@ -894,7 +896,7 @@ def test_a_fault_has_a_place_a_name_an_argument_and_a_number_of_times() -> None:
         ("submit:500*x", ["'x'", "times"]),
     ],
 )
-def test_a_wrong_fault_is_one_line_that_names_it_and_what_is_allowed(text: str, names: list[str]) -> None:
+def test_the_error_for_an_invalid_fault_is_one_line_with_what_is_allowed(text: str, names: list[str]) -> None:
     with pytest.raises(ValueError, match="fault") as caught:
         parse_faults(text)
     message = str(caught.value)
@@ -902,7 +904,7 @@ def test_a_wrong_fault_is_one_line_that_names_it_and_what_is_allowed(text: str, 
     assert [name for name in names if name not in message] == []
 
 
-def test_faults_are_used_in_order_and_counted(make: Make) -> None:
+def test_faults_apply_in_order_and_are_counted_down(make: Make) -> None:
     bench = make("me:500*2,me:503*1,jobs:500*1")
     assert [bench.client.get("/v2/me").status_code for _ in range(4)] == [500, 500, 503, 200]
     assert bench.sandbox.faults == [Fault("jobs", "500", times=1)]
@@ -910,7 +912,7 @@ def test_faults_are_used_in_order_and_counted(make: Make) -> None:
     assert [bench.client.get("/v2/me").status_code for _ in range(3)] == [502, 502, 502]
 
 
-def test_counting_in_one_sandbox_leaves_another_alone(make: Make) -> None:
+def test_counting_down_in_one_sandbox_does_not_affect_another(make: Make) -> None:
     shared = [Fault("me", "500", times=1)]
     for _ in range(2):
         bench = make()
@@ -927,13 +929,13 @@ TESTED: set[str] = set()
 
 
 def each(*faults: str) -> pytest.MarkDecorator:
-    """For each of these faults, which are thereby tested."""
+    """Parametrize over these faults and mark them as tested."""
     TESTED.update(faults)
     return pytest.mark.parametrize("fault", faults)
 
 
 def given_each(cases: dict[str, Any]) -> pytest.MarkDecorator:
-    """For each of these faults, with what is expected of it."""
+    """Parametrize over these faults and what is expected, and mark them as tested."""
     TESTED.update(cases)
     return pytest.mark.parametrize(("fault", "expected"), list(cases.items()))
 
@@ -950,7 +952,7 @@ def ask(make: Make, fault: str, **options: Any) -> tuple[Bench, httpx.Response]:
 
 
 @each(*STATUSES)
-def test_a_status_is_answered_as_the_contract_words_it(make: Make, fault: str) -> None:
+def test_a_status_fault_answers_as_in_the_contract(make: Make, fault: str) -> None:
     bench, answer = ask(make, fault + "*1")
     status = int(fault.partition(":")[2])
     error = answer.json()
@@ -965,7 +967,7 @@ def test_a_status_is_answered_as_the_contract_words_it(make: Make, fault: str) -
     assert bench.ask(fault.partition(":")[0]).status_code in (200, 202)
 
 
-def test_retry_after_is_seconds_or_a_date_by_the_sandboxs_clock(make: Make) -> None:
+def test_retry_after_is_seconds_or_a_date_from_the_sandboxs_clock(make: Make) -> None:
     assert ask(make, "me:503/7")[1].headers["Retry-After"] == "7"
     date = ask(make, "me:429/date")[1].headers["Retry-After"]
     assert parsedate_to_datetime(date).timestamp() == NOW + 2
@@ -980,7 +982,7 @@ def test_a_gateway_page_is_html(make: Make, fault: str) -> None:
 
 
 @each(*everywhere("redirect"))
-def test_a_redirect_leads_to_the_other_origin(make: Make, fault: str) -> None:
+def test_a_redirect_leads_to_the_other_server(make: Make, fault: str) -> None:
     bench, answer = ask(make, fault)
     assert answer.status_code == 307
     assert answer.headers["Location"] == bench.sandbox.cdn_url + answer.request.url.raw_path.decode()
@@ -988,13 +990,13 @@ def test_a_redirect_leads_to_the_other_origin(make: Make, fault: str) -> None:
 
 
 @each(*everywhere("redirect-loop"))
-def test_a_redirect_loop_leads_to_itself(make: Make, fault: str) -> None:
+def test_a_redirect_loop_leads_to_the_same_url(make: Make, fault: str) -> None:
     _, answer = ask(make, fault)
     assert (answer.status_code, answer.headers["Location"]) == (302, str(answer.request.url))
 
 
 @each(*everywhere("drop-before", "drop-after"))
-def test_a_drop_is_a_reset_before_or_after_the_work(make: Make, fault: str) -> None:
+def test_a_drop_resets_the_connection_before_or_after_processing(make: Make, fault: str) -> None:
     bench = make()
     bench.made()
     bench.sandbox.faults = parse_faults(fault)
@@ -1004,7 +1006,7 @@ def test_a_drop_is_a_reset_before_or_after_the_work(make: Make, fault: str) -> N
 
 
 @each(*everywhere("hang-before", "hang-after"))
-def test_a_hang_says_nothing_until_the_sandbox_stops(make: Make, fault: str) -> None:
+def test_a_hang_sends_nothing_until_the_sandbox_stops(make: Make, fault: str) -> None:
     bench = make()
     bench.made()
     bench.sandbox.faults = parse_faults(fault)
@@ -1018,7 +1020,7 @@ def test_a_hang_says_nothing_until_the_sandbox_stops(make: Make, fault: str) -> 
     assert sandbox_threads() == []
 
 
-def test_a_hang_ends_when_the_client_leaves(make: Make) -> None:
+def test_a_hang_ends_when_the_client_disconnects(make: Make) -> None:
     bench = make("me:hang-before")
     with raw_request(bench, "me:hang-before"):
         while not bench.sandbox.requests:
@@ -1034,7 +1036,7 @@ def test_a_cut_answer_ends_halfway(make: Make, fault: str) -> None:
 
 
 @each(*everywhere("drip"))
-def test_a_dripping_answer_comes_byte_by_byte_until_the_sandbox_stops(make: Make, fault: str) -> None:
+def test_a_drip_sends_the_body_slowly_until_the_sandbox_stops(make: Make, fault: str) -> None:
     bench = make()
     bench.made()
     bench.sandbox.faults = parse_faults(fault)
@@ -1050,7 +1052,7 @@ def test_a_dripping_answer_comes_byte_by_byte_until_the_sandbox_stops(make: Make
     assert sandbox_threads() == []
 
 
-def test_a_drip_is_one_byte_at_a_time(make: Make) -> None:
+def test_a_drip_sends_one_byte_at_a_time(make: Make) -> None:
     with raw_request(make("me:drip"), "me:drip") as connection:
         while b"\r\n\r\n" not in connection.recv(65536):
             pass
@@ -1058,7 +1060,7 @@ def test_a_drip_is_one_byte_at_a_time(make: Make) -> None:
 
 
 @each(*everywhere("empty", "null", "list", "not-json"))
-def test_a_body_that_is_not_what_was_promised(make: Make, fault: str) -> None:
+def test_empty_null_list_and_not_json_replace_the_body_after_processing(make: Make, fault: str) -> None:
     place, _, what = fault.partition(":")
     bench, answer = ask(make, fault + "*1")
     assert answer.status_code == (202 if place == "submit" else 200)
@@ -1073,14 +1075,14 @@ def test_a_body_that_is_not_what_was_promised(make: Make, fault: str) -> None:
 
 
 @each(*everywhere("huge"))
-def test_a_huge_error_is_huge(make: Make, fault: str) -> None:
+def test_huge_is_an_error_of_5_megabytes(make: Make, fault: str) -> None:
     _, answer = ask(make, fault)
     assert answer.status_code == 500
     assert len(answer.json()["error"]) >= 5_000_000
 
 
 @each(*everywhere("control"))
-def test_an_ugly_error_holds_everything_ugly(make: Make, fault: str) -> None:
+def test_control_is_an_error_with_all_kinds_of_control_characters(make: Make, fault: str) -> None:
     _, answer = ask(make, fault)
     assert (answer.status_code, answer.json()) == (500, {"error": UGLY})
     for ugly in ("\x1b[", "\x07", "\x9b", "\u202e", "\u2066", "[red]", "\r", "\n", "\x00"):
@@ -1088,7 +1090,7 @@ def test_an_ugly_error_holds_everything_ugly(make: Make, fault: str) -> None:
 
 
 @each(*everywhere("echo-key"))
-def test_an_error_can_repeat_the_key(make: Make, fault: str) -> None:
+def test_echo_key_repeats_the_key_in_body_and_header(make: Make, fault: str) -> None:
     bench = make()
     bench.made()
     bench.sandbox.faults = parse_faults(fault)
@@ -1103,7 +1105,7 @@ def test_an_error_can_repeat_the_key(make: Make, fault: str) -> None:
 @given_each(
     {"submit:no-id": {"status": "QUEUED"}, "submit:bad-id": {"jobId": "../../etc", "status": "QUEUED"}},
 )
-def test_an_acceptance_without_a_usable_id(make: Make, fault: str, expected: dict[str, str]) -> None:
+def test_no_id_and_bad_id_accept_without_a_usable_id(make: Make, fault: str, expected: dict[str, str]) -> None:
     _, answer = ask(make, fault)
     assert (answer.status_code, answer.json()) == (202, expected)
 
@@ -1119,7 +1121,7 @@ def test_slow_dedupe_lets_an_early_retry_make_a_second_job(make: Make, fault: st
     assert len(bench.sandbox.jobs()) == 2
 
 
-def test_slow_dedupe_knows_the_key_after_a_second(make: Make) -> None:
+def test_slow_dedupe_finds_the_key_after_a_second(make: Make) -> None:
     bench = make("submit:slow-dedupe*1")
     with pytest.raises(httpx.ReadError):
         bench.submit(key="k")
@@ -1134,14 +1136,14 @@ def jobs_of(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 @each("job:sparse", "jobs:sparse")
-def test_a_sparse_job_has_an_id_and_a_status(make: Make, fault: str) -> None:
+def test_a_sparse_job_has_only_id_and_status(make: Make, fault: str) -> None:
     bench, answer = ask(make, fault)
     assert jobs_of(answer) == [{"id": bench.sandbox.jobs()[0].id, "status": "COMPLETED"}]
     assert bench.sandbox.jobs()[0].polls == 1
 
 
 @each("job:nulls", "jobs:nulls")
-def test_a_job_of_nulls_has_every_field(make: Make, fault: str) -> None:
+def test_nulls_keeps_every_field_but_only_id_and_status_have_values(make: Make, fault: str) -> None:
     _, answer = ask(make, fault)
     [job] = jobs_of(answer)
     assert set(LISTED_FIELDS) <= set(job)
@@ -1149,7 +1151,7 @@ def test_a_job_of_nulls_has_every_field(make: Make, fault: str) -> None:
 
 
 @each("job:wrong-types", "jobs:wrong-types")
-def test_a_job_of_wrong_types_still_has_an_id_and_a_status(make: Make, fault: str) -> None:
+def test_wrong_types_keeps_id_and_status_valid(make: Make, fault: str) -> None:
     _, answer = ask(make, fault)
     [job] = jobs_of(answer)
     assert (job["progress"], job["creditCost"], job["createdAt"], job["result"]) == ("abc", [], 5, 7)
@@ -1159,7 +1161,7 @@ def test_a_job_of_wrong_types_still_has_an_id_and_a_status(make: Make, fault: st
 
 
 @each("jobs:missing")
-def test_a_page_can_miss_every_job(make: Make, fault: str) -> None:
+def test_missing_is_a_page_without_jobs(make: Make, fault: str) -> None:
     bench, answer = ask(make, fault)
     check(PAGE, answer.json())
     assert answer.json()["jobs"] == []
@@ -1167,14 +1169,14 @@ def test_a_page_can_miss_every_job(make: Make, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["job:sparse", "jobs:missing", "image:garbage"])
-def test_a_refused_request_stays_refused(make: Make, fault: str) -> None:
+def test_job_and_image_faults_do_not_change_a_refused_request(make: Make, fault: str) -> None:
     bench = make(fault)
     urls = {"job": f"/v2/jobs/{NOBODY}", "jobs": "/v2/jobs?limit=0", "image": bench.image_url(NOBODY)}
     assert bench.client.get(urls[fault.partition(":")[0]]).status_code in (400, 404)
 
 
 @each("image:cut-silent")
-def test_a_silent_cut_looks_whole(make: Make, fault: str) -> None:
+def test_cut_silent_sends_half_of_the_image_as_if_complete(make: Make, fault: str) -> None:
     bench, answer = ask(make, fault + "*1")
     whole = bench.ask("image").content
     assert "Content-Length" not in answer.headers
@@ -1182,7 +1184,7 @@ def test_a_silent_cut_looks_whole(make: Make, fault: str) -> None:
 
 
 @each("image:oversize")
-def test_an_oversize_image_is_announced_and_never_ends(make: Make, fault: str) -> None:
+def test_oversize_announces_and_sends_200_megabytes(make: Make, fault: str) -> None:
     bench = make(fault)
     bench.made()
     with bench.public.stream("GET", bench.image_url(bench.sandbox.jobs()[0].id)) as answer:
@@ -1196,13 +1198,13 @@ def test_an_oversize_image_is_announced_and_never_ends(make: Make, fault: str) -
 
 
 @given_each({"image:jpeg": picture.jpeg(), "image:webp": picture.webp()})
-def test_an_image_of_another_type_is_declared_so(make: Make, fault: str, expected: bytes) -> None:
+def test_jpeg_and_webp_have_their_media_type(make: Make, fault: str, expected: bytes) -> None:
     _, answer = ask(make, fault)
     assert (answer.headers["Content-Type"], answer.content) == (fault.replace(":", "/"), expected)
 
 
 @each("image:gzip")
-def test_an_image_can_be_compressed_unasked(make: Make, fault: str) -> None:
+def test_gzip_compresses_the_image_without_being_asked(make: Make, fault: str) -> None:
     bench = make(fault)
     bench.made()
     url = bench.image_url(bench.sandbox.jobs()[0].id)
@@ -1218,20 +1220,20 @@ def test_an_image_can_be_compressed_unasked(make: Make, fault: str) -> None:
         "image:redirect-http": "http://example.com/x.png",
     }
 )
-def test_an_image_can_lead_astray(make: Make, fault: str, expected: str) -> None:
+def test_image_redirects_lead_to_forbidden_urls(make: Make, fault: str, expected: str) -> None:
     _, answer = ask(make, fault)
     assert (answer.status_code, answer.headers["Location"]) == (302, expected)
 
 
 @each("image:garbage")
-def test_garbage_is_called_a_png(make: Make, fault: str) -> None:
+def test_garbage_is_sent_as_a_png(make: Make, fault: str) -> None:
     _, answer = ask(make, fault)
     assert answer.headers["Content-Type"] == "image/png"
     assert not answer.content.startswith(b"\x89PNG")
 
 
 @each("image:trailing")
-def test_an_image_can_have_bytes_after_its_end(make: Make, fault: str) -> None:
+def test_trailing_adds_bytes_after_the_image(make: Make, fault: str) -> None:
     bench, answer = ask(make, fault + "*1")
     whole = bench.ask("image").content
     assert answer.content.startswith(whole)
@@ -1254,7 +1256,9 @@ def ended(make: Make, fault: str) -> tuple[Bench, dict[str, Any]]:
         "outcome:cancel": ("CANCELLED", None),
     }
 )
-def test_a_job_that_comes_to_nothing_is_free(make: Make, fault: str, expected: tuple[str, str | None]) -> None:
+def test_failed_and_cancelled_jobs_cost_nothing_and_have_no_image(
+    make: Make, fault: str, expected: tuple[str, str | None]
+) -> None:
     bench, job = ended(make, fault)
     check(JOB, job)
     assert (job["status"], job["error"]) == expected
@@ -1265,7 +1269,7 @@ def test_a_job_that_comes_to_nothing_is_free(make: Make, fault: str, expected: t
 
 
 @given_each({"outcome:expired": (True, 410), "outcome:gone": (False, 404)})
-def test_an_image_can_be_purged(make: Make, fault: str, expected: tuple[bool, int]) -> None:
+def test_images_of_expired_and_gone_jobs_cannot_be_fetched(make: Make, fault: str, expected: tuple[bool, int]) -> None:
     bench, job = ended(make, fault)
     status = bench.public.get(job["result"]["images"][0]).status_code
     assert (job["status"], job["creditCost"]) == ("COMPLETED", 4)
@@ -1273,13 +1277,13 @@ def test_an_image_can_be_purged(make: Make, fault: str, expected: tuple[bool, in
 
 
 @each("outcome:no-url")
-def test_a_job_can_complete_without_an_image(make: Make, fault: str) -> None:
+def test_no_url_completes_without_an_image(make: Make, fault: str) -> None:
     _, job = ended(make, fault)
     assert (job["status"], job["result"], job["creditCost"]) == ("COMPLETED", None, 4)
 
 
 @each("outcome:odd-status")
-def test_a_job_can_have_a_status_nobody_knows(make: Make, fault: str) -> None:
+def test_odd_status_is_an_unknown_status_while_running(make: Make, fault: str) -> None:
     bench = make(fault, job_seconds=10)
     identity = bench.made()
     assert bench.job(identity)["status"] == "RENDERING"
@@ -1288,7 +1292,7 @@ def test_a_job_can_have_a_status_nobody_knows(make: Make, fault: str) -> None:
 
 
 @each("outcome:forever")
-def test_a_job_can_go_on_for_ever(make: Make, fault: str) -> None:
+def test_forever_never_ends(make: Make, fault: str) -> None:
     bench, job = ended(make, fault)
     assert (job["status"], job["progress"]) == ("PROCESSING", 99)
     bench.clock.now += 365 * DAY
@@ -1297,7 +1301,7 @@ def test_a_job_can_go_on_for_ever(make: Make, fault: str) -> None:
 
 
 @each("outcome:no-progress")
-def test_progress_can_be_unknown(make: Make, fault: str) -> None:
+def test_no_progress_reports_no_progress(make: Make, fault: str) -> None:
     bench = make(fault, job_seconds=10)
     identity = bench.made()
     for elapsed in (0, 5, 10):
@@ -1307,7 +1311,7 @@ def test_progress_can_be_unknown(make: Make, fault: str) -> None:
 
 @each("outcome:images")
 @pytest.mark.parametrize(("argument", "count"), [("", 3), ("/5", 5)])
-def test_a_job_can_have_many_images(make: Make, fault: str, argument: str, count: int) -> None:
+def test_images_sets_the_number_of_images(make: Make, fault: str, argument: str, count: int) -> None:
     bench, job = ended(make, fault + argument)
     urls = job["result"]["images"]
     assert urls == [bench.image_url(job["id"], number) for number in range(1, count + 1)]
@@ -1327,7 +1331,7 @@ def test_a_job_can_have_many_images(make: Make, fault: str, argument: str, count
         "outcome:shape-top": lambda url: None,
     }
 )
-def test_a_result_can_have_any_known_shape(make: Make, fault: str, expected: Callable[[str], Any]) -> None:
+def test_every_shape_of_result_is_understood(make: Make, fault: str, expected: Callable[[str], Any]) -> None:
     bench, job = ended(make, fault)
     url = bench.image_url(job["id"])
     assert job["result"] == expected(url)
@@ -1345,18 +1349,18 @@ def test_a_result_can_have_any_known_shape(make: Make, fault: str, expected: Cal
         "outcome:url-name": "https://metadata.internal/x.png",
     }
 )
-def test_a_result_can_point_astray(make: Make, fault: str, expected: str) -> None:
+def test_url_outcomes_return_forbidden_urls(make: Make, fault: str, expected: str) -> None:
     assert ended(make, fault)[1]["result"] == {"images": [expected]}
 
 
 @each("outcome:other-input")
-def test_a_job_can_claim_another_input(make: Make, fault: str) -> None:
+def test_other_input_reports_another_prompt(make: Make, fault: str) -> None:
     bench, job = ended(make, fault)
     assert job["input"]["prompt"] != BODY["prompt"]
     assert bench.sandbox.jobs()[0].body == BODY
 
 
-def test_an_outcome_is_used_up_only_by_a_job_that_is_made(make: Make) -> None:
+def test_only_a_new_job_uses_up_an_outcome(make: Make) -> None:
     bench = make("outcome:fail*1")
     bench.submit({})
     first = bench.made(key="k")
@@ -1364,7 +1368,7 @@ def test_an_outcome_is_used_up_only_by_a_job_that_is_made(make: Make) -> None:
     assert bench.submit(key="k").json()["status"] == "FAILED"
 
 
-def test_no_fault_is_untested() -> None:
+def test_every_fault_is_tested() -> None:
     assert set(ALL_FAULTS) == TESTED
 
 
@@ -1374,7 +1378,7 @@ def raw(url: str) -> socket.socket:
 
 
 def raw_request(bench: Bench, fault: str) -> socket.socket:
-    """A connection on which the request for a fault's place has been sent."""
+    """A connection that has sent the request for the fault's place."""
     request = bench.request(fault.partition(":")[0])
     lines = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
