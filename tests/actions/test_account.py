@@ -1,4 +1,4 @@
-"""`reve account` and `reve model`: whose key it is, what is left, what an image costs."""
+"""`reve account` and `reve model`."""
 
 import json
 import os
@@ -26,20 +26,20 @@ COMMANDS = pytest.mark.parametrize("command", ["account", "model", "jobs"])
 
 
 def answer(reve: Reve, data: Any, *command: str, status: int = 200) -> Result:
-    """What `command` comes to where the API answers `data`."""
+    """Run `command` against an API that answers `data`."""
     with answered(reve.environ, lambda _: json_reply(data, status)):
         return reve(*command)
 
 
 def fields(result: Result) -> dict[str, str]:
-    """What is printed for people, by name."""
+    """Return the printed lines as fields by name."""
     return dict(line.split(": ", 1) for line in result.out.splitlines())
 
 
 # The account
 
 
-def test_the_account_is_a_line_for_each_thing(reve: Reve) -> None:
+def test_account_prints_one_line_for_each_field(reve: Reve) -> None:
     result = answer(reve, ME, "account")
     assert (result.code, result.stderr) == (0, "")
     assert result.out == (
@@ -48,14 +48,14 @@ def test_the_account_is_a_line_for_each_thing(reve: Reve) -> None:
     )
 
 
-def test_credits_are_what_is_left(reve: Reve, sandbox: Sandbox) -> None:
+def test_credits_go_down_by_the_price_of_an_image(reve: Reve, sandbox: Sandbox) -> None:
     before = reve("account", "--json").document["credits"]
     reve("generate", "fox", "--out", "fox.png")
     assert reve("account", "--json").document["credits"] == before - 4
 
 
 @pytest.mark.parametrize(("credits", "text"), [(0, "0"), (2.5, "2.5"), (10**14, "1" + "0" * 14), ("many", "unknown")])
-def test_credits_are_written_as_the_api_writes_them(reve: Reve, credits: Any, text: str) -> None:
+def test_credits_are_shown_as_the_api_sends_them(reve: Reve, credits: Any, text: str) -> None:
     me = {**ME, "team": {**ME["team"], "credits": credits}}
     assert fields(answer(reve, me, "account"))["credits"] == text
     document = answer(reve, me, "account", "--json").document
@@ -63,7 +63,7 @@ def test_credits_are_written_as_the_api_writes_them(reve: Reve, credits: Any, te
 
 
 @pytest.mark.parametrize("missing", ["null", "absent"])
-def test_without_a_team_or_a_key_of_its_own_the_rest_is_told(reve: Reve, missing: str) -> None:
+def test_missing_team_and_key_fields_are_unknown(reve: Reve, missing: str) -> None:
     me = {"user": ME["user"], **({"team": None, "apiKey": None} if missing == "null" else {})}
     assert fields(answer(reve, me, "account")) == {
         "email": "ada@example.com", "role": "MEMBER", "team": "unknown", "plan": "unknown", "credits": "unknown",
@@ -81,12 +81,12 @@ def test_a_simulated_account_says_so(reve: Reve, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("data", [{}, [], None, {"user": None}, {"user": {"email": "ada@example.com"}}])
-def test_an_answer_without_a_user_is_none_of_the_apis(reve: Reve, data: Any) -> None:
+def test_an_answer_without_a_user_is_a_gateway_error(reve: Reve, data: Any) -> None:
     result = answer(reve, data, "account", "--json")
     assert (result.code, result.document["error"]["code"]) == (6, "gateway")
 
 
-def test_what_a_server_writes_stays_on_its_line(reve: Reve) -> None:
+def test_control_characters_from_the_server_are_escaped(reve: Reve) -> None:
     me = {**ME, "team": {**ME["team"], "name": UGLY, "plan": "a\nb: c"}}
     result = answer(reve, me, "account")
     assert len(result.out.splitlines()) == 7
@@ -95,7 +95,7 @@ def test_what_a_server_writes_stays_on_its_line(reve: Reve) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--debug",)])
-def test_a_key_that_the_server_tells_is_hidden(reve: Reve, options: tuple[str, ...]) -> None:
+def test_a_key_in_the_answer_is_hidden(reve: Reve, options: tuple[str, ...]) -> None:
     key = "afk_of_an_odd_server"
     me = {**ME, "user": {**ME["user"], "email": f"{key}@example.com"}, "apiKey": {"name": key, "prefix": key}}
     result = answer(reve, me, "account", *options)
@@ -107,7 +107,7 @@ def test_a_key_that_the_server_tells_is_hidden(reve: Reve, options: tuple[str, .
 # The model
 
 
-def test_a_model_is_shown_with_its_price_and_what_reve_sends(reve: Reve, sandbox: Sandbox) -> None:
+def test_model_prints_price_and_limits(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("model")
     assert (result.code, result.stderr) == (0, "")
     found = fields(result)
@@ -120,7 +120,7 @@ def test_a_model_is_shown_with_its_price_and_what_reve_sends(reve: Reve, sandbox
     assert found["versions"] == "any text, such as latest"
 
 
-def test_the_model_in_use_is_the_default(reve: Reve) -> None:
+def test_the_configured_model_is_the_default(reve: Reve) -> None:
     reve.environ["REVE_MODEL"] = "reve-2"
     models = {"models": [{"id": "reve-create"}, {"id": "reve-2", "costMin": 1.5, "costMax": 6.0}]}
     document = answer(reve, models, "model", "--json").document
@@ -141,13 +141,13 @@ def test_a_model_that_is_not_offered_is_8_and_names_the_others_nearest_first(rev
     assert fields(answer(reve, models, "model"))["offered"] == "no"
 
 
-def test_of_many_models_the_error_names_the_nearest_and_the_document_all(reve: Reve) -> None:
+def test_the_error_names_the_nearest_models_and_the_document_names_all(reve: Reve) -> None:
     result = answer(reve, {"models": [{"id": f"model-{number}"} for number in range(40)]}, "model", "--json")
     assert result.stderr.rstrip().endswith(" and 30 more")
     assert len(result.document["error"]["details"]["offered"]) == 40
 
 
-def test_an_api_that_lists_no_model_does_not_offer_it(reve: Reve) -> None:
+def test_an_empty_list_of_models_means_not_offered(reve: Reve) -> None:
     result = answer(reve, {"models": []}, "model")
     assert (result.code, result.stderr) == (
         8, "error: the API does not offer the image model reve-create; it offers none\n",
@@ -155,8 +155,10 @@ def test_an_api_that_lists_no_model_does_not_offer_it(reve: Reve) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404])
-def test_a_refusal_leaves_the_price_unknown_and_is_no_error(reve: Reve, simulate: Simulate, status: int) -> None:
-    """The list is no part of what `generate` needs: a script that looks first goes on."""
+def test_if_the_api_refuses_the_list_the_price_is_unknown_and_the_exit_code_0(
+    reve: Reve, simulate: Simulate, status: int
+) -> None:
+    """`generate` does not need the list, so a script that checks the model first must not stop."""
     simulate(faults=parse_faults(f"models:{status}"))
     result = reve("model", "--json")
     assert result.code == 0
@@ -166,7 +168,7 @@ def test_a_refusal_leaves_the_price_unknown_and_is_no_error(reve: Reve, simulate
 
 
 @pytest.mark.parametrize("fault", ["429/9", "500", "503", "html-403", "drop-before", "not-json"])
-def test_no_answer_about_the_price_is_6(reve: Reve, simulate: Simulate, fault: str) -> None:
+def test_if_the_list_of_models_fails_the_exit_code_is_6(reve: Reve, simulate: Simulate, fault: str) -> None:
     simulate(faults=parse_faults(f"models:{fault}"))
     result = reve("model", "--json")
     assert (result.code, result.document["error"]["exitCode"]) == (6, 6)
@@ -178,7 +180,7 @@ def test_the_key_is_sent_to_the_list_of_models(reve: Reve, sandbox: Sandbox) -> 
 
 
 @pytest.mark.parametrize("name", ["", "two words", "\udcff", "x\n"])
-def test_what_cannot_be_a_model_is_a_usage_error(reve: Reve, sandbox: Sandbox, name: str) -> None:
+def test_an_invalid_model_name_is_a_usage_error(reve: Reve, sandbox: Sandbox, name: str) -> None:
     assert reve("model", name).code == 2
     assert not sandbox.requests
 
@@ -187,11 +189,11 @@ def test_a_models_name_is_completed(ask: Callable[..., list[str]]) -> None:
     assert ask("model", "") == ["reve-create"]
 
 
-# All commands that ask about the account
+# All commands that read the account
 
 
 @COMMANDS
-def test_without_a_key_nothing_is_asked(reve: Reve, sandbox: Sandbox, command: str) -> None:
+def test_without_a_key_nothing_is_sent(reve: Reve, sandbox: Sandbox, command: str) -> None:
     del reve.environ["APIFRAME_API_KEY"]
     result = reve(command, "--json")
     assert (result.code, result.document["error"]["code"]) == (3, "no_key")
@@ -199,20 +201,20 @@ def test_without_a_key_nothing_is_asked(reve: Reve, sandbox: Sandbox, command: s
 
 
 @pytest.mark.parametrize("command", ["account", "jobs"])
-def test_a_wrong_key_is_3(reve: Reve, sandbox: Sandbox, command: str) -> None:
+def test_a_wrong_key_exits_with_3(reve: Reve, sandbox: Sandbox, command: str) -> None:
     result = reve(command, "--json", env={"APIFRAME_API_KEY": "afk_wrong"})
     assert (result.code, result.document["error"]["code"]) == (3, "invalid_key")
 
 
 @COMMANDS
-def test_a_server_that_does_not_answer_is_6(reve: Reve, simulate: Simulate, command: str) -> None:
+def test_a_server_that_does_not_answer_exits_with_6(reve: Reve, simulate: Simulate, command: str) -> None:
     simulate(faults=parse_faults("me:hang-before,models:hang-before,jobs:hang-before"))
     result = reve(command, "--json")
     assert (result.code, result.document["error"]["code"]) == (6, "network")
 
 
 @COMMANDS
-def test_a_name_server_that_does_not_answer_holds_up_no_time_limit(
+def test_the_time_limit_also_ends_a_name_lookup_that_hangs(
     reve: Reve, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = threading.Event()

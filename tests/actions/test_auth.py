@@ -1,4 +1,4 @@
-"""`reve auth`: a key is checked, kept where other users cannot read it, shown in part, and forgotten."""
+"""`reve auth`: the key is checked, stored privately, shown in part and removed."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def file(home: Path) -> Path:
 
 @pytest.fixture
 def api(sandbox: Sandbox, reve: Reve, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A sandbox whose key is in no variable, on a machine without the keyring package."""
+    """A sandbox without a key in a variable, on a machine without the keyring package."""
     del reve.environ["APIFRAME_API_KEY"]
     forget_keyring()
     monkeypatch.setitem(sys.modules, "keyring", None)
@@ -53,7 +53,7 @@ def api(sandbox: Sandbox, reve: Reve, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture
 def keychain(api: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUpKeychain:
-    """The same, with a keychain."""
+    """A made-up keychain, used by reve."""
     monkeypatch.delitem(sys.modules, "keyring")
     monkeypatch.syspath_prepend(tmp_path / "packages")
     return MadeUpKeychain(tmp_path / "packages")
@@ -66,7 +66,7 @@ def log_in(reve: Reve, *options: str, key: str = KEY, env: dict[str, str] | None
 # Where the key is kept
 
 
-def test_login_without_a_keychain_keeps_the_key_in_a_file_of_the_users_alone(reve: Reve, api: Sandbox) -> None:
+def test_login_without_a_keychain_stores_the_key_in_a_private_file(reve: Reve, api: Sandbox) -> None:
     result = log_in(reve)
     file = config_file()
     assert (result.code, file) == (0, config_file())
@@ -84,7 +84,7 @@ def test_login_without_a_keychain_keeps_the_key_in_a_file_of_the_users_alone(rev
     assert {request.headers.get("x-api-key", KEY) for request in api.requests} == {KEY}
 
 
-def test_login_keeps_the_key_in_the_keychain_and_not_in_the_file(
+def test_login_stores_the_key_in_the_keychain_and_not_in_the_file(
     reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path
 ) -> None:
     file.write_text(f'# mine\napi_key = "{OLD}" # old\ntimeout = 30\n')
@@ -96,7 +96,7 @@ def test_login_keeps_the_key_in_the_keychain_and_not_in_the_file(
     assert reve("generate", "fox", "--out", "fox.png").code == 0
 
 
-def test_nobody_pays_for_a_keychain_that_holds_no_key(reve: Reve, api: Sandbox, keychain: MadeUpKeychain) -> None:
+def test_the_keychain_is_not_loaded_unless_the_key_is_in_it(reve: Reve, api: Sandbox, keychain: MadeUpKeychain) -> None:
     assert reve("status", "--json", "x", env={"APIFRAME_API_KEY": KEY}).code == 2
     assert reve("auth", "status").code == 3
     assert reve("auth", "status", env={"APIFRAME_API_KEY": KEY, "REVE_KEYCHAIN": "on"}).code == 0
@@ -104,7 +104,7 @@ def test_nobody_pays_for_a_keychain_that_holds_no_key(reve: Reve, api: Sandbox, 
     assert "keyring" not in sys.modules
 
 
-def test_a_key_is_kept_for_the_origin_that_it_was_checked_with(
+def test_a_key_is_stored_for_the_origin_that_accepted_it(
     reve: Reve, api: Sandbox, keychain: MadeUpKeychain, simulate: Callable[..., Sandbox]
 ) -> None:
     log_in(reve)
@@ -118,7 +118,7 @@ def test_a_key_is_kept_for_the_origin_that_it_was_checked_with(
 
 
 @pytest.mark.parametrize("calls", ["get", "set", "lie"])
-def test_a_keychain_that_does_not_work_leaves_the_key_to_the_file(
+def test_if_the_keychain_fails_the_key_goes_to_the_file(
     reve: Reve, keychain: MadeUpKeychain, file: Path, calls: str
 ) -> None:
     file.write_text("keychain = true # here\n")
@@ -134,7 +134,7 @@ def test_a_keychain_that_does_not_work_leaves_the_key_to_the_file(
 
 
 @pytest.mark.parametrize("before", [{}, {"{}": OLD}])
-def test_a_keychain_keeps_what_it_held_where_nothing_can_say_that_the_key_is_there(
+def test_if_the_setting_cannot_be_written_the_keychain_keeps_its_old_key(
     reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path, before: dict[str, str]
 ) -> None:
     held = {name.format(api.url): key for name, key in before.items()}
@@ -151,7 +151,7 @@ def test_a_keychain_keeps_what_it_held_where_nothing_can_say_that_the_key_is_the
 
 
 @pytest.mark.parametrize("where", ["file", "variable"])
-def test_a_keychain_that_is_switched_off_is_not_asked(
+def test_a_keychain_that_is_switched_off_is_not_used(
     reve: Reve, keychain: MadeUpKeychain, file: Path, where: str
 ) -> None:
     file.write_text("keychain = false\n" if where == "file" else "")
@@ -164,7 +164,7 @@ def test_a_keychain_that_is_switched_off_is_not_asked(
     assert keychain.asked == []
 
 
-def test_a_keychain_that_is_asked_for_is_not_replaced_by_a_file(
+def test_if_a_requested_keychain_fails_no_file_is_written_instead(
     reve: Reve, keychain: MadeUpKeychain, file: Path
 ) -> None:
     keychain.fails("set")
@@ -180,7 +180,7 @@ def test_a_keychain_that_is_asked_for_is_not_replaced_by_a_file(
 @pytest.mark.parametrize(
     ("fault", "code"), [("me:401", 3), ("me:403", 3), ("me:503", 6), ("me:html-502", 6), ("me:drop-before", 6)]
 )
-def test_a_key_that_the_api_does_not_take_changes_nothing(
+def test_a_refused_key_changes_nothing(
     reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path, fault: str, code: int
 ) -> None:
     before = f'api_key = "{OLD}"\n'
@@ -195,7 +195,7 @@ def test_a_key_that_the_api_does_not_take_changes_nothing(
 
 
 @pytest.mark.parametrize("text", [OTHER, "afk_ ", "afk_with space", "afk_é", f"{KEY}\n{KEY}", "\x00", "x" * 9000])
-def test_what_is_no_key_is_refused_unsent_and_unshown(reve: Reve, api: Sandbox, text: str) -> None:
+def test_an_invalid_key_is_neither_sent_nor_shown(reve: Reve, api: Sandbox, text: str) -> None:
     result = log_in(reve, "--debug", key=text)
     assert (result.code, result.out) == (3, "")
     assert api.requests == []
@@ -204,18 +204,18 @@ def test_what_is_no_key_is_refused_unsent_and_unshown(reve: Reve, api: Sandbox, 
 
 
 @pytest.mark.parametrize("text", ["", "\n", "  \r\n", "\ufeff"])
-def test_nothing_is_no_key(reve: Reve, api: Sandbox, text: str) -> None:
+def test_an_empty_key_is_refused(reve: Reve, api: Sandbox, text: str) -> None:
     result = reve("auth", "login", "--with-key", stdin=text.encode())
     assert (result.code, result.stderr) == (2, "error: no key given; nothing was changed\n")
 
 
 @pytest.mark.parametrize("around", ["{}", "{}\r\n", "\ufeff{}\n", "\n  {}\t\n"])
-def test_white_space_around_a_key_does_not_matter(reve: Reve, api: Sandbox, around: str) -> None:
+def test_white_space_around_a_key_is_removed(reve: Reve, api: Sandbox, around: str) -> None:
     assert reve("auth", "login", "--with-key", stdin=around.format(KEY).encode()).code == 0
     assert read_config() == {"api_key": KEY}
 
 
-def test_a_key_comes_from_a_file_too(reve: Reve, api: Sandbox, tmp_path: Path) -> None:
+def test_login_reads_a_key_from_a_file(reve: Reve, api: Sandbox, tmp_path: Path) -> None:
     given = tmp_path / "key"
     given.write_text(KEY)
     given.chmod(0o600)
@@ -225,7 +225,7 @@ def test_a_key_comes_from_a_file_too(reve: Reve, api: Sandbox, tmp_path: Path) -
     assert (result.code, len(result.stderr.splitlines())) == (2, 1)
 
 
-def test_without_a_terminal_nothing_waits_for_a_key(reve: Reve, api: Sandbox) -> None:
+def test_without_a_terminal_login_does_not_wait_for_a_key(reve: Reve, api: Sandbox) -> None:
     source, sink = os.pipe()  # which nobody writes to and nobody closes
     try:
         for stdin in (source, subprocess.DEVNULL):
@@ -251,7 +251,7 @@ def test_without_a_terminal_nothing_waits_for_a_key(reve: Reve, api: Sandbox) ->
 
 @pytest.mark.parametrize("command", ["login", "logout"])
 @pytest.mark.parametrize("how", ["option", "variable"])
-def test_the_sandbox_has_no_key_to_keep(reve: Reve, file: Path, command: str, how: str) -> None:
+def test_login_and_logout_refuse_the_sandbox(reve: Reve, file: Path, command: str, how: str) -> None:
     file.write_text(f'api_key = "{OLD}"\n')
     options = ["--sandbox"] if how == "option" else []
     result = reve("auth", command, *options, env={"REVE_SANDBOX": "1"} if how == "variable" else {})
@@ -290,14 +290,14 @@ def test_a_key_on_a_command_line_is_not_repeated(
 
 
 @pytest.mark.parametrize("name", ["base_url", "model", "model_version", "output_folder", "timeout", "no_such"])
-def test_a_key_is_the_value_of_no_setting(reve: Reve, file: Path, name: str) -> None:
+def test_config_set_refuses_a_key_as_value(reve: Reve, file: Path, name: str) -> None:
     result = reve("config", "set", name, f" {KEY}")
     assert (result.code, read_config()) == (2, {})
     assert "never belongs on a command line" in result.stderr
     assert "hint: reve auth login" in result.stderr
 
 
-def test_a_key_that_is_a_name_in_the_file_is_not_repeated(reve: Reve, file: Path) -> None:
+def test_a_key_used_as_a_setting_name_is_not_repeated(reve: Reve, file: Path) -> None:
     file.write_text(f"{KEY} = 1\n")
     for command in (("config", "list"), ("account",), ("account", "--json"), ("doctor",), ("doctor", "--json")):
         result = reve(*command)
@@ -306,7 +306,7 @@ def test_a_key_that_is_a_name_in_the_file_is_not_repeated(reve: Reve, file: Path
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
-def test_a_key_file_that_nobody_writes_is_waited_for_no_longer_than_the_time_limit(reve: Reve, tmp_path: Path) -> None:
+def test_the_time_limit_ends_the_wait_for_a_key_file(reve: Reve, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "key")
     result = reve.child("account", "--api-key-file", str(tmp_path / "key"), "--timeout", "0.5", "--json")
     assert (result.code, result.document["error"]["code"]) == (6, "timed_out")
@@ -321,7 +321,7 @@ def test_what_is_said_of_a_key_leaves_other_advice_alone(reve: Reve, api: Sandbo
         assert KEY[8:] not in result.stderr
 
 
-def test_login_takes_no_argument_of_any_kind(reve: Reve) -> None:
+def test_login_takes_no_argument(reve: Reve) -> None:
     result = reve("auth", "login", OTHER)
     assert (result.code, result.stderr.splitlines()[0]) == (2, "error: reve auth login takes no arguments")
 
@@ -333,7 +333,7 @@ def test_a_key_that_was_on_a_command_line_is_called_known(reve: Reve) -> None:
 # What is said
 
 
-def test_login_and_status_tell_the_same_in_json(reve: Reve, api: Sandbox, file: Path) -> None:
+def test_login_and_status_print_the_same_document(reve: Reve, api: Sandbox, file: Path) -> None:
     wanted = {
         "source": f"{file} (api_key)", "prefix": KEY[:12], "keyName": "Sandbox", "baseUrl": api.url,
         "email": "sandbox@example.com", "role": "OWNER", "team": "Sandbox", "plan": "sandbox", "credits": 100000,
@@ -344,7 +344,7 @@ def test_login_and_status_tell_the_same_in_json(reve: Reve, api: Sandbox, file: 
     assert list(shown.items()) == list(wanted.items())
 
 
-def test_status_shows_whose_key_it_is_and_not_the_key(reve: Reve, api: Sandbox) -> None:
+def test_status_shows_the_account_but_not_the_key(reve: Reve, api: Sandbox) -> None:
     result = reve("auth", "status", "--debug", env={"APIFRAME_API_KEY": KEY})
     assert result.code == 0
     assert result.out == (
@@ -354,7 +354,7 @@ def test_status_shows_whose_key_it_is_and_not_the_key(reve: Reve, api: Sandbox) 
     assert KEY not in result.stderr
 
 
-def test_status_names_each_place_that_a_key_comes_from(
+def test_status_names_the_source_of_the_key(
     reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path, tmp_path: Path
 ) -> None:
     def source(*options: str, **env: str) -> str:
@@ -372,7 +372,7 @@ def test_status_names_each_place_that_a_key_comes_from(
     assert source("--api-key-file", str(given), APIFRAME_API_KEY=KEY) == str(given)
 
 
-def test_status_of_the_sandbox(reve: Reve) -> None:
+def test_status_shows_the_sandbox_as_source(reve: Reve) -> None:
     document = reve("auth", "status", "--sandbox", "--json").document
     assert (document["source"], document["simulated"], document["plan"]) == ("the sandbox", True, "sandbox")
 
@@ -411,7 +411,7 @@ def _me(**body: Any) -> Callable[[Asked], Reply]:
         ({"user": {"id": "u1"}, "apiKey": {"prefix": KEY}}, "logged in as u1; ", "afk_[hidden]"),
     ],
 )
-def test_an_account_of_which_little_is_told_is_one(
+def test_an_account_with_missing_fields_is_accepted(
     reve: Reve, api: Sandbox, body: dict[str, Any], said: str, prefix: str
 ) -> None:
     with Origin(_me(**body)) as origin:
@@ -428,7 +428,7 @@ def test_an_account_of_which_little_is_told_is_one(
 
 
 @pytest.mark.parametrize("variable", ["APIFRAME_API_KEY", "REVE_API_KEY"])
-def test_a_variable_that_beats_the_kept_key_is_named(reve: Reve, api: Sandbox, variable: str) -> None:
+def test_a_variable_that_overrides_the_stored_key_is_named(reve: Reve, api: Sandbox, variable: str) -> None:
     warning = f"warning: {variable} is set and overrides the stored key; to use the stored key: unset {variable}\n"
     assert warning in log_in(reve, "--quiet", env={variable: KEY}).stderr
     assert warning in reve("auth", "logout", "--quiet", env={variable: KEY}).stderr
@@ -438,7 +438,7 @@ def test_a_variable_that_beats_the_kept_key_is_named(reve: Reve, api: Sandbox, v
 # Forgetting it
 
 
-def test_logout_forgets_the_key_wherever_it_is_kept(
+def test_logout_removes_the_key_from_keychain_and_file(
     reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path
 ) -> None:
     keychain.keeps({api.url: KEY, "https://other.example": OLD})
@@ -454,7 +454,7 @@ def test_logout_forgets_the_key_wherever_it_is_kept(
     assert reve("auth", "logout", "--json").document == {"removed": []}
 
 
-def test_logout_leaves_the_key_of_another_base_url_where_it_is_found(
+def test_logout_keeps_the_keys_of_other_base_urls(
     reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path
 ) -> None:
     keychain.keeps({api.url: KEY, "http://localhost:1": OLD})
@@ -465,7 +465,7 @@ def test_logout_leaves_the_key_of_another_base_url_where_it_is_found(
 
 
 @pytest.mark.parametrize("calls", ["get", "delete"])
-def test_a_key_that_may_still_be_in_the_keychain_is_not_called_gone(
+def test_if_the_keychain_fails_logout_says_that_the_key_may_still_be_there(
     reve: Reve, api: Sandbox, keychain: MadeUpKeychain, file: Path, calls: str
 ) -> None:
     keychain.keeps({api.url: KEY})
@@ -483,16 +483,14 @@ def test_a_key_that_may_still_be_in_the_keychain_is_not_called_gone(
     assert (keychain.kept, file.read_text()) == ({}, "keychain = true\n")
 
 
-def test_without_the_extra_a_key_in_the_keychain_is_not_called_gone(reve: Reve, api: Sandbox, file: Path) -> None:
+def test_without_the_extra_logout_says_how_to_remove_the_key(reve: Reve, api: Sandbox, file: Path) -> None:
     file.write_text("keychain = true\n")
     result = reve("auth", "logout")
     assert result.code == 2
     assert "pip install 'reve-cli[keyring]', then run reve auth logout again" in result.stderr
 
 
-def test_a_keychain_that_holds_no_key_of_reves_is_no_trouble_at_logout(
-    reve: Reve, keychain: MadeUpKeychain, file: Path
-) -> None:
+def test_logout_ignores_a_broken_keychain_that_was_not_used(reve: Reve, keychain: MadeUpKeychain, file: Path) -> None:
     keychain.fails("get")
     file.write_text(f"api_key = '{OLD}'\n")
     result = reve("auth", "logout")
@@ -504,7 +502,7 @@ def test_a_keychain_that_holds_no_key_of_reves_is_no_trouble_at_logout(
 
 @pytest.fixture
 def prompt(reve: Reve, live: Sandbox) -> Iterator[Terminal]:
-    """A terminal on which the key is asked for."""
+    """A terminal that shows the prompt for the key."""
     del reve.environ["APIFRAME_API_KEY"]
     command = reve.command("auth", "login")
     with Terminal(command, env={**reve.environ, "PYTHON_KEYRING_BACKEND": "none"}) as terminal:
@@ -517,7 +515,7 @@ def prompt(reve: Reve, live: Sandbox) -> Iterator[Terminal]:
 
 
 @on_posix
-def test_a_key_that_is_typed_is_not_shown(prompt: Terminal, live: Sandbox) -> None:
+def test_a_typed_key_is_not_shown(prompt: Terminal, live: Sandbox) -> None:
     prompt.type(KEY.encode() + b"\r")
     assert prompt.wait() == 0
     assert prompt.screen.rows[0] == f"API key for {live.url}:"
@@ -526,7 +524,7 @@ def test_a_key_that_is_typed_is_not_shown(prompt: Terminal, live: Sandbox) -> No
 
 
 @on_posix
-def test_what_is_no_key_is_refused_at_the_prompt(prompt: Terminal, live: Sandbox) -> None:
+def test_an_invalid_key_is_refused_at_the_prompt(prompt: Terminal, live: Sandbox) -> None:
     prompt.type(b"hunter2-hunter2\r")
     assert prompt.wait() == 3
     assert b"hunter2" not in prompt.seen
@@ -535,7 +533,7 @@ def test_what_is_no_key_is_refused_at_the_prompt(prompt: Terminal, live: Sandbox
 
 @on_posix
 @pytest.mark.parametrize("typed", [b"\x04", b"\r"], ids=["ctrl-d", "enter"])
-def test_nothing_typed_is_a_line_and_2(prompt: Terminal, live: Sandbox, typed: bytes) -> None:
+def test_typing_nothing_exits_with_2(prompt: Terminal, live: Sandbox, typed: bytes) -> None:
     prompt.type(typed)
     assert prompt.wait() == 2
     assert prompt.screen.text.splitlines() == [
@@ -545,7 +543,7 @@ def test_nothing_typed_is_a_line_and_2(prompt: Terminal, live: Sandbox, typed: b
 
 @on_posix
 @pytest.mark.parametrize("typed", [b"", KEY.encode()], ids=["nothing typed", "half typed"])
-def test_ctrl_c_at_the_prompt_is_death_by_the_signal(prompt: Terminal, typed: bytes) -> None:
+def test_ctrl_c_at_the_prompt_ends_the_process_by_the_signal(prompt: Terminal, typed: bytes) -> None:
     prompt.type(typed + b"\x03")
     assert prompt.wait() == -SIGINT
 
@@ -559,7 +557,7 @@ def test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was(prompt: Terminal, 
 
 
 @on_posix
-def test_a_window_that_is_closed_at_the_prompt_is_death_by_the_signal(
+def test_closing_the_window_at_the_prompt_ends_the_process_by_the_signal(
     reve: Reve, live: Sandbox, tmp_path: Path
 ) -> None:
     said, prompt = tmp_path / "err", f"API key for {live.url}: "
@@ -573,7 +571,7 @@ def test_a_window_that_is_closed_at_the_prompt_is_death_by_the_signal(
 
 @on_posix
 def test_after_a_pause_the_key_is_still_not_shown(prompt: Terminal) -> None:
-    """A shell that stops its job makes the terminal its own, and gives it back as it pleases."""
+    """A shell that stops its job may change the terminal's settings before it continues the job."""
     prompt.process.send_signal(SIGSTOP)
     os.waitpid(prompt.process.pid, os.WUNTRACED)
     prompt.modes = prompt.before  # type: ignore[attr-defined]
@@ -586,7 +584,7 @@ def test_after_a_pause_the_key_is_still_not_shown(prompt: Terminal) -> None:
 
 @on_posix
 @pytest.mark.parametrize(("name", "typed"), [("VSUSP", b"\x1a"), ("VQUIT", b"\x1c")], ids=["ctrl-z", "ctrl-backslash"])
-def test_no_key_leaves_a_shell_with_a_terminal_that_shows_nothing(prompt: Terminal, name: str, typed: bytes) -> None:
+def test_the_shell_echoes_again_after_the_prompt(prompt: Terminal, name: str, typed: bytes) -> None:
     key = getattr(termios, name)
     assert prompt.before[6][key] == typed  # type: ignore[attr-defined]
     assert prompt.modes[6][key] == bytes([os.fpathconf(0, "PC_VDISABLE") & 255])
@@ -596,7 +594,7 @@ def test_no_key_leaves_a_shell_with_a_terminal_that_shows_nothing(prompt: Termin
 
 @on_posix
 @pytest.mark.parametrize(("options", "code"), [(("--with-key",), 0), (("--timeout", "0.5"), 6)])
-def test_with_key_on_a_terminal_is_the_same_prompt_and_none_waits_past_the_time_limit(
+def test_with_key_on_a_terminal_prompts_until_the_time_limit(
     reve: Reve, live: Sandbox, options: tuple[str, ...], code: int
 ) -> None:
     del reve.environ["APIFRAME_API_KEY"]
@@ -638,7 +636,7 @@ SECRET = "afk_nowhere_" + "0123456789abcdef"[::-1]
 
 @on_posix
 @pytest.mark.parametrize("kind", ["config file", "key file"])
-def test_a_key_that_others_can_read_draws_a_warning_with_the_command_that_mends_it(
+def test_a_readable_key_file_gets_a_warning_with_the_command_to_fix_it(
     reve: Reve, api: Sandbox, file: Path, tmp_path: Path, kind: str
 ) -> None:
     options: tuple[str, ...] = ()
@@ -659,8 +657,8 @@ def test_a_key_that_others_can_read_draws_a_warning_with_the_command_that_mends_
 
 
 @on_posix
-def test_a_key_on_a_mount_that_nobody_can_mend_draws_no_warning(reve: Reve, api: Sandbox, tmp_path: Path) -> None:
-    """Secrets are mounted into containers like that."""
+def test_a_readable_key_on_a_read_only_mount_gets_no_warning(reve: Reve, api: Sandbox, tmp_path: Path) -> None:
+    """Containers mount secrets like this."""
     folder = tmp_path / "run"
     folder.mkdir()
     key = folder / "key"
@@ -674,6 +672,6 @@ def test_a_key_on_a_mount_that_nobody_can_mend_draws_no_warning(reve: Reve, api:
 
 
 @pytest.mark.parametrize("group", ["auth", "sandbox"])
-def test_a_group_alone_prints_its_help(reve: Reve, group: str) -> None:
+def test_a_group_without_a_command_prints_its_help(reve: Reve, group: str) -> None:
     alone, asked = reve.child(group), reve.child(group, "--help")
     assert (alone.code, alone.out, alone.stderr) == (0, asked.out, "")

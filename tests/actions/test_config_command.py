@@ -1,4 +1,4 @@
-"""`reve config`: what it shows, and what it changes in the user's file."""
+"""`reve config`: showing settings, and changing the user's file."""
 
 import os
 import tomllib
@@ -38,7 +38,7 @@ def test_list_shows_every_setting_with_its_source(reve: Reve) -> None:
     assert shown["history_days"] == ("365", "default")
 
 
-def test_the_key_is_in_no_list_and_no_answer(reve: Reve) -> None:
+def test_config_never_prints_the_key(reve: Reve) -> None:
     write(f'api_key = "{KEY}"')
     for arguments in (["list"], ["list", "--json"], ["get", "api_key"], ["unset", "api_key"], ["set", "api_key", KEY]):
         result = reve("config", *arguments)
@@ -52,14 +52,14 @@ def test_the_key_is_in_no_list_and_no_answer(reve: Reve) -> None:
     ("action", "instead"), [("get", "auth status"), ("set", "auth login"), ("unset", "auth logout")]
 )
 @pytest.mark.parametrize("name", ["api_key", "apikey", "api-key", "API_KEY"])
-def test_the_key_belongs_to_auth(reve: Reve, action: str, instead: str, name: str) -> None:
+def test_config_refuses_the_key_and_names_auth(reve: Reve, action: str, instead: str, name: str) -> None:
     result = reve("config", action, name, *([KEY] if action == "set" else []))
     assert result.code == 2
     assert result.stderr.endswith(f"hint: reve {instead}\n")
     assert KEY[4:] not in result.stderr
 
 
-def test_all_that_is_wrong_is_said_and_the_rest_is_listed(reve: Reve) -> None:
+def test_invalid_settings_are_reported_and_the_others_listed(reve: Reve) -> None:
     path = write('timeout = 0\nnope = 1\nmodel = "mine"\nmore = 2')
     project = Path.cwd() / config.PROJECT_FILE
     project.write_text("keychain = true")
@@ -74,7 +74,7 @@ def test_all_that_is_wrong_is_said_and_the_rest_is_listed(reve: Reve) -> None:
 
 
 @pytest.mark.parametrize("content", [b"= =", b"\xff\xfe", b"a = " + b"[" * 9000, b"timeout = 1\ntimeout = 2"])
-def test_a_file_that_is_no_toml_stops_changes_and_stays_as_it_is(reve: Reve, content: bytes) -> None:
+def test_an_invalid_toml_file_is_not_changed(reve: Reve, content: bytes) -> None:
     path = write("")
     path.write_bytes(content)
     for arguments in (["set", "timeout", "30"], ["unset", "timeout"], ["unset", "nope"]):
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_toml_stops_changes_and_stays_as_it_is(reve: Reve, con
         ("output_folder", 'a "b" \\ c#d', 'a "b" \\ c#d', 'a "b" \\ c#d'),
     ],
 )
-def test_set_keeps_a_value_as_what_it_is(reve: Reve, name: str, text: str, kept: object, shown: str) -> None:
+def test_set_keeps_the_type_of_a_value(reve: Reve, name: str, text: str, kept: object, shown: str) -> None:
     result = reve("config", "set", name, text)
     assert (result.code, result.out) == (0, "")
     assert result.stderr == f"set {name} in {config.config_file()}\n"
@@ -114,7 +114,7 @@ def test_set_keeps_a_value_as_what_it_is(reve: Reve, name: str, text: str, kept:
     assert reve("config", "get", name).out == f"{shown}\n"
 
 
-def test_set_and_unset_leave_comments_and_order_alone(reve: Reve) -> None:
+def test_set_and_unset_keep_comments_and_order(reve: Reve) -> None:
     path = write('# mine\nmodel = "m"  # why\n\n# slow here\ntimeout = 5\n')
     reve("config", "set", "timeout", "6")
     reve("config", "set", "color", "never")
@@ -128,7 +128,7 @@ def test_a_file_that_begins_with_a_byte_order_mark_is_read(reve: Reve) -> None:
     assert reve("config", "get", "timeout").out == "5\n"
 
 
-def test_a_home_in_a_folder_stays_a_home(reve: Reve, home: Path) -> None:
+def test_a_tilde_in_a_folder_is_stored_as_typed(reve: Reve, home: Path) -> None:
     reve("config", "set", "output_folder", "~/pics")
     assert stored() == {"output_folder": "~/pics"}
     assert reve("config", "get", "output_folder").out == f"{home / 'pics'}\n"
@@ -154,7 +154,7 @@ def test_an_unknown_name_is_refused_and_the_nearest_one_is_named(
 
 
 @pytest.mark.parametrize("arguments", [["timeout", "0"], ["--", "timeout", "-5"], ["color", "red"], ["model", ""]])
-def test_a_wrong_value_is_not_kept(reve: Reve, arguments: list[str]) -> None:
+def test_an_invalid_value_is_refused(reve: Reve, arguments: list[str]) -> None:
     result = reve("config", "set", *arguments)
     assert (result.code, " must be " in result.stderr) == (2, True)
     path = config.config_file()
@@ -164,7 +164,7 @@ def test_a_wrong_value_is_not_kept(reve: Reve, arguments: list[str]) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="arguments are text there")
 @pytest.mark.parametrize("name", ["output_folder", "model_version"])
-def test_a_value_that_is_not_utf8_text_is_called_that(reve: Reve, name: str) -> None:
+def test_a_value_that_is_not_utf8_is_refused(reve: Reve, name: str) -> None:
     result = reve("config", "set", name, os.fsdecode(b"a\xffb"))
     assert (result.code, result.out) == (2, "")
     assert f"error: {name} must be UTF-8 text" in result.stderr
@@ -177,7 +177,7 @@ def test_a_value_may_begin_with_a_hyphen(reve: Reve) -> None:
     assert stored() == {"output_folder": "--y"}
 
 
-def test_a_line_of_the_file_that_is_no_setting_is_removed_by_its_name(reve: Reve) -> None:
+def test_unset_removes_an_unknown_setting_from_the_file(reve: Reve) -> None:
     write('tiemout = 5\n"a b" = 1\n[section]\nx = 1\n')
     for name in ("tiemout", "a b", "section"):
         result = reve("config", "unset", name)
@@ -186,7 +186,7 @@ def test_a_line_of_the_file_that_is_no_setting_is_removed_by_its_name(reve: Reve
     assert reve("config", "list").code == 0
 
 
-def test_a_wrong_value_in_the_file_is_mended_by_setting_or_unsetting_it(reve: Reve) -> None:
+def test_set_and_unset_repair_an_invalid_value_in_the_file(reve: Reve) -> None:
     write('timeout = "x"\ncolor = 7')
     assert reve("config", "get", "timeout").code == 2
     assert reve("config", "set", "timeout", "5").code == 0
@@ -194,7 +194,7 @@ def test_a_wrong_value_in_the_file_is_mended_by_setting_or_unsetting_it(reve: Re
     assert reve("config", "get", "timeout").code == 0
 
 
-def test_unsetting_what_is_not_set_changes_nothing(reve: Reve) -> None:
+def test_unset_of_a_setting_that_is_not_set_changes_nothing(reve: Reve) -> None:
     result = reve("config", "unset", "timeout")
     assert (result.code, result.stderr) == (0, f"timeout is not set in {config.config_file()}\n")
     path = config.config_file()
@@ -202,7 +202,7 @@ def test_unsetting_what_is_not_set_changes_nothing(reve: Reve) -> None:
     assert not path.exists()
 
 
-def test_set_warns_where_something_beats_it_here(reve: Reve) -> None:
+def test_set_warns_if_the_value_is_overridden(reve: Reve) -> None:
     project = Path.cwd() / config.PROJECT_FILE
     project.write_text("timeout = 7")
     assert reve("config", "set", "timeout", "5").stderr.endswith(f"warning: {project} overrides it here: 7\n")
@@ -214,7 +214,7 @@ def test_set_warns_where_something_beats_it_here(reve: Reve) -> None:
     }  # fmt: skip
 
 
-def test_changes_in_json_tell_what_counts_now(reve: Reve) -> None:
+def test_set_and_unset_print_the_effective_value_in_json(reve: Reve) -> None:
     path = write("tiemout = 1")
     row: dict[str, Any] = {"name": "color", "value": "never", "source": "user", "where": str(path), "default": "auto"}
     assert reve("config", "set", "color", "never", "--json").document == row
@@ -224,7 +224,7 @@ def test_changes_in_json_tell_what_counts_now(reve: Reve) -> None:
     assert reve("config", "unset", "tiemout", "--json").document == gone
 
 
-def test_the_path_is_told_whether_there_is_a_file_or_not(reve: Reve) -> None:
+def test_path_is_printed_even_without_a_file(reve: Reve) -> None:
     path = config.config_file()
     assert reve("config", "path").out == f"{path}\n"
     assert reve("config", "path", "--json").document == {"user": str(path), "project": None}
@@ -233,13 +233,13 @@ def test_the_path_is_told_whether_there_is_a_file_or_not(reve: Reve) -> None:
     assert reve("config", "path", "--json").document == {"user": str(path), "project": project}
 
 
-def test_nothing_is_asked_of_the_api_and_no_key_is_needed(reve: Reve) -> None:
+def test_config_needs_no_key_and_calls_no_api(reve: Reve) -> None:
     modules = loaded(["config", "list"])[1]
     assert not modules & {"httpx", "rich", "sqlite3", "truststore", "tomlkit"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
-def test_the_file_is_its_owners_alone(reve: Reve) -> None:
+def test_the_file_is_private_to_its_owner(reve: Reve) -> None:
     reve("config", "set", "timeout", "5")
     path = config.config_file()
     assert path is not None
@@ -250,7 +250,7 @@ def test_the_file_is_its_owners_alone(reve: Reve) -> None:
 
 
 @pytest.mark.parametrize("action", ["get", "set", "unset"])
-def test_names_complete(ask: Callable[..., list[str]], action: str) -> None:
+def test_setting_names_are_completed(ask: Callable[..., list[str]], action: str) -> None:
     assert ask("config", action, "") == list(SETTINGS)
     assert ask("config", action, "mod") == ["model", "model_version"]
     assert ask("config", action, "nosuch") == []
@@ -270,13 +270,13 @@ def test_names_complete(ask: Callable[..., list[str]], action: str) -> None:
     ],
     ids=" ".join,
 )
-def test_values_complete_where_they_are_words(
+def test_values_of_choice_settings_are_completed(
     ask: Callable[..., list[str]], words: list[str], expected: list[str]
 ) -> None:
     assert ask("config", "set", *words) == expected
 
 
-def test_names_complete_with_what_they_are_for(reve: Reve) -> None:
+def test_completed_names_have_descriptions(reve: Reve) -> None:
     result = reve("config", "get", env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": "timeo"})
     assert result.out == f"timeout\t{SETTINGS['timeout'].about}\n"
 

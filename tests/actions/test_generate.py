@@ -1,4 +1,4 @@
-"""`generate`, from the prompt to the file."""
+"""`reve generate`, from the prompt to the saved file."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
 
 
-def test_generate_saves_the_image_where_it_was_asked_to(reve: Reve, sandbox: Sandbox) -> None:
+def test_generate_saves_the_image_at_out(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("generate", "a red fox in the snow", "--seed", "1", "--out", "fox.png")
     assert (result.code, result.out) == (0, "fox.png\n")
     assert Path("fox.png").read_bytes().startswith(b"\x89PNG")
@@ -15,7 +15,7 @@ def test_generate_saves_the_image_where_it_was_asked_to(reve: Reve, sandbox: San
     assert job.id in result.stderr
 
 
-def test_the_same_seed_is_the_same_image(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_same_seed_makes_the_same_image(reve: Reve, sandbox: Sandbox) -> None:
     for name in ("a.png", "b.png"):
         assert reve("generate", "fox", "--seed", "7", "--out", name).code == 0
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()

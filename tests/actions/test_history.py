@@ -1,4 +1,4 @@
-"""`reve history`: which rows of the journal it tells, and how: as a table, as lines, in JSON. The journal is enough."""
+"""`reve history`: which rows of the journal it shows, as a table, as lines and in JSON."""
 
 import json
 import os
@@ -34,7 +34,7 @@ KEYS = [
 
 
 def table(result: Result) -> list[list[str]]:
-    """The cells that a table has in a pipe."""
+    """Return the cells of the table in a pipe."""
     assert result.code == 0, result.stderr
     rows = [line.split("\t") for line in result.out.splitlines()]
     assert all(len(row) == 7 for row in rows)
@@ -66,7 +66,7 @@ def journal(reve: Reve) -> Iterator[Journal]:
 
 
 def add(reve: Reve, *prompts: str, **facts: Any) -> None:
-    """Note a run with a row for each prompt, as one that was never sent."""
+    """Add a run with a row for each prompt, none of them sent."""
     rows = [
         {
             "run": f"run of {prompts[0]}", "number": number, "attempt": 1, "key": f"key of {prompt}", "key_is_given": 0,
@@ -87,7 +87,7 @@ def set_facts(reve: Reve, **facts: Any) -> None:
 
 
 def states(reve: Reve, sandbox: Sandbox) -> dict[str, str]:
-    """Make a row in each state that a run can leave. Returns their prompts and states, newest first."""
+    """Add a row in each state. Returns their prompts and states, newest first."""
     runs = {
         "saved": ("", ["--out", "saved.png"], 0),
         "accepted": ("", ["--no-wait"], 0),
@@ -123,14 +123,14 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"], ["--state", "saved", "--search", "fox"]], ids=" ".join)
-def test_without_a_journal_there_is_nothing_but_a_note(reve: Reve, arguments: list[str]) -> None:
+def test_without_a_journal_history_prints_only_a_note(reve: Reve, arguments: list[str]) -> None:
     result = reve("history", *arguments)
     assert (result.code, result.stdout, result.stderr) == (0, b"", "the journal is empty\n")
     assert not path(reve).exists()
     assert reve("history", *arguments, "--quiet").stderr == ""
 
 
-def test_an_empty_journal_and_no_match_are_told_apart(reve: Reve) -> None:
+def test_an_empty_journal_and_no_match_have_different_notes(reve: Reve) -> None:
     with journal(reve):
         pass
     assert reve("history").stderr == "the journal is empty\n"
@@ -139,7 +139,7 @@ def test_an_empty_journal_and_no_match_are_told_apart(reve: Reve) -> None:
     assert (result.code, result.stdout, result.stderr) == (0, b"", "no job matches\n")
 
 
-def test_rows_in_all_states(reve: Reve, sandbox: Sandbox) -> None:
+def test_rows_of_all_states_are_listed(reve: Reve, sandbox: Sandbox) -> None:
     expected = states(reve, sandbox)
     result = reve("history")
     rows = table(result)
@@ -153,7 +153,7 @@ def test_rows_in_all_states(reve: Reve, sandbox: Sandbox) -> None:
     assert result.stderr == "3 images, 12 credits paid, 2 pending\n"
 
 
-def test_a_row_of_the_table(reve: Reve, sandbox: Sandbox, zone: None) -> None:
+def test_a_table_row_has_these_cells(reve: Reve, sandbox: Sandbox, zone: None) -> None:
     job = reve("generate", "a fox", "--out", "fox.png", "--json").document["jobId"]
     saved = str(Path("fox.png").absolute())
     result = reve("history")
@@ -162,7 +162,7 @@ def test_a_row_of_the_table(reve: Reve, sandbox: Sandbox, zone: None) -> None:
     assert reve("history", "--quiet").stderr == ""
 
 
-def test_what_stands_in_for_a_job_and_a_file(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_row_without_job_or_file_shows_its_key_and_output_path(reve: Reve, sandbox: Sandbox) -> None:
     sandbox.faults[:] = parse_faults("submit:402")
     reve("generate", "a fox", "--idempotency-key", "my key", "--out", "a-{job}.png")
     ((*_, job, file, _),) = table(reve("history"))
@@ -191,7 +191,7 @@ def test_files_are_in_the_order_of_their_images(reve: Reve) -> None:
     ]
 
 
-def test_a_file_that_was_about_to_be_saved_is_not_told_as_saved(reve: Reve) -> None:
+def test_a_file_that_is_not_published_is_not_shown_as_saved(reve: Reve) -> None:
     add(
         reve,
         "fox",
@@ -204,7 +204,7 @@ def test_a_file_that_was_about_to_be_saved_is_not_told_as_saved(reve: Reve) -> N
     assert prompts(reve, "--search", "x-1.png") == ["fox"]
 
 
-def test_hours_left(reve: Reve, sandbox: Sandbox) -> None:
+def test_hours_left_count_from_the_end_of_the_job(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", "a fox", "--out", "fox.png")
     reve.clock.advance(1.5 * HOUR)
     assert column(reve("history"), EXPIRES) == ["22.5 h"]
@@ -222,7 +222,7 @@ def test_hours_left(reve: Reve, sandbox: Sandbox) -> None:
     ("state", "has_hours"),
     [("accepted", True), ("completed", True), ("saved", True), ("abandoned", False), ("expired", False)],
 )
-def test_whose_hours_are_told(reve: Reve, state: str, has_hours: bool) -> None:
+def test_only_jobs_with_images_on_the_server_show_hours_left(reve: Reve, state: str, has_hours: bool) -> None:
     add(reve, "fox", state=state, ended=reve.clock.now())
     assert reve("history", "--json").document["hoursLeft"] == (24.0 if has_hours else None)
     set_facts(reve, ended=None)
@@ -248,7 +248,9 @@ def test_whose_hours_are_told(reve: Reve, state: str, has_hours: bool) -> None:
         ({"state": "mismatch", "job": "x", "images": 1, "charge": 4}, "0", 0, "0 images, 0 credits paid"),
     ],
 )  # fmt: skip
-def test_credits(reve: Reve, facts: dict[str, Any], cell: str, cost: float | None, total: str) -> None:
+def test_credits_are_shown_by_state_and_charge(
+    reve: Reve, facts: dict[str, Any], cell: str, cost: float | None, total: str
+) -> None:
     add(reve, "fox", **facts)
     result = reve("history")
     assert column(result, CREDITS) == [cell]
@@ -257,7 +259,7 @@ def test_credits(reve: Reve, facts: dict[str, Any], cell: str, cost: float | Non
     assert (document["creditCost"], type(document["creditCost"])) == (cost, type(cost))
 
 
-def test_a_job_that_a_key_answered_with_again_is_paid_once(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_job_in_two_rows_is_counted_once(reve: Reve, sandbox: Sandbox) -> None:
     for name in ("1.png", "2.png"):
         reve.clock.advance(100)
         assert reve("generate", "a fox", "--idempotency-key", "K", "--out", name).code == 0
@@ -267,7 +269,7 @@ def test_a_job_that_a_key_answered_with_again_is_paid_once(reve: Reve, sandbox: 
     assert result.stderr == "1 image, 4 credits paid\n"
 
 
-def test_a_charge_that_one_row_of_a_job_knows_is_not_pending(reve: Reve) -> None:
+def test_a_charge_known_in_one_row_of_a_job_is_not_pending(reve: Reve) -> None:
     add(reve, "early", state="accepted", job="x")
     add(reve, "wrong", state="mismatch", job="x")
     assert reve("history").stderr == "0 images, 0 credits paid, 1 pending\n"
@@ -294,7 +296,7 @@ def test_only_the_last_attempt_is_listed(reve: Reve, sandbox: Sandbox) -> None:
     ]
 
 
-def test_what_is_forgotten_of_a_row_is_not_its_charge(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_row_without_its_request_keeps_its_charge(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "a fox", "--out", "fox.png", "--json").document["jobId"]
     reve("generate", "an owl", "--no-wait")
     with journal(reve) as book:
@@ -314,7 +316,7 @@ def test_what_is_forgotten_of_a_row_is_not_its_charge(reve: Reve, sandbox: Sandb
 # Filters
 
 
-def test_every_state_can_be_chosen(reve: Reve, sandbox: Sandbox) -> None:
+def test_state_filters_by_every_state(reve: Reve, sandbox: Sandbox) -> None:
     expected = states(reve, sandbox)
     for prompt, state in expected.items():
         assert prompts(reve, "--state", state) == [prompt]
@@ -326,7 +328,7 @@ def test_every_state_can_be_chosen(reve: Reve, sandbox: Sandbox) -> None:
         assert prompts(reve, "--state", state) == ["a saved fox"]
 
 
-def test_unfinished_is_what_resume_would_finish(reve: Reve, sandbox: Sandbox) -> None:
+def test_unfinished_lists_the_jobs_that_resume_would_finish(reve: Reve, sandbox: Sandbox) -> None:
     states(reve, sandbox)
     assert prompts(reve, "--state", "unfinished") == ["a completed fox", "a sending fox"]
     add(reve, "an intended fox")
@@ -338,7 +340,7 @@ def test_unfinished_is_what_resume_would_finish(reve: Reve, sandbox: Sandbox) ->
     }
 
 
-def test_the_states_on_offer_are_those_of_the_journal(reve: Reve) -> None:
+def test_the_offered_states_are_the_states_of_the_journal(reve: Reve) -> None:
     assert options.STATES == history._STATES
     result = reve("history", "--state", "nope")
     assert (result.code, result.stdout) == (2, b"")
@@ -359,7 +361,7 @@ def test_the_states_on_offer_are_those_of_the_journal(reve: Reve) -> None:
     ],
     ids=" ".join,
 )
-def test_ages(reve: Reve, arguments: list[str], expected: list[str]) -> None:
+def test_since_and_until_take_ages(reve: Reve, arguments: list[str], expected: list[str]) -> None:
     for prompt, hours in {"ancient": 69, "old": 2, "young": 1}.items():
         add(reve, prompt)
         reve.clock.advance(hours * HOUR)
@@ -387,7 +389,7 @@ def test_ages(reve: Reve, arguments: list[str], expected: list[str]) -> None:
     ],
     ids=" ".join,
 )
-def test_dates_are_local_and_an_end_is_the_end_of_its_day(
+def test_dates_are_local_and_until_includes_the_whole_day(
     reve: Reve, zone: None, arguments: list[str], expected: list[str]
 ) -> None:
     add(reve, "noon")  # at 13:30
@@ -398,7 +400,7 @@ def test_dates_are_local_and_an_end_is_the_end_of_its_day(
 
 @pytest.mark.parametrize("option", ["--since", "--until"])
 @pytest.mark.parametrize("when", ["", "x", "7", "7y", "-7d", "1e3d", "2027-13-01", "٣d", "9999-12-32", "now"])
-def test_a_time_that_is_none_is_refused_with_all_that_there_are(reve: Reve, option: str, when: str) -> None:
+def test_an_invalid_time_is_refused_with_examples_of_every_form(reve: Reve, option: str, when: str) -> None:
     result = reve("history", option, when)
     assert (result.code, result.stdout) == (2, b"")
     assert result.stderr.startswith(f"error: {option} {when!r} is not a date, time or age ")
@@ -406,13 +408,13 @@ def test_a_time_that_is_none_is_refused_with_all_that_there_are(reve: Reve, opti
 
 
 @pytest.mark.parametrize("when", ["9999-12-31", "99999999999999999999w", f"{'9' * 400}d"])
-def test_no_time_is_too_far(reve: Reve, when: str) -> None:
+def test_a_distant_time_is_accepted_or_refused_without_a_crash(reve: Reve, when: str) -> None:
     add(reve, "fox")
     assert reve("history", "--since", when).code in (0, 2)
     assert reve("history", "--until", when).code in (0, 2)
 
 
-def test_search(reve: Reve, sandbox: Sandbox) -> None:
+def test_search_looks_in_prompt_path_job_and_key(reve: Reve, sandbox: Sandbox) -> None:
     Path("Köln").mkdir()
     job = reve("generate", "Été 100%", "--out", "Köln/{seed}-{job}.png", "--seed", "77", "--json").document["jobId"]
     reve("generate", "winter", "--no-wait", "--idempotency-key", "Build_4711")
@@ -424,7 +426,7 @@ def test_search(reve: Reve, sandbox: Sandbox) -> None:
         assert prompts(reve, "--search", text) == [], text
 
 
-def test_the_limit_cuts_what_is_old_and_says_so(reve: Reve) -> None:
+def test_the_limit_leaves_out_the_oldest_and_says_so(reve: Reve) -> None:
     for number in range(3):
         add(reve, f"fox {number}")
         reve.clock.advance(1)
@@ -439,7 +441,7 @@ def test_the_limit_cuts_what_is_old_and_says_so(reve: Reve) -> None:
     assert reve("history", "--limit", "-1").code == 2
 
 
-def test_the_limit_is_fifty_unless_told(reve: Reve) -> None:
+def test_the_default_limit_is_fifty(reve: Reve) -> None:
     add(reve, *(f"fox {number}" for number in range(51)))
     result = reve("history")
     assert column(result, PROMPT) == [f"fox {number}" for number in range(50)]
@@ -447,7 +449,7 @@ def test_the_limit_is_fifty_unless_told(reve: Reve) -> None:
     assert len(prompts(reve, "--limit", "0")) == 51
 
 
-def test_the_limit_counts_what_matches(reve: Reve) -> None:
+def test_the_limit_counts_matching_rows_only(reve: Reve) -> None:
     add(reve, "old fox")
     add(reve, "wolf", "bear", state="saved")
     assert prompts(reve, "--search", "fox", "--limit", "1") == ["old fox"]
@@ -459,7 +461,7 @@ def test_the_limit_counts_what_matches(reve: Reve) -> None:
 # Forms
 
 
-def test_the_document(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_document_has_these_fields(reve: Reve, sandbox: Sandbox) -> None:
     made = reve(
         "generate",
         "a fox",
@@ -504,7 +506,7 @@ def test_the_document(reve: Reve, sandbox: Sandbox) -> None:
     }
 
 
-def test_a_document_of_what_is_unknown_has_the_same_shape(reve: Reve) -> None:
+def test_a_document_with_unknown_values_has_the_same_shape(reve: Reve) -> None:
     add(reve, "fox", error='{"code": "server", "message": "no luck"}')
     assert reve("history", "--json").document == {
         **dict.fromkeys(KEYS),
@@ -532,7 +534,7 @@ def test_all_documents_have_the_same_keys(reve: Reve, sandbox: Sandbox) -> None:
     assert failed["error"]["code"] == "job_failed"
 
 
-def test_show_by_job_key_and_run(reve: Reve, sandbox: Sandbox) -> None:
+def test_show_takes_a_job_a_key_or_a_run(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", "another", "--no-wait")
     reve("generate", "a fox", "--count", "2", "--out", "fox.png")
     first, second, _ = reve("history", "--json").documents
@@ -543,7 +545,7 @@ def test_show_by_job_key_and_run(reve: Reve, sandbox: Sandbox) -> None:
     assert (result.code, result.documents, result.stderr) == (0, [first, second], "")
 
 
-def test_show_as_lines(reve: Reve, sandbox: Sandbox) -> None:
+def test_show_prints_a_line_for_each_known_field(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", "a fox", "--seed", "7", "--count", "2", "--out", "fox.png")
     first, second = reve("history", "--json").documents
     result = reve("history", "show", first["run"])
@@ -580,7 +582,7 @@ def test_show_as_lines(reve: Reve, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("name", ["nope", "%", "\udcff", "7218fa9b-295e-4885-ab23-f73451b0f441"])
 @pytest.mark.parametrize("begun", [True, False], ids=["a journal", "no journal"])
-def test_show_of_an_unknown_name(reve: Reve, name: str, begun: bool) -> None:
+def test_show_of_an_unknown_name_exits_with_8(reve: Reve, name: str, begun: bool) -> None:
     if begun:
         add(reve, "fox")
     result = reve("history", "show", name)
@@ -592,7 +594,7 @@ def test_show_of_an_unknown_name(reve: Reve, name: str, begun: bool) -> None:
 CONTROL = "\x1b[31mred\x1b[0m\nstate: saved\tx \x9b \u202egnp"
 
 
-def test_control_characters_come_out_as_escapes_in_a_pipe(reve: Reve, sandbox: Sandbox) -> None:
+def test_control_characters_are_escaped_in_a_pipe(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", CONTROL, "--no-wait").out.strip()
     escaped = r"\x1b[31mred\x1b[0m\nstate: saved\tx \x9b \u202egnp"
     assert prompts(reve) == [escaped]
@@ -640,7 +642,7 @@ def test_a_wide_terminal_shows_a_table_and_a_narrow_one_blocks(reve: Reve) -> No
 # What it needs, and what it does not
 
 
-def test_it_needs_no_key_and_no_network_and_loads_neither(reve: Reve, sandbox: Sandbox) -> None:
+def test_history_needs_no_key_and_no_network(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "a fox", "--out", "fox.png", "--json").document["jobId"]
     seen = len(sandbox.requests)
     for arguments in (["history"], ["history", "show", job], ["history", "--json"]):
@@ -650,7 +652,7 @@ def test_it_needs_no_key_and_no_network_and_loads_neither(reve: Reve, sandbox: S
     assert len(sandbox.requests) == seen
 
 
-def test_the_sandbox_has_a_history_of_its_own_and_is_not_started(reve: Reve) -> None:
+def test_the_sandbox_has_its_own_history_and_is_not_started(reve: Reve) -> None:
     made = reve("generate", "a simulated fox", "--out", "fox.png", "--sandbox", env={"REVE_SANDBOX_SECONDS": "0"})
     assert made.code == 0, made.stderr
     assert reve("history").stderr == "the journal is empty\n"
@@ -716,7 +718,7 @@ def test_a_pager_may_be_left_open(reve: Reve) -> None:
     ],
     ids=" ".join,
 )
-def test_wrong_usage(reve: Reve, arguments: list[str]) -> None:
+def test_wrong_usage_exits_with_2(reve: Reve, arguments: list[str]) -> None:
     result = reve("history", *arguments)
     assert (result.code, result.stdout) == (2, b"")
     assert "hint: reve history" in result.stderr
@@ -727,7 +729,7 @@ def test_wrong_usage(reve: Reve, arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "given", [["--json"], ["--sandbox"], ["-q"], ["--since", "7d"], ["--state", "saved"]], ids=" ".join
 )
-def test_options_are_not_lost_on_a_subcommand(reve: Reve, given: list[str]) -> None:
+def test_an_option_before_the_subcommand_is_refused(reve: Reve, given: list[str]) -> None:
     add(reve, "fox")
     result = reve("history", *given, "show", "run of fox")
     assert result.code == 2
@@ -744,7 +746,7 @@ def test_options_are_not_lost_on_a_subcommand(reve: Reve, given: list[str]) -> N
     ],
     ids=["history", "show"],
 )  # fmt: skip
-def test_help(reve: Reve, command: list[str], has: list[str], has_not: str) -> None:
+def test_history_and_show_have_help(reve: Reve, command: list[str], has: list[str], has_not: str) -> None:
     result = reve.child(*command, "--help", env={"COLUMNS": "80", "TERM": "dumb"})
     assert (result.code, result.stderr) == (0, "")
     assert all(word in result.out for word in has)
@@ -772,7 +774,9 @@ def test_help(reve: Reve, command: list[str], has: list[str], has_not: str) -> N
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_completion(ask: Callable[..., list[str]], words: list[str], expected: list[str]) -> None:
+def test_states_options_and_commands_are_completed(
+    ask: Callable[..., list[str]], words: list[str], expected: list[str]
+) -> None:
     assert ask(*words) == expected
 
 

@@ -1,4 +1,4 @@
-"""`reve jobs`: which jobs of the account it lists, how, to which end of the list, and saving their images."""
+"""`reve jobs`: filters, paging, output, and saving images."""
 
 import http.client
 import itertools
@@ -27,7 +27,7 @@ JOB, STATUS, MODEL, CREDITS, CREATED, COMPLETED, EXPIRED = range(7)
 
 
 def submit(sandbox: Sandbox, count: int = 1) -> list[str]:
-    """Have `count` jobs made, by nobody on this machine. Returns their ids, newest first, as the API lists them."""
+    """Submit `count` jobs without this machine's journal. Returns their ids, newest first."""
     connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"))
     headers = {"X-API-Key": sandbox.key, "Content-Type": "application/json"}
     for _ in range(count):
@@ -39,7 +39,7 @@ def submit(sandbox: Sandbox, count: int = 1) -> list[str]:
 
 
 def asked(sandbox: Sandbox) -> list[dict[str, str]]:
-    """The filters of every page that was asked for."""
+    """Return the filters of every requested page."""
     pages = [urlsplit(request.path) for request in sandbox.requests]
     return [
         {name: values[0] for name, values in parse_qs(page.query).items()} for page in pages if page.path == "/v2/jobs"
@@ -47,7 +47,7 @@ def asked(sandbox: Sandbox) -> list[dict[str, str]]:
 
 
 def table(result: Result) -> list[list[str]]:
-    """The cells that the list has in a pipe."""
+    """Return the cells of the list in a pipe."""
     assert result.code == 0, result.stderr
     rows = [line.split("\t") for line in result.out.splitlines()]
     assert all(len(row) == 7 for row in rows)
@@ -59,7 +59,7 @@ def ids(result: Result) -> list[str]:
 
 
 def a_job(number: int, **facts: Any) -> dict[str, Any]:
-    """The `number`th job of a list, as an API tells it; the higher the number, the older it is."""
+    """Return the `number`th job of an API's list. Higher numbers are older."""
     created = datetime.fromtimestamp(1_800_000_000 - 60 * number, UTC).isoformat().replace("+00:00", "Z")
     return {
         "id": f"00000000-0000-4000-8000-{number:012}", "status": "COMPLETED", "model": "reve-create", "progress": 100,
@@ -73,7 +73,7 @@ def a_page(numbers: Sequence[int], cursor: str | None) -> dict[str, Any]:
 
 
 def of_pages(pages: Sequence[object]) -> Callable[[Asked], Reply]:
-    """An API whose answers are these pages, one after the other, and the last one again and again."""
+    """Serve these pages in turn, and repeat the last one."""
     left = itertools.chain(pages, itertools.repeat(pages[-1]))
 
     def answer(_: Asked) -> Reply:
@@ -94,7 +94,7 @@ def test_every_job_is_listed_once_newest_first_over_all_pages(reve: Reve, sandbo
     assert len(asked(sandbox)) == 3
 
 
-def test_people_get_the_newest_50_and_are_told_how_to_get_all(reve: Reve, sandbox: Sandbox) -> None:
+def test_without_json_the_newest_50_are_shown_with_a_note(reve: Reve, sandbox: Sandbox) -> None:
     jobs = submit(sandbox, 120)
     result = reve("jobs")
     assert ids(result) == jobs[:50]
@@ -102,7 +102,7 @@ def test_people_get_the_newest_50_and_are_told_how_to_get_all(reve: Reve, sandbo
     assert len(asked(sandbox)) == 1
 
 
-def test_programs_get_all(reve: Reve, sandbox: Sandbox) -> None:
+def test_with_json_all_jobs_are_shown(reve: Reve, sandbox: Sandbox) -> None:
     jobs = submit(sandbox, 120)
     assert [document["jobId"] for document in reve("jobs", "--json").documents] == jobs
 
@@ -117,7 +117,7 @@ def test_a_limit_counts_jobs_and_says_when_there_are_more(
     assert ("--limit 0" in result.stderr) == more
 
 
-def test_a_row_says_what_the_list_tells(reve: Reve, simulate: Simulate) -> None:
+def test_a_row_shows_the_fields_of_the_list(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:fail*1,outcome:expired*1"))
     failed = submit(sandbox)[0]
     reve.clock.advance(1)
@@ -142,14 +142,14 @@ def test_a_document_has_the_shape_of_every_job_and_no_prompt(reve: Reve, sandbox
 
 
 @pytest.mark.parametrize("fault", ["sparse", "nulls", "wrong-types"])
-def test_a_job_that_tells_little_is_listed_with_that(reve: Reve, sandbox: Sandbox, fault: str) -> None:
+def test_a_job_with_missing_fields_is_listed(reve: Reve, sandbox: Sandbox, fault: str) -> None:
     jobs = submit(sandbox)
     sandbox.faults += parse_faults(f"jobs:{fault}")
     assert table(reve("jobs")) == [[*jobs, "QUEUED", "", "", "", "", ""]]
     assert reve("jobs", "--since", "1d").out == ""
 
 
-def test_without_jobs_it_says_so(reve: Reve, sandbox: Sandbox) -> None:
+def test_no_jobs_and_no_match_have_different_notes(reve: Reve, sandbox: Sandbox) -> None:
     assert (reve("jobs").out, reve("jobs").stderr) == ("", "no jobs\n")
     assert reve("jobs", "--status", "failed").stderr == "no job matches\n"
     assert reve("jobs", "--json", "-q") == Result(0, b"", "")
@@ -170,21 +170,21 @@ def mixed(simulate: Simulate, reve: Reve) -> tuple[Sandbox, dict[str, str]]:
     return sandbox, made
 
 
-def test_one_status_is_left_to_the_api(reve: Reve, mixed: tuple[Sandbox, dict[str, str]]) -> None:
+def test_the_api_filters_by_one_status(reve: Reve, mixed: tuple[Sandbox, dict[str, str]]) -> None:
     sandbox, made = mixed
     for status, job in made.items():
         assert ids(reve("jobs", "--status", status.lower())) == [job]
         assert asked(sandbox)[-1] == {"status": status, "limit": "100"}
 
 
-def test_several_statuses_are_one_list_newest_first(reve: Reve, mixed: tuple[Sandbox, dict[str, str]]) -> None:
+def test_several_statuses_give_one_list_newest_first(reve: Reve, mixed: tuple[Sandbox, dict[str, str]]) -> None:
     sandbox, made = mixed
     result = reve("jobs", "--status", "Failed", "--status", "QUEUED", "--status", "failed")
     assert ids(result) == [made["QUEUED"], made["FAILED"]]
     assert asked(sandbox) == [{"limit": "100"}]
 
 
-def test_a_limit_counts_what_is_left_of_the_pages(reve: Reve, simulate: Simulate) -> None:
+def test_the_limit_counts_matching_jobs_only(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:fail*2"))
     failed = submit(sandbox, 2)
     reve.clock.advance(1)
@@ -195,7 +195,7 @@ def test_a_limit_counts_what_is_left_of_the_pages(reve: Reve, simulate: Simulate
     assert len(asked(sandbox)) == 2
 
 
-def test_model_scope_and_job_are_left_to_the_api(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_api_filters_by_model_scope_and_job(reve: Reve, sandbox: Sandbox) -> None:
     jobs = submit(sandbox, 3)
     assert ids(reve("jobs", "--model", "reve-create", "--scope", "team", "--job", jobs[1].upper())) == [jobs[1]]
     assert asked(sandbox) == [{"model": "reve-create", "scope": "team", "search": jobs[1], "limit": "100"}]
@@ -225,7 +225,7 @@ def test_the_teams_jobs_are_for_admins(reve: Reve) -> None:
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_wrong_usage_is_2_before_anything_is_asked(reve: Reve, sandbox: Sandbox, wrong: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_2_and_sends_nothing(reve: Reve, sandbox: Sandbox, wrong: tuple[str, ...]) -> None:
     result = reve("jobs", *wrong)
     assert (result.code, result.out) == (2, "")
     assert not sandbox.requests
@@ -272,7 +272,7 @@ def test_since_stops_at_the_first_page_with_an_older_job(
     assert result.stderr == ""
 
 
-def test_until_leaves_out_what_is_newer(reve: Reve, sandbox: Sandbox, hourly: list[str]) -> None:
+def test_until_leaves_out_newer_jobs(reve: Reve, sandbox: Sandbox, hourly: list[str]) -> None:
     assert ids(reve("jobs", "--since", "205m", "--until", "200m", "--limit", "0")) == hourly[201:206]
     assert ids(reve("jobs", "--until", "200m", "--limit", "3")) == hourly[201:204]
     assert ids(reve("jobs", "--since", "2m", "--until", "200m")) == []
@@ -293,7 +293,7 @@ def test_until_leaves_out_what_is_newer(reve: Reve, sandbox: Sandbox, hourly: li
     ],
     ids=["page again", "page again by another cursor", "empty for ever", "cursor again", "empty cursor", "no job"],
 )
-def test_a_list_that_does_not_end_is_an_error_and_no_loop(reve: Reve, pages: list[dict[str, Any]]) -> None:
+def test_a_list_without_end_is_an_error(reve: Reve, pages: list[dict[str, Any]]) -> None:
     with answered(reve.environ, of_pages(pages)) as origin:
         result = reve("jobs", "--json")
     assert result.code == 6
@@ -313,7 +313,7 @@ def test_a_page_without_jobs_is_not_the_end_of_the_list(reve: Reve) -> None:
     assert (result.code, len(table(result))) == (0, 150)
 
 
-def test_a_job_that_moves_to_the_next_page_meanwhile_is_listed_once(reve: Reve) -> None:
+def test_a_job_that_moves_to_the_next_page_is_listed_once(reve: Reve) -> None:
     pages = [a_page(range(100), "a"), a_page(range(98, 150), None)]
     with answered(reve.environ, of_pages(pages)):
         result = reve("jobs", "--limit", "0")
@@ -342,7 +342,7 @@ def test_a_rate_limit_in_the_middle_is_waited_for(reve: Reve) -> None:
     ],
     ids=["down", "rate limited past the time limit", "refused", "key refused", "gateway"],
 )
-def test_what_was_listed_before_a_page_failed_stays(reve: Reve, answer: Reply, code: int) -> None:
+def test_if_a_page_fails_the_jobs_before_it_are_printed(reve: Reve, answer: Reply, code: int) -> None:
     with answered(reve.environ, of_pages([a_page(range(100), "a"), answer])):
         result = reve("jobs", "--limit", "0")
     assert result.code == code
@@ -369,8 +369,8 @@ def test_the_time_limit_is_for_all_pages_together(reve: Reve) -> None:
 # How it is printed
 
 
-def test_each_page_is_printed_as_it_comes(reve: Reve) -> None:
-    """A reader has the first page while the second is still on its way."""
+def test_each_page_is_printed_as_it_arrives(reve: Reve) -> None:
+    """A reader gets the first page before the server sends the second."""
     for first_line in (b"00000000-0000-4000-8000-000000000000\t", b'{"jobId":"00000000-0000-4000-8000-000000000000"'):
         has_read = threading.Event()
         with answered(reve.environ, waiting(has_read)):
@@ -385,7 +385,7 @@ def test_each_page_is_printed_as_it_comes(reve: Reve) -> None:
 
 
 def waiting(reader: threading.Event, last: int = 1) -> Callable[[Asked], Reply]:
-    """An API of full pages up to the `last`, counted from 0, that gives no second one before `reader` says so."""
+    """Serve full pages up to page `last`, counted from 0. The second page waits for `reader`."""
 
     def answer(asked: Asked) -> Reply:
         number = int(parse_qs(urlsplit(asked.target).query).get("cursor", ["0"])[0])
@@ -417,7 +417,7 @@ def test_a_reader_that_left_ends_the_paging(reve: Reve, options: list[str]) -> N
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_an_output_that_is_full_ends_the_paging(reve: Reve) -> None:
+def test_a_full_output_ends_the_paging(reve: Reve) -> None:
     with answered(reve.environ, waiting(threading.Event())) as origin, open("/dev/full", "wb") as full:
         done = subprocess.run(
             reve.command("jobs", "--json"), stdout=full, stderr=subprocess.PIPE, env=reve.environ, check=False
@@ -428,7 +428,7 @@ def test_an_output_that_is_full_ends_the_paging(reve: Reve) -> None:
 
 @pytest.fixture
 def odd(reve: Reve) -> Iterator[str]:
-    """An API with an expired job, and one whose status and model are not fit for a terminal. Yields its model."""
+    """An API with an expired job, and a job with control characters in status and model. Yields that model."""
     jobs = [a_job(0, expired=True), a_job(1, status=UGLY, model=UGLY)]
     page = {"jobs": jobs, "nextCursor": None, "hasMore": False}
     with answered(reve.environ, lambda _: json_reply(page)):
@@ -461,7 +461,7 @@ def test_a_wide_terminal_shows_one_table_of_all_pages(reve: Reve) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-def test_a_terminal_shows_what_came_before_a_page_failed(reve: Reve) -> None:
+def test_if_a_page_fails_a_terminal_shows_the_jobs_before_it(reve: Reve) -> None:
     pages = [a_page([0], "a"), json_reply({"error": "Invalid cursor"}, 400)]
     with (
         answered(reve.environ, of_pages(pages)),
@@ -473,7 +473,7 @@ def test_a_terminal_shows_what_came_before_a_page_failed(reve: Reve) -> None:
     assert lines[-1].startswith("error: the API answered 400: Invalid cursor")
 
 
-def test_in_a_pipe_nothing_steers_a_terminal(reve: Reve, odd: str) -> None:
+def test_control_characters_are_escaped_in_a_pipe(reve: Reve, odd: str) -> None:
     result = reve("jobs")
     assert not any(control in result.out for control in "\x1b\x9b\r\u202e")
     assert len(table(result)) == 2
@@ -481,7 +481,7 @@ def test_in_a_pipe_nothing_steers_a_terminal(reve: Reve, odd: str) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--debug",)])
-def test_a_key_that_the_server_tells_is_hidden(reve: Reve, options: tuple[str, ...]) -> None:
+def test_a_key_in_the_list_is_hidden(reve: Reve, options: tuple[str, ...]) -> None:
     key = "afk_of_an_odd_server"
     page = {"jobs": [a_job(0, model=key, status=key)], "nextCursor": None, "hasMore": False}
     with answered(reve.environ, lambda _: json_reply(page)):
@@ -499,7 +499,7 @@ def images(folder: str = ".") -> list[str]:
 
 @pytest.fixture
 def varied(simulate: Simulate, reve: Reve) -> tuple[Sandbox, list[str]]:
-    """A sandbox with jobs that failed, expired and still run among two that have an image, and those two."""
+    """A sandbox with failed, expired and running jobs, and two jobs with images. Also returns those two."""
     sandbox = simulate(faults=parse_faults("outcome:fail*1,outcome:expired*1,outcome:forever*1"))
     submit(sandbox, 3)
     reve.clock.advance(1)
@@ -508,7 +508,7 @@ def varied(simulate: Simulate, reve: Reve) -> tuple[Sandbox, list[str]]:
     return sandbox, completed
 
 
-def test_images_are_saved_where_there_are_some(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
+def test_download_saves_the_images_of_completed_jobs(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
     _, completed = varied
     result = reve("jobs", "--download")
     assert result.code == 0
@@ -518,7 +518,7 @@ def test_images_are_saved_where_there_are_some(reve: Reve, varied: tuple[Sandbox
     assert sorted(left_out.removeprefix("skipped: ").split(", ")) == ["1 FAILED", "1 PROCESSING", "1 expired"]
 
 
-def test_what_is_saved_is_told_in_documents(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
+def test_download_prints_documents_with_json(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
     _, completed = varied
     documents = reve("jobs", "--download", "--json", "--out", "{job}.{ext}").documents
     assert [document["jobId"] for document in documents] == completed
@@ -526,7 +526,7 @@ def test_what_is_saved_is_told_in_documents(reve: Reve, varied: tuple[Sandbox, l
     assert {document["prompt"] for document in documents} == {"fox"}
 
 
-def test_filters_choose_what_is_saved(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
+def test_download_obeys_the_filters(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
     _, (newest, _) = varied
     assert reve("jobs", "--download", "--job", newest).out == f"fox-{newest}.png\n"
     result = reve("jobs", "--download", "--status", "failed")
@@ -534,7 +534,7 @@ def test_filters_choose_what_is_saved(reve: Reve, varied: tuple[Sandbox, list[st
     assert result.stderr == "skipped: 1 FAILED\nnothing to save\n"
 
 
-def test_the_next_day_only_what_is_new_is_saved(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
+def test_a_second_download_saves_only_new_images(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
     sandbox, _ = varied
     assert reve("jobs", "--download").code == 0
     before = {name: os.stat(name).st_mtime_ns for name in images()}
@@ -548,9 +548,7 @@ def test_the_next_day_only_what_is_new_is_saved(reve: Reve, varied: tuple[Sandbo
 
 
 @pytest.mark.parametrize("out", ["pics/", "pics/{date}-{job}.{ext}", "pics/{slug}[{seed}]{job}.{ext}", "pics/{job}"])
-def test_a_name_with_the_jobs_id_tells_what_was_saved_before(
-    reve: Reve, varied: tuple[Sandbox, list[str]], out: str
-) -> None:
+def test_a_saved_job_is_skipped_if_the_name_has_its_id(reve: Reve, varied: tuple[Sandbox, list[str]], out: str) -> None:
     Path("pics").mkdir()
     assert len(reve("jobs", "--download", "--out", out).out.split()) == 2
     result = reve("jobs", "--download", "--out", out)
@@ -558,14 +556,14 @@ def test_a_name_with_the_jobs_id_tells_what_was_saved_before(
     assert "2 already saved" in result.stderr
 
 
-def test_a_name_without_it_tells_nothing_and_nothing_is_replaced(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
+def test_without_the_id_in_the_name_existing_files_are_refused(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
     assert reve("jobs", "--download", "--out", "fox.png").out.split() == ["fox-1.png", "fox-2.png"]
     result = reve("jobs", "--download", "--out", "fox.png")
     assert (result.code, result.out) == (7, "")
     assert "fox-1.png exists" in result.stderr
 
 
-def test_force_saves_them_again(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
+def test_force_saves_images_again(reve: Reve, varied: tuple[Sandbox, list[str]]) -> None:
     assert reve("jobs", "--download").code == 0
     Path(images()[0]).write_text("spoilt")
     result = reve("jobs", "--download", "--force")
@@ -573,7 +571,7 @@ def test_force_saves_them_again(reve: Reve, varied: tuple[Sandbox, list[str]]) -
     assert all(Path(name).read_bytes().startswith(b"\x89PNG") for name in images())
 
 
-def test_a_job_of_which_an_image_is_missing_is_not_taken_for_saved(reve: Reve, simulate: Simulate) -> None:
+def test_a_job_with_a_missing_image_is_saved_again(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:images/3"))
     (job,) = submit(sandbox)
     reve.clock.advance(10)
@@ -586,7 +584,7 @@ def test_a_job_of_which_an_image_is_missing_is_not_taken_for_saved(reve: Reve, s
 
 
 @pytest.mark.parametrize("name", ["fox-{}.txt", "fox-{}.png.part", "fox-{}.png/x"])
-def test_what_is_no_image_is_not_taken_for_one(reve: Reve, sandbox: Sandbox, name: str) -> None:
+def test_another_file_is_not_taken_for_a_saved_image(reve: Reve, sandbox: Sandbox, name: str) -> None:
     (job,) = submit(sandbox)
     reve.clock.advance(10)
     path = Path(name.format(job))
@@ -610,7 +608,7 @@ def test_standard_output_takes_one_image(reve: Reve, sandbox: Sandbox) -> None:
 
 
 def cut_off(sandbox: Sandbox, first: int, answer: Reply) -> Callable[[Asked], Reply]:
-    """The API of `sandbox`, whose list of jobs breaks off after a page of `first` jobs."""
+    """Serve the sandbox's API, but fail the list of jobs after a page of `first` jobs."""
     inside = sandbox_behind(sandbox, sandbox.cdn_url)
 
     def api(asked: Asked) -> Reply:
@@ -630,7 +628,7 @@ def cut_off(sandbox: Sandbox, first: int, answer: Reply) -> Callable[[Asked], Re
     [(json_reply({"error": "down"}, 503), 6), (json_reply({"error": "Key inactive"}, 401), 3)],
     ids=["down", "refused"],
 )
-def test_what_was_listed_before_a_page_failed_is_saved(reve: Reve, sandbox: Sandbox, answer: Reply, code: int) -> None:
+def test_if_a_page_fails_the_jobs_before_it_are_saved(reve: Reve, sandbox: Sandbox, answer: Reply, code: int) -> None:
     jobs = submit(sandbox, 3)
     reve.clock.advance(10)
     key = reve.environ["APIFRAME_API_KEY"]
@@ -649,7 +647,7 @@ def test_what_was_listed_before_a_page_failed_is_saved(reve: Reve, sandbox: Sand
     assert "nothing to save" not in again.stderr
 
 
-def test_a_list_of_which_no_page_comes_is_an_error(reve: Reve) -> None:
+def test_if_the_first_page_fails_the_command_fails(reve: Reve) -> None:
     with answered(reve.environ, of_pages([json_reply({"error": "down"}, 503)])) as origin:
         result = reve("jobs", "--download")
     assert (result.code, result.out) == (6, "")

@@ -1,4 +1,4 @@
-"""The commands: options, streams, documents and exit codes."""
+"""The commands through the whole program: options, streams, documents and exit codes."""
 
 import json
 from collections.abc import Callable
@@ -84,13 +84,13 @@ def test_bad_input_is_refused_before_anything_is_sent(
     assert as_json.document["error"]["exitCode"] == as_json.code
 
 
-def test_a_byte_order_mark_is_no_part_of_a_prompt(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_prompt(reve: Reve, sandbox: Sandbox) -> None:
     Path("prompt.txt").write_bytes(b"\xef\xbb\xbffox\n")
     assert reve("generate", "--prompt-file", "prompt.txt", "--no-wait").code == 0
     assert sandbox.jobs()[0].body["prompt"] == "fox"
 
 
-def test_a_prompt_that_is_a_hyphen_is_finished_from_standard_input(reve: Reve, simulate: Simulate) -> None:
+def test_the_finishing_command_pipes_a_prompt_that_is_a_hyphen(reve: Reve, simulate: Simulate) -> None:
     simulate(faults=parse_faults("submit:drop-before"))
     result = reve("generate", "-", "--no-wait", stdin=b"-\n", env={"REVE_JOURNAL": "off"})
     assert result.code == 75
@@ -98,9 +98,7 @@ def test_a_prompt_that_is_a_hyphen_is_finished_from_standard_input(reve: Reve, s
 
 
 @pytest.mark.parametrize(("fault", "code"), [("402", 4), ("401", 3), ("403", 3)])
-def test_what_the_api_says_of_the_account_is_not_asked_twenty_times(
-    reve: Reve, simulate: Simulate, fault: str, code: int
-) -> None:
+def test_an_account_error_stops_the_other_submits(reve: Reve, simulate: Simulate, fault: str, code: int) -> None:
     sandbox = simulate(faults=parse_faults(f"submit:{fault}"))
     result = reve("generate", "fox", "--count", "20", "--out", "fox.png", "--json")
     assert {document["error"]["exitCode"] for document in result.documents} == {code}
@@ -108,7 +106,7 @@ def test_what_the_api_says_of_the_account_is_not_asked_twenty_times(
     assert posts(sandbox) < 10
 
 
-def test_without_a_home_there_is_no_config_and_images_are_saved_all_the_same(
+def test_without_a_home_images_are_saved_without_config_and_journal(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import platformdirs
@@ -137,14 +135,14 @@ def test_a_sandbox_that_cannot_run_says_what_to_do(reve: Reve) -> None:
     assert reve("generate", "fox", "--sandbox", "--no-wait", env=env).code == 0
 
 
-def test_without_a_key_the_line_says_where_keys_come_from(reve: Reve) -> None:
+def test_without_a_key_the_error_says_where_to_get_one(reve: Reve) -> None:
     result = reve("generate", "fox")
     assert result.code == 3
     for word in ("APIFRAME_API_KEY", "console", "--sandbox"):
         assert word in result.stderr
 
 
-def test_webhooks_are_asked_for_by_the_names_that_the_api_knows(reve: Reve, sandbox: Sandbox) -> None:
+def test_webhook_options_reach_the_request(reve: Reve, sandbox: Sandbox) -> None:
     events = ["--webhook-event", "completed", "--webhook-event", "failed"]
     result = reve("generate", "fox", "--webhook-url", "https://example.com/hook", *events, "--no-wait")
     assert result.code == 0
@@ -161,7 +159,7 @@ def test_options_and_settings_reach_the_request(reve: Reve, sandbox: Sandbox) ->
     assert asked == [{"aspect_ratio": "16:9", "version": "latest"}, {"aspect_ratio": "1:1", "version": "v2"}]
 
 
-def test_a_random_seed_is_said_and_can_be_used_again(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_random_seed_is_reported_and_reproduces_the_image(reve: Reve, sandbox: Sandbox) -> None:
     first = reve("generate", "fox", "--seed", "random", "--out", "a.png", "--json").document
     again = reve("generate", "fox", "--seed", str(first["seed"]), "--out", "b.png")
     assert again.code == 0
@@ -197,7 +195,7 @@ def test_the_users_idempotency_key_makes_one_job(reve: Reve, sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize("more", [["--out", "fox.png"], ["--no-wait"]], ids=["wait", "no-wait"])
-def test_a_key_of_another_request_is_an_error_and_its_image_is_not_ours(
+def test_a_key_of_another_request_is_an_error_and_saves_nothing(
     reve: Reve, simulate: Simulate, more: list[str]
 ) -> None:
     simulate(faults=parse_faults("outcome:other-input"))
@@ -206,7 +204,7 @@ def test_a_key_of_another_request_is_an_error_and_its_image_is_not_ours(
     assert not list(Path.cwd().iterdir())
 
 
-def test_a_key_known_with_another_body_is_75_and_never_a_new_key(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_key_conflict_exits_with_75_and_makes_no_new_key(reve: Reve, sandbox: Sandbox) -> None:
     without = {"REVE_JOURNAL": "off"}  # which would know that the key is taken
     assert reve("generate", "fox", "--idempotency-key", "k", "--no-wait", env=without).code == 0
     result = reve("generate", "cat", "--idempotency-key", "k", "--no-wait", "--json", env=without)
@@ -215,7 +213,7 @@ def test_a_key_known_with_another_body_is_75_and_never_a_new_key(reve: Reve, san
     assert len(sandbox.jobs()) == 1
 
 
-def test_a_replay_that_failed_says_that_a_new_key_is_needed(reve: Reve, simulate: Simulate) -> None:
+def test_a_replayed_failure_asks_for_a_new_key(reve: Reve, simulate: Simulate) -> None:
     simulate(faults=parse_faults("outcome:fail"))
     for _ in range(2):
         result = reve("generate", "fox", "--idempotency-key", "k", "--out", "fox.png")
@@ -234,7 +232,7 @@ def test_a_dry_run_needs_no_key_and_sends_nothing(reve: Reve, sandbox: Sandbox) 
     assert not sandbox.requests
 
 
-def test_a_dry_run_is_exactly_what_is_sent(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_dry_run_prints_exactly_the_request(reve: Reve, sandbox: Sandbox) -> None:
     options = ["fox", "--seed", "1", "--ar", "3:2", "--webhook-url", "https://example.com", "--idempotency-key", "k"]
     (planned,) = reve("generate", *options, "--dry-run").documents
     assert reve("generate", *options, "--no-wait").code == 0
@@ -245,7 +243,7 @@ def test_a_dry_run_is_exactly_what_is_sent(reve: Reve, sandbox: Sandbox) -> None
         assert sent.headers[name.lower()] == (KEY if name == "X-API-Key" else value)
 
 
-def test_status_prints_a_row_for_each_job_in_their_order(reve: Reve, sandbox: Sandbox) -> None:
+def test_status_prints_a_row_for_each_job_in_argument_order(reve: Reve, sandbox: Sandbox) -> None:
     jobs = reve("generate", "fox", "--no-wait", "--count", "3").out.split()
     rows = [line.split("\t") for line in reve("status", *reversed(jobs)).out.splitlines()]
     assert [row[0] for row in rows] == jobs[::-1]
@@ -257,7 +255,7 @@ def test_status_prints_a_row_for_each_job_in_their_order(reve: Reve, sandbox: Sa
     assert reve("status", *jobs, "--exit-status").code == 0
 
 
-def test_a_job_that_is_not_there_is_8_and_the_others_are_shown(reve: Reve, sandbox: Sandbox) -> None:
+def test_an_unknown_job_exits_with_8_and_the_others_are_shown(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "fox", "--no-wait").out.strip()
     reve.clock.advance(5)
     for command, lines in (("status", 1), ("wait", 1), ("download", 1)):
@@ -271,20 +269,20 @@ def test_a_job_that_is_not_there_is_8_and_the_others_are_shown(reve: Reve, sandb
     assert documents[1]["error"] is None
 
 
-def test_job_ids_come_from_standard_input_each_once(reve: Reve, sandbox: Sandbox) -> None:
+def test_job_ids_from_standard_input_are_used_once_each(reve: Reve, sandbox: Sandbox) -> None:
     jobs = reve("generate", "fox", "--no-wait", "--count", "3").out
     result = reve("wait", "-", jobs.split()[0].upper(), "--json", stdin=jobs.encode())
     assert [document["jobId"] for document in result.documents] == jobs.split()
 
 
-def test_download_of_a_running_job_is_75_and_names_the_command(reve: Reve, sandbox: Sandbox) -> None:
+def test_download_of_a_running_job_exits_with_75_and_names_the_command(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "fox", "--no-wait").out.strip()
     result = reve("download", job, "--out", "fox.png")
     assert result.code == 75
     assert result.stderr.splitlines()[-1] == f"reve wait {job} --out=fox.png"
 
 
-def test_download_names_files_by_what_was_asked_for(reve: Reve, sandbox: Sandbox) -> None:
+def test_download_names_files_from_the_template(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "A red fox", "--seed", "4", "--no-wait").out.strip()
     reve.clock.advance(5)
     assert reve("download", job).out == f"a-red-fox-{job}.png\n"
@@ -294,7 +292,7 @@ def test_download_names_files_by_what_was_asked_for(reve: Reve, sandbox: Sandbox
     assert "4.png exists" in again.stderr
 
 
-def test_waiting_ends_at_the_time_limit_with_the_command_that_goes_on(
+def test_the_time_limit_ends_waiting_with_the_command_that_continues(
     reve: Reve, simulate: Simulate, journal: bool
 ) -> None:
     sandbox = simulate(faults=parse_faults("outcome:forever"))
@@ -306,7 +304,7 @@ def test_waiting_ends_at_the_time_limit_with_the_command_that_goes_on(
     assert result.document["error"]["hint"] == result.stderr.splitlines()[-1]
 
 
-def test_a_time_limit_before_the_first_request_is_6(reve: Reve, simulate: Simulate) -> None:
+def test_a_time_limit_before_any_job_exits_with_6(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("submit:429/9"))
     result = reve("generate", "fox", "--count", "20", "--timeout", "10", "--json")
     assert {document["error"]["exitCode"] for document in result.documents} == {6}
@@ -320,7 +318,7 @@ def test_a_hundred_jobs_are_polled_together(reve: Reve, sandbox: Sandbox) -> Non
     assert not [request for request in sandbox.requests if request.path.startswith("/v2/jobs/")]
 
 
-def test_more_jobs_than_a_page_holds_are_found(reve: Reve, sandbox: Sandbox) -> None:
+def test_jobs_on_several_pages_are_found(reve: Reve, sandbox: Sandbox) -> None:
     jobs: list[str] = []
     for _ in range(3):
         jobs += reve("generate", "fox", "--no-wait", "--count", "50").out.split()
@@ -329,7 +327,7 @@ def test_more_jobs_than_a_page_holds_are_found(reve: Reve, sandbox: Sandbox) -> 
     assert len(result.out.splitlines()) == 150
 
 
-def test_jobs_older_than_the_first_page_are_asked_for_by_id(reve: Reve, simulate: Simulate) -> None:
+def test_jobs_older_than_the_first_page_are_polled_by_id(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(job_seconds=30.0)
     early = reve("generate", "fox", "--no-wait", "--count", "2").out.split()
     for _ in range(2):
@@ -338,12 +336,12 @@ def test_jobs_older_than_the_first_page_are_asked_for_by_id(reve: Reve, simulate
     assert sandbox.jobs()[0].status == "COMPLETED"
 
 
-def test_quiet_says_nothing_but_errors(reve: Reve, sandbox: Sandbox) -> None:
+def test_quiet_prints_only_errors(reve: Reve, sandbox: Sandbox) -> None:
     assert reve("generate", "fox", "--out", "a.png", "-q").stderr == ""
     assert "exists" in reve("generate", "fox", "--out", "a.png", "-q").stderr
 
 
-def test_the_sandbox_is_never_mistaken_for_the_real_thing(reve: Reve, sandbox: Sandbox) -> None:
+def test_sandbox_jobs_are_marked_simulated_and_send_nothing(reve: Reve, sandbox: Sandbox) -> None:
     reve.environ |= {"APIFRAME_API_KEY": "", "REVE_SANDBOX": "1"}
     result = reve("generate", "fox", "--out", "fox.png", "--json")
     assert result.code == 0
@@ -356,12 +354,12 @@ def test_the_sandbox_is_never_mistaken_for_the_real_thing(reve: Reve, sandbox: S
     assert reve("status", job).code == 8
 
 
-def test_a_served_sandbox_is_recognised_too(reve: Reve, sandbox: Sandbox) -> None:
+def test_jobs_of_a_served_sandbox_are_marked_simulated(reve: Reve, sandbox: Sandbox) -> None:
     assert reve("generate", "fox", "--no-wait", "--json").document["simulated"] is True
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"], ["generate", "-h"], ["sandbox", "serve", "--help"]])
-def test_help_is_help(reve: Reve, arguments: list[str]) -> None:
+def test_help_goes_to_stdout_and_exits_with_0(reve: Reve, arguments: list[str]) -> None:
     result = reve(*arguments)
     assert result.code == 0
     assert "Usage: reve" in result.out
@@ -374,7 +372,7 @@ def test_the_version_is_one_line(reve: Reve) -> None:
     assert reve("--version").out == f"reve {__version__}\n"
 
 
-def test_debug_shows_requests_and_answers(reve: Reve, sandbox: Sandbox) -> None:
+def test_debug_shows_requests_and_responses(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("generate", "a debuggable fox", "--out", "fox.png", "--debug")
     assert result.code == 0
     lines = [line for line in result.stderr.splitlines() if line.startswith("debug: ")]
@@ -383,7 +381,7 @@ def test_debug_shows_requests_and_answers(reve: Reve, sandbox: Sandbox) -> None:
     assert any("GET image" in line for line in lines)
 
 
-def test_a_fault_of_ours_is_1_without_a_traceback(
+def test_an_internal_error_exits_with_1_and_shows_a_traceback_only_with_debug(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import random

@@ -1,4 +1,4 @@
-"""Texts that users and scripts rely on to the letter: every help text and every JSON document."""
+"""Golden files pin every help text and every JSON document."""
 
 import json
 import re
@@ -32,7 +32,7 @@ NAMES = (
 
 
 def named(text: str) -> str:
-    """`text` with what differs from run to run replaced by names."""
+    """Replace the parts of `text` that differ from run to run by names."""
     text = text.replace(str(Path.cwd()), "<folder>")
     for pattern, name in NAMES:
         text = re.sub(pattern, name, text)
@@ -40,7 +40,7 @@ def named(text: str) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_texts(reve: Reve, golden: Golden, command: str) -> None:
+def test_help_fits_80_columns_and_matches_its_golden_file(reve: Reve, golden: Golden, command: str) -> None:
     result = reve.child(*command.split(), "--help", env={"COLUMNS": "80", "TERM": "dumb"})
     assert result.code == 0
     assert max(map(len, result.out.splitlines())) <= 80
@@ -49,7 +49,7 @@ def test_help_texts(reve: Reve, golden: Golden, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", sorted(GROUPS))
-def test_each_summary_of_a_command_fits_one_line(reve: Reve, command: str) -> None:
+def test_the_summary_of_each_command_fits_one_line(reve: Reve, command: str) -> None:
     result = reve.child(*command.split(), "--help", env={"COLUMNS": "80"})
     for path, inner in TREE.items():
         parent, _, name = path.rpartition(" ")
@@ -61,7 +61,7 @@ def test_the_help_of_reve_fits_40_lines(reve: Reve) -> None:
     assert len(reve.child("--help", env={"COLUMNS": "80"}).out.splitlines()) <= 40
 
 
-def test_json_documents(reve: Reve, simulate: Callable[..., Sandbox], golden: Golden) -> None:
+def test_json_documents_match_their_golden_file(reve: Reve, simulate: Callable[..., Sandbox], golden: Golden) -> None:
     simulate()
     image = ["a red fox", "--seed", "1", "--ar", "3:2", "--model-version", "latest", "--json"]
     runs = {
