@@ -1,7 +1,9 @@
-"""Time, waiting and being told to stop: the three things that tests make up. Imports the standard library only.
+"""Time, waiting and stopping. Tests replace all three.
 
-Worker threads wait with `Clock.sleep` and look at `Stop` before anything that cannot be taken back. The main thread
-waits with `Clock.receive` and is the only one that calls `Stop.now`.
+Worker threads wait with `Clock.sleep` and check `Stop` before any step that cannot be undone. The main thread waits
+with `Clock.receive`. Only the main thread calls `Stop.now`.
+
+May import: nothing of ours.
 """
 
 import queue
@@ -14,15 +16,12 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0  # in seconds
 
 T = TypeVar("T")
 
-_SLICE = 0.25
-"""Longest uninterrupted wait of the main thread, in seconds: Windows delivers Ctrl-C only between waits."""
-
-_LONGEST_WAIT = 30 * DAY
-"""Seconds of one wait that every call of every system takes."""
+_SLICE_SECONDS = 0.25  # longest wait of the main thread: Windows delivers Ctrl-C only between waits
+_LONGEST_WAIT = 30 * DAY  # accepted as a time-out by every system call
 
 
 class Stop:
-    """Whether to wind down: no new POST, no further poll. `signum` is set by the signal handler alone."""
+    """Tells workers to stop: no new POST and no further poll. Only the signal handler sets `signum`."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -32,10 +31,11 @@ class Stop:
         return self.signum is not None or self._event.is_set()
 
     def now(self) -> None:
-        """Ask every worker to wind down. Never called in a signal handler: it takes a lock."""
+        """Tell every worker to stop. Do not call it in a signal handler, because it takes a lock."""
         self._event.set()
 
     def wait(self, seconds: float) -> None:
+        """Wait, at most until `now` is called."""
         self._event.wait(seconds)
 
 
@@ -43,36 +43,37 @@ class Clock:
     """The system's clocks, in seconds."""
 
     def monotonic(self) -> float:
+        """Time that never jumps, for measuring waits."""
         return time.monotonic()
 
     def now(self) -> float:
-        """Wall time since the epoch."""
+        """Wall time, since the epoch."""
         return time.time()
 
     def uptime(self) -> float:
-        """Since the machine was started, its sleep included: nobody can set it. Wall time where no system tells it."""
+        """Time since the machine started, including sleep, which nobody can set. Wall time without such a clock."""
         boottime = getattr(time, "CLOCK_BOOTTIME", None)
         return self.now() if boottime is None else time.clock_gettime(boottime)
 
     def sleep(self, seconds: float, stop: Stop) -> None:
-        """Sleep in a worker thread, no longer than until `stop`."""
+        """Sleep in a worker thread, at most until `stop`."""
         stop.wait(seconds)
 
     def receive(self, inbox: "queue.SimpleQueue[T]", seconds: float, idle: bool) -> T | None:
-        """The next item of `inbox`, or None if there is none within `seconds`. `idle`: no worker is at work."""
-        del idle  # only a made-up clock needs to know whether time may jump
+        """Return the next item of `inbox`, or None after `seconds`. idle: no worker is busy."""
+        del idle  # only the tests' clock needs it, to know when time may jump
         end = time.monotonic() + seconds
         while True:
             left = end - time.monotonic()
             try:
-                return inbox.get(timeout=max(0.0, min(left, _SLICE)))
+                return inbox.get(timeout=max(0.0, min(left, _SLICE_SECONDS)))
             except queue.Empty:
-                if left <= _SLICE:
+                if left <= _SLICE_SECONDS:
                     return None
 
 
 class Deadline:
-    """The one time limit of a whole command, infinite for none."""
+    """The time limit of a whole command. `seconds` is infinite for no limit."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self.seconds = seconds
@@ -81,20 +82,21 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds to wait at most: always a number that can be waited for."""
+        """Seconds left, never more than the system can wait for."""
         return min(self._end - self._clock.monotonic(), _LONGEST_WAIT)
 
     @property
     def passed(self) -> bool:
+        """Whether the time is up."""
         return self.left <= 0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Patience in seconds, and the counts that bound a run.
+    """Limits of one run, in seconds or as counts.
 
-    tries: how often a request that need not succeed is sent at most.
-    images: the most of one batch. A million is a week's work at 100 a minute; more is a slip of the hand.
+    connect: for a connection. silence: between two parts of an answer. tries: how often an optional request is sent.
+    grace: for an unanswered POST after a signal. images: in one batch; a million takes a week at 100 a minute.
     """
 
     connect: float = 10.0

@@ -1,7 +1,9 @@
-"""What a job ends with: from what the API, the network or we ourselves say to the error that the user sees.
+"""The error that a job ends with, as the user sees it. Pure functions of a task and the original error.
 
-Pure functions of a task and an error. The rule that they keep: once a job is accepted, whatever keeps it from its file
-is 75, never a refusal. Imports `tasks`, `models`, `errors`.
+Once the API has accepted a job, any error that keeps its images from being saved gives exit code 75, because the job
+is paid for and must not be submitted again.
+
+May import: core.errors, core.models, core.tasks.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,28 +16,27 @@ from reve_cli.core.tasks import Task
 Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
 """How far a command takes its jobs."""
 
-FINISH = "; do not submit it again, but finish it with:"
-"""What stands before the command that finishes a job."""
-_FINAL = ("job_failed", "job_cancelled", "expired", "key_mismatch")
-"""Nothing is left to be done for a job that ended like this."""
+FINISH = "; do not submit it again; to finish it:"
+"""The end of a message whose hint is the command that finishes the job."""
+_FINAL = ("job_failed", "job_cancelled", "expired", "key_mismatch")  # nothing more can be done for such a job
 
 
 def of_job(job: Job, *, key_is_given: bool) -> ReveError | None:
-    """What a job that is not asked about again ends with; None where its images are there to be had."""
+    """The error of a job that is not polled again, or None if its images can be saved."""
     if not job.ended:
         return ReveError("unfinished", f"job {job.id} is still running ({cut(job.status)})")
     if job.status != "COMPLETED":
         code: ErrorCode = "job_failed" if job.status == "FAILED" else "job_cancelled"
         said = f": {cut(job.error)}" if job.error else ""
-        hint = "an idempotency key answers with its job for 24 hours: use a new one" if key_is_given else None
+        hint = "for 24 hours this idempotency key returns the same job: use a new key" if key_is_given else None
         return ReveError(code, f"job {job.id} {job.status}{said}", hint=hint)
     if job.expired:
         return expired(job)
-    return None if job.urls else ReveError("no_image", f"job {job.id} COMPLETED, but names no image")
+    return None if job.urls else ReveError("no_image", f"job {job.id} is COMPLETED but has no images")
 
 
 def of_images(problems: Sequence[ReveError | None]) -> ReveError | None:
-    """What a job ends with, from what became of each image: what is missing comes before what only has to be moved."""
+    """The error of a job from those of its images. A missing image counts more than one saved at another path."""
     found = [problem for problem in problems if problem is not None]
     missing = [problem for problem in found if problem.code != "saved_elsewhere"]
     if missing:
@@ -43,20 +44,21 @@ def of_images(problems: Sequence[ReveError | None]) -> ReveError | None:
     if len(found) < 2:
         return found[0] if found else None
     hint = " && ".join(problem.hint for problem in found if problem.hint)
-    return found[0].with_(message=f"{found[0].message} (and {len(found) - 1} more images likewise)", hint=hint)
+    return found[0].with_(message=f"{found[0].message} (and {len(found) - 1} more images)", hint=hint)
 
 
 def expired(job: Job) -> ReveError:
-    return ReveError("expired", f"the images of job {job.id} have expired: the server keeps them for 24 hours")
+    """The error of a job whose images the server has deleted."""
+    return ReveError("expired", f"the images of job {job.id} have expired; the server keeps images for 24 hours")
 
 
 def fault(error: Exception) -> ReveError:
-    """A fault of ours."""
+    """The error for a bug in reve."""
     return ReveError("internal", cut(f"{type(error).__name__}: {error}"))
 
 
 def cut_short(task: Task, why: str, *, interrupted: bool, goal: Goal) -> ReveError:
-    """What a task ends with that the time limit or a signal has ended: by how far it had come."""
+    """The error of a task that the time limit or a signal stopped. why: the message's beginning."""
     if task.phase in ("intent", "sending") and not task.was_sent:
         code: ErrorCode = "interrupted" if interrupted else "timed_out"
         return ReveError(code, f"{why} before the request was sent")
@@ -70,7 +72,7 @@ def cut_short(task: Task, why: str, *, interrupted: bool, goal: Goal) -> ReveErr
 
 
 def charge(task: Task, error: ReveError) -> str:
-    """What a task that ended with `error` was charged, in words; empty where that is not this command's to say."""
+    """What a task with this error was charged, in words; empty if this command cannot know."""
     if task.charge is not None:
         return f"charged {task.charge:g} credits" if task.charge else "not charged"
     if error.exit_code == 75:
@@ -79,7 +81,10 @@ def charge(task: Task, error: ReveError) -> str:
 
 
 def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], str]) -> ReveError:
-    """`error` as `task` ends with it, with the job's name in it, and for 75 with the command that finishes it."""
+    """The error that `task` finally shows: with its job's id and charge, and for exit code 75 with how to finish it.
+
+    recover: returns the command that finishes a task.
+    """
     if task.job_id and task.job_id not in error.message:
         error = error.with_(message=f"job {task.job_id}: {error.message}")
     ours = task.request is not None and task.job_id is not None
@@ -89,7 +94,7 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
     elif goal == "saved if ended" and error.code == "unsaved":
         error = error.with_(code="download")
     elif (ours or gave_up) and error.code not in _FINAL and error.exit_code != 75:
-        error = error.with_(code="unfinished", message=f"not seen to its end: {error.message}", hint=None)
+        error = error.with_(code="unfinished", message=f"unfinished: {error.message}", hint=None)
     charged = charge(task, error)
     if charged:
         error = error.with_(message=f"{error.message}; {charged}")

@@ -1,12 +1,14 @@
-"""What can go wrong, by name, and the exit code of each. Imports `contract`.
+"""The error codes, the exit code of each, and the one exception that carries them.
 
-ReveError           anything that ends a command or a job with other than 0
-  code              one of `ErrorCode`, a closed list that scripts can match on
-  exit_code         from `EXIT_CODES`, the only place that maps one to the other
-  message           one line for people: what went wrong
-  hint              one line for people: what to do about it (for exit 75, the command that finishes the job)
+ReveError           ends a command or a job with an exit code other than 0
+  code              one of `ErrorCode`, a closed list that scripts can match
+  exit_code         from `EXIT_CODES`, the only table of exit codes
+  message           one line for people: what is wrong
+  hint              one line for people: what to do (for exit 75, the command that finishes the job)
 
-No error repeats an API key, wherever it stood by mistake: on the command line, in a path, in a file.
+An error never shows an API key, even if the user typed it by mistake as an argument, a path or a file's content.
+
+May import: core.contract.
 """
 
 import re
@@ -42,20 +44,20 @@ EXIT_CODES: dict[ErrorCode, int] = {
 }  # fmt: skip
 
 WORST_FIRST = (75, 1, 2, 3, 4, 6, 7, 8, 5, 130, 0)
-"""Which exit code stands for several jobs: the first of these that any of them has."""
+"""The exit code of a command with several jobs is the first of these that one of its jobs has."""
 
 _KEY = re.compile(KEY_PREFIX + r"[^\s'\"()\[\]/\\,;:…]{5,}")
-"""More than may be shown of a key, which ends in an ellipsis."""
-_REPLACE = "a key on a command line can be seen by other users, and stays in the shell's history: replace it"
+"""An API key, or more of one than may be shown. Shortened keys end in an ellipsis and do not match."""
+_REPLACE = "other users can see a key on a command line, and the shell's history keeps it: replace the key"
 
 
 def holds_key(text: str) -> bool:
-    """Whether something in `text` looks like an API key."""
+    """Whether `text` contains something like an API key."""
     return bool(_KEY.search(text))
 
 
 def without_keys(value: Any) -> Any:
-    """Text, or all text in parsed JSON, with each key as `afk_[hidden]`."""
+    """Replace each API key by `afk_[hidden]` in text, or in all text of parsed JSON."""
     if isinstance(value, dict):
         return {without_keys(name): without_keys(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -64,7 +66,7 @@ def without_keys(value: Any) -> Any:
 
 
 class ReveError(Exception):
-    """Something went wrong and we know what: see the module's docstring."""
+    """An expected error, with its code. See the module's docstring."""
 
     def __init__(
         self,
@@ -86,15 +88,16 @@ class ReveError(Exception):
 
     @property
     def exit_code(self) -> int:
+        """The exit code of a command or job that ends with this error."""
         return EXIT_CODES[self.code]
 
     def with_(self, **changes: Any) -> "ReveError":
-        """The same error, but for `changes` to `code`, `message`, `hint`, `request_id` or `details`."""
+        """A copy with other values for `code`, `message`, `hint`, `request_id` or `details`."""
         names = ("code", "message", "hint", "request_id", "details")
         return ReveError(**{name: getattr(self, name) for name in names} | changes)
 
     def document(self) -> dict[str, Any]:
-        """The error as it stands in JSON output; the order of keys is fixed."""
+        """The error as a JSON document. The order of keys is fixed."""
         return {
             "code": self.code,
             "message": self.message,
@@ -106,8 +109,8 @@ class ReveError(Exception):
 
 
 def worst(codes: Iterable[int]) -> int:
-    """The exit code that stands for several."""
+    """The exit code for several jobs: see `WORST_FIRST`."""
     return min(codes, key=WORST_FIRST.index, default=0)
 
 
-assert set(EXIT_CODES) == set(get_args(ErrorCode))  # a name without an exit code is caught on import
+assert set(EXIT_CODES) == set(get_args(ErrorCode))  # a code without an exit code fails on import

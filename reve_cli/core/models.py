@@ -1,7 +1,8 @@
-"""The data that everything else passes around, and how it looks on the API's wire.
+"""The API's data: a request as it is sent, a job as it is answered, and helpers for numbers, times and text.
 
-A request as it is sent, a job as it is answered, and how numbers and times are written.
-No input, no output, no clock. Imports `contract`, `suggest` and `errors`.
+No input, no output, no clock.
+
+May import: core.contract, core.errors, core.suggest.
 """
 
 import datetime
@@ -19,10 +20,10 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.suggest import did_you_mean
 
 Identity = tuple[int, int, int, int]
-"""Device, inode, size and time of change (ns): what tells one file from another under the same name."""
+"""A file's device, inode, size and time of change (ns). They show whether a path still names the same file."""
 
 ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
-"""Terminal states. Any other status, known or not, is a job that is still running."""
+"""Terminal states. A job with any other status, known or unknown, is still running."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _MODEL = re.compile(rf"(?!{KEY_PREFIX})[A-Za-z0-9][A-Za-z0-9._/-]{{0,99}}")
@@ -31,20 +32,20 @@ _HEADER_TEXT = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
 def utf16_units(text: str) -> int:
-    """The length of `text` as the server counts it."""
+    """The length of `text` in UTF-16 code units, as the server counts it."""
     return len(text) + sum(character > "\uffff" for character in text)
 
 
 def job_id(text: object) -> str | None:
-    """`text` as a job id in its canonical form, or None where it is not a UUID."""
+    """`text` as a job id in lower case, or None if it is not a UUID."""
     return text.lower() if isinstance(text, str) and _UUID.fullmatch(text) else None
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """One image asked for: one job, one POST. Checked as it is made, so that nothing invalid is ever sent.
+    """The request for one image: one job, one POST. It is checked when it is created, so it is always valid.
 
-    Raises `ReveError` (code `usage`) naming the option at fault.
+    Raises `ReveError` (code `usage`) that names the invalid option.
     """
 
     prompt: str
@@ -64,13 +65,14 @@ class ImageRequest:
         if not self.prompt.strip():
             yield "the prompt is empty"
         if units > PROMPT_LIMIT:
-            yield f"the prompt is {units} UTF-16 units long; the API takes at most {PROMPT_LIMIT}"
+            yield f"the prompt has {units:,} characters; at most {PROMPT_LIMIT:,} (an emoji counts as 2)"
         if any("\ud800" <= character <= "\udfff" for character in self.prompt + (self.version or "")):
             yield "the prompt and the model version must be valid UTF-8 text"
         if not is_model_name(self.model):
             yield f"--model {echo(self.model)} is not a model name"
         if self.seed is not None and abs(self.seed) > SEED_LIMIT:
-            yield f"--seed {self.seed} is out of range: integers from -{SEED_LIMIT} to {SEED_LIMIT}, or random"
+            limits = f"from -{SEED_LIMIT} to {SEED_LIMIT}"
+            yield f"--seed {self.seed} is out of range; use a whole number {limits}, or random"
         if self.aspect_ratio is not None and self.aspect_ratio not in ASPECT_RATIOS:
             near = did_you_mean(self.aspect_ratio, ASPECT_RATIOS)
             yield f"--aspect-ratio {echo(self.aspect_ratio)} is not one of {', '.join(ASPECT_RATIOS)}{near}"
@@ -86,7 +88,7 @@ class ImageRequest:
                 yield f"--webhook-event {echo(event)} is not one of {', '.join(WEBHOOK_EVENTS)}{near}"
 
     def wire(self) -> dict[str, Any]:
-        """The request's body. The API's schema is strict at both levels: what was not asked for is left out."""
+        """The request's body as JSON. Unset options are left out, because the API's schema rejects null."""
         params = {"seed": self.seed, "aspect_ratio": self.aspect_ratio, "version": self.version}
         params = {name: value for name, value in params.items() if value is not None}
         body: dict[str, Any] = {"prompt": self.prompt, "model": self.model}
@@ -100,7 +102,7 @@ class ImageRequest:
 
     @classmethod
     def from_wire(cls, data: dict[str, Any]) -> "ImageRequest":
-        """The request that has this body. Raises `ReveError` where it cannot be one."""
+        """The request with this body. Raises `ReveError` if it is invalid."""
         params = data.get("reveParams", {})
         return cls(
             prompt=data["prompt"],
@@ -113,9 +115,9 @@ class ImageRequest:
         )
 
     def matches(self, job: "Job") -> bool:
-        """Whether `job` can have come from this request, as far as its `input` says what was asked for.
+        """Whether the job's `input` agrees with this request.
 
-        What we left to the server does not count: it may say what it chose.
+        Options unset in the request are ignored: the server may report its own choice. So are those missing in `input`.
         """
         for name in _ASKED:
             ours, theirs = getattr(self, name), job.asked(name)
@@ -124,7 +126,7 @@ class ImageRequest:
         return True
 
     def body(self) -> bytes:
-        """The exact bytes of the POST: the same request is always the same bytes."""
+        """The exact bytes of the POST. Equal requests have equal bytes."""
         return json.dumps(self.wire(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -140,14 +142,12 @@ def is_web_url(text: str) -> bool:
 
 
 def is_model_name(text: str) -> bool:
-    """Whether `text` can be the name of a model. An API key, given by mistake, cannot."""
+    """Whether `text` can be a model's name. An API key cannot."""
     return bool(_MODEL.fullmatch(text))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine, by its name or by an address in its usual spelling: no name server can say
-    otherwise of those.
-    """
+    """Whether a URL's host is this machine: `localhost` or a loopback address. No name server can change these."""
     if host.removesuffix(".") == "localhost":
         return True
     try:
@@ -158,17 +158,17 @@ def is_loopback(host: str) -> bool:
 
 
 def cut(text: str, length: int = 300) -> str:
-    """`text`, short enough for a line that people read."""
+    """Shorten `text` to `length` characters, ending in an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def echo(text: str) -> str:
-    """What somebody typed, in quotes, for a message about it."""
+    """Quote and shorten what the user typed, for an error message."""
     return repr(cut(text, 60))
 
 
 def moment(text: str | None) -> float | None:
-    """An ISO 8601 time as seconds since the epoch, or None."""
+    """An ISO 8601 time as seconds since the epoch, or None if it is not one."""
     try:
         parsed = datetime.datetime.fromisoformat(text or "")
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).timestamp()
@@ -177,7 +177,7 @@ def moment(text: str | None) -> float | None:
 
 
 def iso(seconds: float | None) -> str | None:
-    """Seconds since the epoch as an ISO 8601 time in UTC, in milliseconds."""
+    """Seconds since the epoch as an ISO 8601 time in UTC, with milliseconds."""
     if seconds is None:
         return None
     text = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
@@ -185,20 +185,20 @@ def iso(seconds: float | None) -> str | None:
 
 
 def whole(value: float | None) -> float | None:
-    """A number as the API writes it: 4, not 4.0."""
+    """A number as JSON shows it: 4 rather than 4.0."""
     return int(value) if value is not None and value.is_integer() else value
 
 
 def is_header_text(text: str) -> bool:
-    """Whether `text` can stand as the value of an HTTP header."""
+    """Whether `text` is valid as an HTTP header's value."""
     return bool(_HEADER_TEXT.fullmatch(text))
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the API answered it. Fields may be absent or null on the wire; such are None here.
+    """A job as the API answered it. A field is None if it was missing or null.
 
-    `progress` is in percent, `credit_cost` in credits, the times ISO 8601 as the API wrote them.
+    progress: in percent. credit_cost: in credits. created_at, completed_at: ISO 8601, as the API wrote them.
     """
 
     id: str
@@ -215,17 +215,18 @@ class Job:
 
     @property
     def ended(self) -> bool:
+        """Whether the job's status is terminal."""
         return self.status in ENDED
 
     def row(self) -> list[str]:
-        """The job in one line: id, status, progress, credits, time of creation, prompt; empty where unknown."""
+        """The cells of a table: id, status, progress, credits, creation time, prompt. Unknown cells are empty."""
         progress = "" if self.progress is None else f"{self.progress:g} %"
         cost = "" if self.credit_cost is None else f"{self.credit_cost:g}"
         return [self.id, self.status, progress, cost, self.created_at or "", self.asked("prompt") or ""]
 
     @classmethod
     def from_wire(cls, data: Any) -> "Job | None":
-        """Read a job defensively; None where `data` is no job at all (no id, or no status)."""
+        """Read a job, ignoring invalid fields. Returns None if it has no valid id or status."""
         if not isinstance(data, dict):
             return None
         identity, status = job_id(data.get("id") or data.get("jobId")), data.get("status")
@@ -246,7 +247,7 @@ class Job:
         )
 
     def asked(self, name: str) -> Any:
-        """What the job's `input` says was asked for under one of `_ASKED`, or None where it does not say."""
+        """The value of an option (one of `_ASKED`) in the job's `input`, or None."""
         found = self.input or {}
         params = found.get("reveParams")
         for place in (params if isinstance(params, dict) else {}, found):
@@ -257,12 +258,12 @@ class Job:
 
 
 _ASKED: dict[str, type] = {"prompt": str, "model": str, "seed": int, "aspect_ratio": str, "version": str}
-"""What `input` may say of a request, at its top level or in `reveParams`."""
+"""The options that `input` may contain, at its top level or in `reveParams`."""
 _URL_FIELDS = ("images", "image_url", "imageUrl", "url", "urls")
 
 
 def _urls(result: Any, depth: int = 3) -> list[str]:
-    """Every image URL in a `result`, which has no schema: a string, a list, or an object with a known field."""
+    """All image URLs in a `result`. It has no schema: a string, a list, or an object with a known field."""
     if isinstance(result, str):
         return [result] if result.strip() else []
     if depth and isinstance(result, list):
@@ -274,15 +275,15 @@ def _urls(result: Any, depth: int = 3) -> list[str]:
 
 
 def _folded(value: Any) -> Any:
-    """Text as a server may have tidied it."""
+    """Normalize text, because a server may have stripped or normalized it."""
     return unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else value
 
 
 def typed(value: Any, kind: type) -> Any:
-    """`value` where it is just of that type, else None."""
+    """`value` if its type is exactly `kind`, else None."""
     return value if type(value) is kind else None
 
 
 def number(value: Any) -> float | None:
-    """`value` where it is a number that can be meant, else None."""
+    """`value` if it is a plausible number, else None."""
     return value if type(value) in (int, float) and value == value and abs(value) < 1e15 else None

@@ -1,4 +1,7 @@
-"""What a run takes from the process it is in; tests make up their own. Imports `signals`, and `clock` late."""
+"""The parts of the operating-system process that a run uses: environment, signals, clock. Tests pass their own.
+
+May import: core.signals, and core.clock late; terminal.output (for types only).
+"""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Process:
-    """Environment, signals, clocks and patience. `output` is set by the command once it knows how to print."""
+    """Environment, signals, clock and limits of one run. The command sets `output` once it knows how to print."""
 
     def __init__(
         self,
@@ -28,18 +31,21 @@ class Process:
 
     @cached_property
     def clock(self) -> "Clock":
+        """The clock that every wait of this run uses."""
         from reve_cli.core.clock import Clock
 
         return self._clock or Clock()
 
     @cached_property
     def limits(self) -> "Limits":
+        """The limits of this run's requests."""
         from reve_cli.core.clock import Limits
 
         return self._limits or Limits()
 
     @cached_property
     def stop(self) -> "Stop":
+        """The flag that tells this run's workers to stop."""
         from reve_cli.core.clock import Stop
 
         return Stop()

@@ -1,8 +1,10 @@
-"""What INT, TERM and HUP do. Imports `clock` for its `Stop`, and the standard library.
+"""Handlers for INT, TERM and HUP.
 
-Until a job is at stake a signal ends the process at once. From then on the first one only sets a flag, so that what is
-being written is finished and said, and the second one leaves at once. Either way the process dies *by the signal*: a
-shell loop stops then, where it would go on after an exit with 130. Nothing is ever raised inside other code.
+While no job is at stake, a signal ends the process at once. While one is, the first signal only sets a flag, so that
+writes finish and messages are printed; the second ends the process at once. In both cases the process dies by the
+signal, because a shell loop would continue after an exit with 130. A handler never raises an exception.
+
+May import: core.clock (for types only).
 """
 
 import contextlib
@@ -27,21 +29,21 @@ class Signals:
         self._clean: Callable[[], None] = lambda: None
 
     def install(self) -> None:
-        """Take over the signals that are not ignored already (`nohup`, or a background job of a script)."""
+        """Handle every signal that is not ignored already, as with `nohup` or in a script's background job."""
         for signum in _WATCHED:
             if signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, self._handle)
 
     def engage(self, stop: "Stop", wake: Callable[[], None], clean: Callable[[], None]) -> None:
-        """From now on a first signal sets `stop.signum` and calls `wake`; a second calls `clean` and dies.
+        """From now on, a first signal sets `stop.signum` and calls `wake`; a second calls `clean` and ends the process.
 
-        Both run inside the handler: they must not take locks.
+        Both functions run inside the handler, so they must not take locks.
         """
         self._stop, self._wake, self._clean = stop, wake, clean
 
     @contextlib.contextmanager
     def cleaning(self, clean: Callable[[], None]) -> Iterator[None]:
-        """`clean` is called at the end of this, or before a signal ends the process: it must not take locks."""
+        """Call `clean` at the end of the block, or before a signal ends the process. It must not take locks."""
         self._clean = clean
         try:
             yield
@@ -51,11 +53,11 @@ class Signals:
 
     @property
     def signum(self) -> int | None:
-        """The signal that this run was told to end by."""
+        """The signal that told this run to stop, or None."""
         return self._stop.signum if self._stop else None
 
     def disengage(self) -> None:
-        """Nothing is at stake any more: the next signal ends the process at once."""
+        """From now on, a signal ends the process at once."""
         self._stop, self._clean = None, lambda: None
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
@@ -69,15 +71,15 @@ class Signals:
 
 
 def die(signum: int) -> None:
-    """End this process as if the signal had never been handled."""
+    """End this process by the signal's default action."""
     if os.name != "nt":
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
-    os._exit(128 + signum)  # Windows; and process 1 of a container, which the kernel spares
+    os._exit(128 + signum)  # Windows, and process 1 of a container, which the kernel does not kill
 
 
 def die_by_broken_pipe() -> None:
-    """End as a filter does whose reader went away."""
+    """End this process like any filter whose reader has closed the pipe."""
     if os.name == "nt":
         os._exit(1)
     die(signal.SIGPIPE)

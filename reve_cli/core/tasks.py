@@ -1,6 +1,6 @@
-"""One image job of a run: what was asked for, how far it has come, and what came of it.
+"""One image job of a command: its request, its progress and its result. No input, no output, no clock.
 
-No input, no output, no clock. Imports `models`, `errors`.
+May import: core.errors, core.models.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from reve_cli.core.models import ENDED, Identity, ImageRequest, Job
 
 @dataclass(frozen=True)
 class SavedFile:
-    """An image on disk: where, from which URL, how many bytes, their SHA-256 in hex, and what they really are.
+    """An image on disk.
 
-    `number` counts the images of one job from 1.
+    number: the image's position in its job, from 1. sha256: in hex. media_type: read from the file itself.
     """
 
     number: int
@@ -29,6 +29,7 @@ class SavedFile:
     media_type: str
 
     def document(self) -> dict[str, Any]:
+        """The file as a JSON document."""
         return {
             "path": self.path,
             "url": self.url,
@@ -39,13 +40,13 @@ class SavedFile:
 
 
 Phase = Literal["intent", "sending", "accepted", "completed", "saving", "done"]
-"""How far a task has come. `done` is as far as it goes in this run, well or not."""
+"""A task's progress. `done`: it has ended in this run, with or without an error."""
 
 
 def new_key(scope: str | None, request: ImageRequest, index: int, attempt: int) -> str:
-    """An idempotency key: one that nobody else has, or with a `scope` one that is the same wherever it is made.
+    """Make an idempotency key: unique, or with a `scope` the same on every machine.
 
-    Of the same scope and request, each `index` of a run and each `attempt` has a key of its own.
+    With the same scope and request, each `index` and each `attempt` still has its own key.
     """
     if scope is None:
         return str(uuid.uuid4())
@@ -55,61 +56,61 @@ def new_key(scope: str | None, request: ImageRequest, index: int, attempt: int) 
 
 @dataclass
 class Task:
-    """One image job of this run: what was asked for, how far it has come, and what came of it."""
+    """One image job of this command. The main thread alone changes it, except `was_sent` and `files`."""
 
     index: int
     phase: Phase
     request: ImageRequest | None = None
     idempotency_key: str | None = None
     key_is_given: bool = False
-    """The idempotency key is the user's: its job may be of an earlier command, or of another request."""
+    """The user chose the idempotency key, so its job may belong to an earlier command or another request."""
     scope: str | None = None
-    """What `--once` was given: the key is made from it."""
+    """The value of `--once`, from which the key is made."""
     line: int | None = None
-    """The line of the file that asks for it."""
+    """Its line in the batch file."""
     ordinal: int | None = None
-    """Which of several alike it is, where that and not its index goes into a key made of a scope."""
+    """Its number among identical batch items, used instead of `index` to make a key from a scope."""
     attempt: int = 1
-    """How many keys this image has had: a job that FAILED is never made again with the same one."""
+    """How many keys this image has had. A job that FAILED is made again only with a new key."""
     out: str | None = None
-    """Where the images go: an absolute template, `-` for a pipe or a device, None where nobody asked for a file."""
+    """The output: an absolute template, `-` for a pipe or a device, or None if no file is wanted."""
     replaces: tuple[str, Identity] | None = None
-    """The file at its output path that may be replaced, and by nothing else that stands there later."""
+    """The only file that its image may replace: a path and the identity of the file found there at the start."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    """In the names of its temporary files."""
+    """Part of the names of its temporary files."""
     run: str | None = None
-    """The run that it belongs to in the journal."""
+    """Its run in the journal."""
     row: int | None = None
-    """Its row there."""
+    """The id of its row in the journal."""
     is_owned: bool = False
-    """The row is this process's: it alone sends the request."""
+    """This process owns the row, so only this process sends the request."""
     adopted: bool = False
-    """An earlier process had begun it."""
+    """An earlier process began it."""
     may_renew: bool = False
-    """A job that had failed or expired before this run is to be made anew."""
+    """If its job failed or expired before this run, it is made again."""
     ended_before: bool = False
-    """The job had ended when this run first saw it."""
+    """The job had already ended when this run first saw it."""
     first_try: float | None = None
-    """Wall time of the first try of the request, in this process or an earlier one."""
+    """Wall time of the first try, in this process or an earlier one."""
     first_uptime: float | None = None
-    """The same by a clock that nobody sets, see `Clock.uptime`."""
+    """The same by `Clock.uptime`."""
     was_sent: bool = False
-    """The request may have been sent, by an earlier process or by this one. Set by the thread that sends it."""
+    """This process or an earlier one may have sent the request. Set by the thread that sends it."""
     job_id: str | None = None
     job: Job | None = None
     files: list[SavedFile] = field(default_factory=list)
-    """Noted as each is published, by the thread that saves it; but for `was_sent` all else is the main thread's."""
+    """The images saved so far. Set by the thread that saves them."""
     replayed: bool | None = None
     error: ReveError | None = None
     accepted_at: float | None = None
-    """Monotonic time of acceptance, as far as it is known."""
+    """Monotonic time of acceptance, if known."""
     asked_at: float = 0.0
-    """Wall time, by the server's clock, of the first try of the request: no earlier."""
+    """Earliest wall time of the first try, by the server's clock."""
     due: float = 0.0
-    """Monotonic time at which to go on with it: to ask about its job again, or to send it."""
+    """Monotonic time of the next step: to poll its job again, or to send its request."""
 
     def renew(self) -> None:
-        """Begin anew with another key, as what became of the last one is final."""
+        """Start again with a new key, after the last attempt ended for good."""
         assert self.request is not None
         self.attempt += 1
         self.idempotency_key = new_key(self.scope, self.request, self.ordinal or self.index, self.attempt)
@@ -121,13 +122,13 @@ class Task:
 
     @property
     def charge(self) -> float | None:
-        """Credits charged; None while that is not known."""
+        """Credits charged, or None while unknown."""
         if self.job is not None and self.job.status in ENDED - {"COMPLETED"}:
             return 0
         return self.job.credit_cost if self.job is not None and self.job.ended else None
 
     def document(self, simulated: bool) -> dict[str, Any]:
-        """The JSON document of this job: always the full shape, in this order, null where unknown."""
+        """The job as a JSON document: all keys in a fixed order, null for unknown values."""
         job = self.job or Job(id=self.job_id or "", status="")
         asked = self.request
         return {

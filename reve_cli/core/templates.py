@@ -1,6 +1,8 @@
-"""The language of output templates: text with fields in braces, `{{` and `}}` for braces. Imports the standard library.
+"""The syntax of output templates: text with fields in braces, and `{{` and `}}` for braces.
 
-What a field stands for is known to `naming`; this is what may be written.
+`engine.naming` fills the fields in.
+
+May import: nothing of ours.
 """
 
 import string
@@ -10,19 +12,19 @@ DEFAULT_NAME = "{slug}-{job}.{ext}"
 
 
 def parse(template: str) -> list[tuple[str, str]]:
-    """The template as pairs of literal text and the field after it ("" for none). Raises ValueError saying why not."""
+    """Split a template into pairs of text and the field after it ("" for none). Raises ValueError if it is invalid."""
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise ValueError(f"{template!r}: {error}; {{{{ and }}}} stand for braces") from None
+        raise ValueError(f"{template!r}: {error}; write {{{{ and }}}} for braces") from None
     for _, name, spec, conversion in parts:
         if name is not None and (name not in FIELDS or spec or conversion):
             known = ", ".join(f"{{{field}}}" for field in FIELDS)
             given = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            raise ValueError(f"{{{given}}} is not a field; there are {known}, and {{{{ for a brace")
+            raise ValueError(f"{{{given}}} is not a field; the fields are {known}; write {{{{ for a brace")
     return [(text, name or "") for text, name, _, _ in parts]
 
 
 def escape(text: str) -> str:
-    """`text` as a template that means just that."""
+    """A template that stands for exactly `text`."""
     return text.replace("{", "{{").replace("}", "}}")

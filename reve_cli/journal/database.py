@@ -1,8 +1,10 @@
-"""The journal's file: an SQLite database that many processes share, that lasts, and that no crash harms.
+"""The journal's file: an SQLite database that many processes share and that survives crashes and power failures.
 
-A rollback journal, `synchronous=EXTRA`, every transaction locked at once, the settings read back. Nothing but SQLite
-opens the file while it is in use: closing it in the same process would drop SQLite's locks. All users hold a second
-file's lock, shared; only who holds it alone may set a damaged file aside. Imports `filelock`, `errors` and sqlite3.
+It uses a rollback journal, `synchronous=EXTRA` and `BEGIN IMMEDIATE`, and reads its settings back. Only SQLite opens
+the file while it is in use: opening and closing it in the same process would drop SQLite's locks. Every process that
+uses it shares a lock on a second file. A damaged file is renamed only by a process that holds that lock exclusively.
+
+May import: core.errors, core.filelock. Slow to load: sqlite3.
 """
 
 import os
@@ -21,18 +23,16 @@ from reve_cli.core.filelock import FileLock
 Monotonic = Callable[[], float]
 
 _BUSY_SECONDS = 30.0
-_SLICE = 0.25
-"""Longest wait inside SQLite, in seconds: Python handles signals only in between."""
-_CACHE = 256
-"""KiB of the file that are held in memory, however long it is."""
-_ASIDE_SECONDS = 5.0
-_MOMENT = 0.02
+_SLICE_SECONDS = 0.25  # longest wait inside SQLite: Python handles signals only between waits
+_CACHE_KIB = 256
+_RENAME_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class JournalError(ReveError):
-    """The journal cannot be used. `damaged`: it is no database, or a broken one."""
+    """The journal cannot be used. `damaged`: the file is not a database, or a damaged one."""
 
     def __init__(self, reason: str, *, damaged: bool = False) -> None:
         super().__init__("journal", reason)
@@ -40,12 +40,13 @@ class JournalError(ReveError):
 
 
 class Database:
-    """An open file. Any thread may call any method."""
+    """An open database file. Any thread may call any method."""
 
     def __init__(self, path: Path, migrations: Sequence[str], probe: str, monotonic: Monotonic) -> None:
-        """Open the file, creating it if needed. `probe` is a query that a damaged file would fail.
+        """Open the file, or create it. Raises JournalError.
 
-        `monotonic` times the wait for other processes. Raises JournalError.
+        migrations: see `schema`. probe: a query that fails if the file is damaged. monotonic: times the wait for other
+        processes.
         """
         self.path, self._lock, self._monotonic = path, threading.RLock(), monotonic
         try:
@@ -54,8 +55,8 @@ class Database:
         except OSError as error:
             raise JournalError(f"{error.filename}: {error.strerror}") from error
         try:
-            if not self._users.take(shared=True, seconds=_ASIDE_SECONDS):
-                raise JournalError(f"{path} is being set aside by another process")
+            if not self._users.take(shared=True, seconds=_RENAME_SECONDS):
+                raise JournalError(f"another process is moving away the damaged {path}")
             self._connect(migrations, probe)
         except OSError as error:
             self._users.close()
@@ -65,13 +66,14 @@ class Database:
             raise
 
     def close(self) -> None:
+        """Close the file and release its locks."""
         with self._lock:
             self._database.close()
             self._users.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The database, locked for writing. May be nested: the outermost one commits. Raises JournalError."""
+        """A write transaction. It may be nested: the outermost one commits. Raises JournalError."""
         with self._lock:
             if self._database.in_transaction:
                 yield self._database
@@ -89,13 +91,13 @@ class Database:
                 raise _problem(self.path, error) from error
 
     def value(self, query: str, values: Sequence[Any] = ()) -> Any:
-        """The first value of the first row of a query's answer; None where there is none."""
+        """The first value of a query's first row, or None if there is no row."""
         with self.transaction() as database:
             found = database.execute(query, values).fetchone()
         return found[0] if found else None
 
     def _patiently(self, statement: str) -> Any:
-        """Execute, waiting for other processes: inside SQLite only for moments, so that signals are heard."""
+        """Execute a statement, waiting for other processes in short steps so that signals are handled."""
         end = self._monotonic() + _BUSY_SECONDS
         while True:
             try:
@@ -112,14 +114,18 @@ class Database:
         else:
             _sync(self.path.parent)
         try:
-            self._database = sqlite3.connect(self.path, timeout=_SLICE, isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(
+                self.path, timeout=_SLICE_SECONDS, isolation_level=None, check_same_thread=False
+            )
             try:
                 self._patiently("PRAGMA journal_mode = DELETE")
                 self._patiently("PRAGMA synchronous = EXTRA")
-                self._patiently(f"PRAGMA cache_size = {-_CACHE}")
+                self._patiently(f"PRAGMA cache_size = {-_CACHE_KIB}")
                 modes = self._patiently("PRAGMA journal_mode"), self._patiently("PRAGMA synchronous")
                 if modes != (("delete",), (3,)):
-                    raise JournalError(f"{self.path} cannot be made durable (journal_mode, synchronous: {modes})")
+                    raise JournalError(
+                        f"{self.path}: SQLite refused its crash-safe settings (journal_mode, synchronous: {modes})"
+                    )
                 self._migrate(migrations)
                 self.value(probe)
             except BaseException:
@@ -129,7 +135,7 @@ class Database:
             raise _problem(self.path, error) from error
 
     def _migrate(self, migrations: Sequence[str]) -> None:
-        """Bring the file to this version. Raises JournalError where a later reve has made it."""
+        """Run the migrations that the file lacks. Raises JournalError if a later version of reve wrote it."""
         with self.transaction() as database:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version > len(migrations):
@@ -148,11 +154,11 @@ def open_database(
     set_aside: Callable[[Path], None],
     monotonic: Monotonic = time.monotonic,
 ) -> Database:
-    """The database at `path`. A damaged one gets another name, once nobody uses it, which `set_aside` is told.
+    """Open or create the database at `path`. Raises JournalError.
 
-    Raises JournalError.
+    A damaged file that no process uses is renamed; `set_aside` is called with its new path.
     """
-    end = time.monotonic() + _ASIDE_SECONDS
+    end = time.monotonic() + _RENAME_SECONDS
     while True:
         try:
             return Database(path, migrations, probe, monotonic)
@@ -165,20 +171,20 @@ def open_database(
                 if lock.take():
                     _set_aside(path, probe, set_aside)
                 elif time.monotonic() > end:
-                    raise JournalError(f"{path} is damaged, and in use by another process")
+                    raise JournalError(f"{path} is damaged and in use by another process")
             finally:
                 lock.close()
         except OSError as error:
             raise JournalError(f"{error.filename}: {error.strerror}") from error
-        time.sleep(_MOMENT)  # another process may be about to set it aside
+        time.sleep(_POLL_SECONDS)  # another process may be about to rename it
 
 
 def peek(path: Path, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """What a query finds in the file now; nothing where it is missing, locked, half written or damaged.
+    """The rows of a query, or none if the file is missing, locked, half written or damaged.
 
-    Nothing is made, mended or waited for. Only for a process that has not opened the file otherwise.
+    It creates, repairs and waits for nothing. Call it only in a process that has not opened the file otherwise.
     """
-    if not path.is_file():  # to open a FIFO would wait
+    if not path.is_file():  # opening a FIFO would block
         return []
     try:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0, uri=True)
@@ -191,7 +197,7 @@ def peek(path: Path, query: str, values: Mapping[str, Any]) -> list[tuple[Any, .
 
 
 def _set_aside(path: Path, probe: str, told: Callable[[Path], None]) -> None:
-    """Rename a damaged file that nobody uses, unless another process has done so meanwhile."""
+    """Rename a damaged file, unless another process already did."""
     if _is_damaged(path, probe):
         aside = path.with_name(f"{path.stem}-damaged-{secrets.token_hex(4)}{path.suffix}")
         path.rename(aside)
@@ -203,7 +209,7 @@ def _set_aside(path: Path, probe: str, told: Callable[[Path], None]) -> None:
 
 def _is_damaged(path: Path, probe: str) -> bool:
     try:
-        database = sqlite3.connect(path, timeout=_SLICE)
+        database = sqlite3.connect(path, timeout=_SLICE_SECONDS)
         try:
             database.execute(probe).fetchone()
         finally:
@@ -222,7 +228,7 @@ def _lock_of(path: Path) -> Path:
 
 
 def _sync(folder: Path) -> None:
-    """Make a new file's name last, where the system can."""
+    """Make a new file's name durable. Windows cannot."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
         os.fsync(descriptor)

@@ -1,6 +1,8 @@
-"""The journal's tables, and how an older file becomes one of this version. Imports nothing.
+"""The journal's tables, as a list of migrations: each turns a file of one version into the next.
 
-What has been released is never changed: a later version adds a step.
+Never change a released migration; add one.
+
+May import: nothing of ours.
 """
 
 MIGRATIONS = (

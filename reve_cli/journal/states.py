@@ -1,18 +1,24 @@
-"""The states of a row in the journal, by name. Constants only: completion loads this. Imports nothing.
+"""The states of a row in the journal. Constants only, because shell completion loads this module.
 
     intent → sending → accepted → completed → saved
 
-intent: to be sent. sending: sent, or about to be, and not answered as far as we know. accepted: the API made a job.
-completed: the job's images are there to be had. saved: they are on disk. refused: the API did not take the request.
-abandoned: it was given up, as nothing was accepted or as the user said so. failed: the job FAILED or was CANCELLED.
-expired: the server has purged the images. mismatch: the key was another request's.
+intent      the request is not sent yet
+sending     the request is being sent, or was sent without an answer; it may be charged
+accepted    the API created a job
+completed   the job has ended and its images can be saved
+saved       the images are on disk
+refused     the API rejected the request
+abandoned   the request was given up: the API did not accept it, or the user closed it
+failed      the job ended as FAILED or CANCELLED
+expired     the server deleted the images
+mismatch    the idempotency key belongs to another request
+
+May import: nothing of ours.
 """
 
 OPEN = ("intent", "sending", "accepted", "completed")
 CLOSED = ("saved", "refused", "abandoned", "failed", "expired", "mismatch")
-BEGUN = ("sending", "accepted", "completed", "saved", "expired")
-"""States in which something was charged, or may be."""
-FREE = ("refused", "abandoned", "failed", "mismatch")
-"""States in which nothing was charged, unless the user has closed what may have been."""
+BEGUN = ("sending", "accepted", "completed", "saved", "expired")  # charged, or possibly charged
+FREE = ("refused", "abandoned", "failed", "mismatch")  # not charged, unless the user closed a possible charge
 UNFINISHED = "(state IN ('intent', 'sending') OR (state IN ('accepted', 'completed') AND out IS NOT NULL))"
-"""What is still to be done, in SQL: a job that was left to run (no output) is done with once it is accepted."""
+"""SQL condition: the job still has to be sent, or its images saved. Without an output, an accepted job is finished."""

@@ -76,8 +76,8 @@ def test_every_request_that_can_be_made_is_one_the_api_takes(
     [
         ({"prompt": ""}, "prompt"),
         ({"prompt": " \n"}, "prompt"),
-        ({"prompt": "a" * 2001}, "2001"),
-        ({"prompt": "🦊" * 1001}, "2002"),
+        ({"prompt": "a" * 2001}, "2,001"),
+        ({"prompt": "🦊" * 1001}, "2,002"),
         ({"prompt": "\udc80"}, "UTF-8"),
         ({"seed": SEED_LIMIT + 1}, "--seed"),
         ({"seed": -SEED_LIMIT - 1}, "--seed"),

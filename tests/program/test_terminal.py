@@ -234,7 +234,7 @@ def test_a_prompt_may_have_2000_utf_16_units_and_no_more(reve: Reve, live: Sandb
     assert code == 0
     code, screen = shown(reve, "generate", "🦊" * 1000 + "x", "--no-wait")
     assert code == 2
-    assert "2001 UTF-16 units" in screen.text
+    assert "the prompt has 2,001 characters" in screen.text
     assert len(live.jobs()) == 1
 
 
