@@ -116,7 +116,7 @@ def state(folder: Path | None) -> Iterator[Finding]:
         if there == folder:
             with tempfile.TemporaryFile(dir=folder):
                 pass
-        else:  # only trying tells: file modes are not all that counts
+        else:  # try it, because file modes alone do not decide
             with tempfile.TemporaryDirectory(dir=there):
                 pass
     except OSError as error:

@@ -20,8 +20,7 @@ from reve_cli.core.templates import DEFAULT_NAME, parse
 
 BASE_URL = "https://api.apiframe.ai"
 TIMEOUT = 600.0
-LONGEST = DAY
-"""Seconds that a command may take at most."""
+LONGEST = DAY  # the longest time limit of a command
 COLORS = ("auto", "always", "never")
 Color = Literal["auto", "always", "never"]
 # Control characters: invalid in file names, models and URLs.

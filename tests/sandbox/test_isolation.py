@@ -1,4 +1,4 @@
-"""The sandbox contacts only this machine, whatever the environment."""
+"""The sandbox contacts only this machine in every environment."""
 
 import ast
 import shutil

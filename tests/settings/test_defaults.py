@@ -115,7 +115,7 @@ def test_terminal_colors_follow_setting_then_no_color(reve: Reve, color: str, no
 @POSIX
 @pytest.mark.parametrize("arguments", [["nosuch"], ["status"], ["status", "x"], ["config", "list"]], ids=" ".join)
 def test_the_color_setting_applies_even_if_other_settings_are_invalid(reve: Reve, arguments: list[str]) -> None:
-    for color in ("never", "always"):  # whatever NO_COLOR says
+    for color in ("never", "always"):  # NO_COLOR does not override the setting
         write(f'color = "{color}"\nnope = 1')
         _, screen = on_terminal(reve, *arguments, columns=250, NO_COLOR="1")
         assert "error: " in screen.text

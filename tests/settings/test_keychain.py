@@ -218,7 +218,7 @@ def test_the_old_key_stays_until_the_new_one_is_stored(reve: Reve, live: Sandbox
     file.write_text(old)
     keychain.at_each_call(f"import shutil; shutil.copy({str(file)!r}, {str(meanwhile)!r})")
     assert run_with(reve, keychain).code == 0
-    assert keychain.asked[-1] == "get"  # what was put there is read back
+    assert keychain.asked[-1] == "get"  # the stored key is read back
     assert meanwhile.read_text() == old
     assert read_config() == {"keychain": True}
 
