@@ -42,7 +42,7 @@ class Page:
 class Api:
     """The part of Apiframe's API v2 that concerns image jobs.
 
-    Every method raises `ReveError`, see `Sender.send`.
+    Its methods raise `ReveError`, see `Sender.send`; only `price` does not.
     """
 
     def __init__(self, sender: Sender) -> None:
@@ -58,7 +58,11 @@ class Api:
         *,
         perhaps: bool,
     ) -> Accepted:
-        """POST /v2/images/generate. Every try sends the same bytes and the same key."""
+        """POST /v2/images/generate. Every try sends the same bytes and the same key.
+
+        Args:
+            before, leaving, perhaps: see `Sender.send`.
+        """
         clock = self.http.clock
         tries: list[float] = []
 
