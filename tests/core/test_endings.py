@@ -1,4 +1,4 @@
-"""What a job ends with, as pure functions of what is known about it."""
+"""The error that a job ends with."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def task(phase: Phase, *, job: bool = True, ours: bool = True, sent: bool = True
         ("saving", True, False, "saved if ended", "unsaved", 75),
     ],
 )
-def test_what_was_cut_short_ends_by_how_far_it_had_come(
+def test_the_error_of_an_interrupted_task_depends_on_its_progress(
     phase: Phase, job: bool, interrupted: bool, goal: Goal, code: ErrorCode, exit_code: int
 ) -> None:
     error = endings.cut_short(task(phase, job=job), "why", interrupted=interrupted, goal=goal)
@@ -41,7 +41,7 @@ def test_what_was_cut_short_ends_by_how_far_it_had_come(
 
 @pytest.mark.parametrize("phase", ["intent", "sending"])
 @pytest.mark.parametrize(("interrupted", "code"), [(True, "interrupted"), (False, "timed_out")])
-def test_what_never_left_is_no_perhaps(phase: Phase, interrupted: bool, code: ErrorCode) -> None:
+def test_a_request_that_was_never_sent_is_not_unsettled(phase: Phase, interrupted: bool, code: ErrorCode) -> None:
     error = endings.cut_short(task(phase, job=False, sent=False), "why", interrupted=interrupted, goal="saved")
     assert error.code == code
 
@@ -66,7 +66,7 @@ def test_what_never_left_is_no_perhaps(phase: Phase, interrupted: bool, code: Er
         ("unfinished", "accepted", "saved if ended", False, "unfinished"),
     ],
 )
-def test_once_a_job_is_accepted_what_keeps_it_from_its_file_is_75(
+def test_an_accepted_job_without_its_file_ends_with_75(
     code: ErrorCode, phase: Phase, goal: Goal, ours: bool, final: ErrorCode
 ) -> None:
     subject = task(phase, job=phase != "sending", ours=ours)
@@ -76,7 +76,7 @@ def test_once_a_job_is_accepted_what_keeps_it_from_its_file_is_75(
     assert subject.job_id is None or subject.job_id in error.message
 
 
-def test_only_a_whole_job_has_no_error() -> None:
+def test_only_a_completed_job_with_images_has_no_error() -> None:
     assert endings.of_job(Job(JOB, "COMPLETED", urls=("https://a.example",)), key_is_given=False) is None
     for job, code in (
         (Job(JOB, "COMPLETED"), "no_image"),
@@ -95,7 +95,7 @@ def problem(code: ErrorCode, hint: str | None = None) -> ReveError:
     return ReveError(code, code, hint=hint)
 
 
-def test_of_several_images_what_is_missing_comes_before_what_has_to_be_moved() -> None:
+def test_a_missing_image_counts_more_than_one_saved_elsewhere() -> None:
     moved, again = problem("saved_elsewhere", "mv a b"), problem("saved_elsewhere", "mv c d")
     assert endings.of_images([None, None]) is None
     assert endings.of_images([None, moved]) is moved

@@ -1,4 +1,4 @@
-"""Requests as they are sent, and jobs as they are understood."""
+"""Requests as they are sent, and jobs as they are read."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ REQUEST_SCHEMA: dict[str, Any] = {
         },
     },
 }
-"""What the API publishes of POST /v2/images/generate, of which the schema is strict at both levels."""
+"""The published schema of POST /v2/images/generate. It is strict at both levels."""
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2000)
 json_values = st.recursive(
@@ -57,7 +57,7 @@ json_values = st.recursive(
     url=st.none() | st.sampled_from(["https://example.com/hook?a=b", "http://example.com:8080/"]),
     events=st.lists(st.sampled_from(WEBHOOK_EVENTS)),
 )
-def test_every_request_that_can_be_made_is_one_the_api_takes(
+def test_every_request_matches_the_schema_of_the_api(
     prompt: str, seed: int | None, ratio: str | None, version: str | None, url: str | None, events: list[str]
 ) -> None:
     try:
@@ -91,14 +91,14 @@ def test_every_request_that_can_be_made_is_one_the_api_takes(
         ({"webhook_url": "https://example.com", "webhook_events": ("started",)}, "--webhook-event"),
     ],
 )
-def test_what_the_api_would_refuse_is_refused_before_it_is_sent(options: dict[str, Any], named: str) -> None:
+def test_an_invalid_request_is_refused_before_it_is_sent(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ReveError, match=named) as caught:
         ImageRequest(**({"prompt": "fox"} | options))
     assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize("prompt", ["a" * 2000, "🦊" * 1000, "[/red] [bold", "--weird", "\u202efox"])
-def test_prompts_of_every_kind_are_sent_as_they_are(prompt: str) -> None:
+def test_prompts_are_sent_unchanged(prompt: str) -> None:
     assert json.loads(ImageRequest(prompt).body())["prompt"] == prompt
 
 
@@ -124,14 +124,14 @@ URLS = ["https://cdn.example/1.png", "https://cdn.example/2.png"]
         {"result": {"images": [*URLS, URLS[0], None, 7, ""]}},
     ],
 )
-def test_every_shape_of_a_result_is_understood(shape: dict[str, Any]) -> None:
+def test_every_shape_of_a_result_is_read(shape: dict[str, Any]) -> None:
     job = Job.from_wire({"id": JOB, "status": "COMPLETED", **shape})
     assert job is not None
     assert job.urls == tuple(URLS)
 
 
 @pytest.mark.parametrize("name", ["image_url", "imageUrl", "url", ""])
-def test_a_single_url_is_understood_under_every_name(name: str) -> None:
+def test_a_single_url_is_read_under_every_name(name: str) -> None:
     result = {name: URLS[0]} if name else URLS[0]
     for data in ({"result": result}, result if isinstance(result, dict) else {"result": result}):
         job = Job.from_wire({"id": JOB, "status": "COMPLETED", **data})
@@ -147,7 +147,7 @@ def test_a_single_url_is_understood_under_every_name(name: str) -> None:
         json_values,
     ).map(lambda more: fixed | more)
 ))  # fmt: skip
-def test_a_job_with_anything_in_it_is_a_document(data: dict[str, Any]) -> None:
+def test_a_job_with_any_fields_makes_a_json_document(data: dict[str, Any]) -> None:
     job = Job.from_wire(data)
     assert job is not None
     document = Task(1, "done", job_id=job.id, job=job).document(simulated=False)
@@ -156,25 +156,25 @@ def test_a_job_with_anything_in_it_is_a_document(data: dict[str, Any]) -> None:
 
 
 @given(json_values)
-def test_what_is_no_job_is_none(data: Any) -> None:
+def test_json_that_is_not_a_job_is_none(data: Any) -> None:
     assert Job.from_wire(data) is None
 
 
 @pytest.mark.parametrize("number", [10**400, -(10**400), 1e300, True, "4", float("nan")])
-def test_numbers_that_cannot_be_are_unknown(number: object) -> None:
+def test_implausible_numbers_are_unknown(number: object) -> None:
     job = Job.from_wire({"id": JOB, "status": "COMPLETED", "creditCost": number, "progress": number})
     assert job is not None
     assert (job.credit_cost, job.progress) == (None, None)
     assert job.row()[2:4] == ["", ""]
 
 
-def test_an_unknown_status_is_a_running_job() -> None:
+def test_a_job_with_an_unknown_status_is_running() -> None:
     job = Job.from_wire({"id": JOB, "status": "DREAMING"})
     assert job is not None
     assert not job.ended
 
 
-def test_a_deep_result_is_no_trouble() -> None:
+def test_a_deeply_nested_result_is_read_as_empty() -> None:
     result: Any = "https://cdn.example/1.png"
     for _ in range(900):
         result = [{"images": result}]
@@ -188,7 +188,7 @@ def test_only_uuids_are_job_ids(text: object) -> None:
     assert job_id(text) is None
 
 
-def test_job_ids_are_lower_case() -> None:
+def test_job_ids_become_lower_case() -> None:
     assert job_id(JOB.upper()) == JOB
 
 
@@ -209,7 +209,7 @@ def test_job_ids_are_lower_case() -> None:
         ({}, None, True),
     ],
 )
-def test_a_job_is_compared_with_the_request_as_far_as_it_says(
+def test_a_job_matches_a_request_if_no_given_option_differs(
     asked: dict[str, Any], answered: dict[str, Any] | None, same: bool
 ) -> None:
     job = Job.from_wire({"id": JOB, "status": "COMPLETED", "input": answered})
@@ -217,7 +217,7 @@ def test_a_job_is_compared_with_the_request_as_far_as_it_says(
     assert ImageRequest("fox", **asked).matches(job) is same
 
 
-def test_the_worst_exit_code_stands_for_several() -> None:
+def test_several_jobs_end_with_the_worst_exit_code() -> None:
     assert set(EXIT_CODES.values()) <= set(WORST_FIRST)
     assert worst([0, 5, 75, 8]) == 75
     assert worst([0, 5, 7]) == 7

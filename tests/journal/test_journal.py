@@ -1,4 +1,4 @@
-"""The journal: one file for many processes, that lasts, that is private, and that is done without where it must be."""
+"""The journal: a private, durable file for many processes; commands that must do without it; what it forgets."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def state(reve: Reve, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(state: Path) -> Iterator[Callable[[], Journal]]:
-    """Open the journal, as often as is wanted."""
+    """A function that opens the journal. It may be called many times."""
     journals: list[Journal] = []
 
     def begin() -> Journal:
@@ -54,7 +54,7 @@ def rows(state: Path) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX file modes")
-def test_it_is_private_and_made_before_anything_is_sent(reve: Reve, sandbox: Sandbox, state: Path) -> None:
+def test_the_journal_is_private_and_exists_before_anything_is_sent(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     def look() -> None:
         modes.append((stat.S_IMODE(state.stat().st_mode), stat.S_IMODE((state / NAME).stat().st_mode)))
 
@@ -74,13 +74,13 @@ def test_it_is_private_and_made_before_anything_is_sent(reve: Reve, sandbox: San
     assert set(modes) == {(0o700, 0o600)}
 
 
-def test_its_settings_are_read_back(opened: Callable[[], Journal], state: Path) -> None:
+def test_the_crash_safe_settings_are_in_force(opened: Callable[[], Journal], state: Path) -> None:
     database = opened()._database._database
     assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert database.execute("PRAGMA synchronous").fetchone() == (3,)
 
 
-def test_a_file_in_another_mode_is_brought_back(opened: Callable[[], Journal], state: Path) -> None:
+def test_a_file_in_wal_mode_returns_to_a_rollback_journal(opened: Callable[[], Journal], state: Path) -> None:
     opened().close()
     with sqlite3.connect(state / NAME) as database:
         assert database.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
@@ -88,7 +88,7 @@ def test_a_file_in_another_mode_is_brought_back(opened: Callable[[], Journal], s
     assert opened()._database._database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
-def test_it_never_holds_the_key(reve: Reve, simulate: Simulate, state: Path) -> None:
+def test_no_file_in_the_state_folder_contains_the_key(reve: Reve, simulate: Simulate, state: Path) -> None:
     sandbox = simulate(faults=parse_faults("submit:echo-key*1,job:echo-key"))
     reve("generate", "fox", "--out", "fox.png", "--timeout", "9")
     reve("generate", "wolf", "--no-wait")
@@ -98,7 +98,7 @@ def test_it_never_holds_the_key(reve: Reve, simulate: Simulate, state: Path) -> 
             assert KEY.removeprefix("afk_").encode() not in path.read_bytes(), path
 
 
-def test_a_file_of_a_later_version_is_left_alone(reve: Reve, sandbox: Sandbox, state: Path) -> None:
+def test_a_journal_of_a_later_version_is_not_changed(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     assert reve("generate", "fox", "--out", "1.png").code == 0
     with sqlite3.connect(state / NAME) as database:
         database.execute("PRAGMA user_version = 999")
@@ -108,7 +108,7 @@ def test_a_file_of_a_later_version_is_left_alone(reve: Reve, sandbox: Sandbox, s
     assert len(rows(state)) == 1
 
 
-def test_migrations_are_applied_once_each_in_order(tmp_path: Path) -> None:
+def test_each_migration_runs_once_and_in_order(tmp_path: Path) -> None:
     path, first, second = tmp_path / "a.db", "CREATE TABLE a (x)", "INSERT INTO a VALUES (1); INSERT INTO a VALUES (2)"
     open_database(path, [first], "SELECT 1", print).close()
     for _ in range(2):
@@ -118,7 +118,7 @@ def test_migrations_are_applied_once_each_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["not a database", "torn"])
-def test_a_damaged_file_is_set_aside_and_said(reve: Reve, sandbox: Sandbox, state: Path, damage: str) -> None:
+def test_a_damaged_journal_is_renamed_with_a_warning(reve: Reve, sandbox: Sandbox, state: Path, damage: str) -> None:
     assert reve("generate", "fox", "--count", "40", "--out", "fox.png").code == 0
     whole = (state / NAME).read_bytes()
     (state / NAME).write_bytes(b"no database" * 999 if damage == "not a database" else whole[:100] + b"\xff" * 30000)
@@ -129,7 +129,7 @@ def test_a_damaged_file_is_set_aside_and_said(reve: Reve, sandbox: Sandbox, stat
     assert len(list(state.glob("journal-damaged-*.db"))) == 1
 
 
-def test_a_damaged_file_is_not_set_aside_while_somebody_uses_it(
+def test_a_damaged_journal_is_not_renamed_while_another_process_uses_it(
     reve: Reve, sandbox: Sandbox, state: Path, opened: Callable[[], Journal]
 ) -> None:
     opened()
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_not_set_aside_while_somebody_uses_it(
     assert not list(state.glob("journal-damaged-*"))
 
 
-def test_many_set_a_damaged_file_aside_once(state: Path, opened: Callable[[], Journal]) -> None:
+def test_many_processes_rename_a_damaged_journal_once(state: Path, opened: Callable[[], Journal]) -> None:
     opened().close()
     (state / NAME).write_bytes(b"no database" * 999)
     with ThreadPoolExecutor(8) as pool:
@@ -149,17 +149,19 @@ def test_many_set_a_damaged_file_aside_once(state: Path, opened: Callable[[], Jo
     assert len(list(state.glob("journal-damaged-*.db"))) == 1
 
 
-# Without it
+# Without a journal
 
 
-def test_switched_off_it_is_not_made(reve: Reve, sandbox: Sandbox, state: Path) -> None:
+def test_a_journal_that_is_switched_off_is_not_created(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     result = reve("generate", "fox", "--out", "fox.png", env={"REVE_JOURNAL": "off"})
     assert result.code == 0
-    assert "crash safety" not in result.stderr  # as the user wanted it
+    assert "crash safety" not in result.stderr  # because the user asked for it
     assert not (state / NAME).exists()
 
 
-def test_where_it_cannot_be_written_a_generate_says_so_and_goes_on(reve: Reve, sandbox: Sandbox, state: Path) -> None:
+def test_generate_warns_and_continues_if_the_journal_cannot_be_written(
+    reve: Reve, sandbox: Sandbox, state: Path
+) -> None:
     state.write_text("not a folder")
     result = reve("generate", "fox", "--out", "fox.png")
     assert result.code == 0
@@ -168,7 +170,9 @@ def test_where_it_cannot_be_written_a_generate_says_so_and_goes_on(reve: Reve, s
 
 
 @pytest.mark.parametrize("cap", ["--max-credits=99", ""])
-def test_where_it_cannot_be_written_a_spending_cap_refuses(reve: Reve, sandbox: Sandbox, state: Path, cap: str) -> None:
+def test_a_spending_cap_refuses_if_the_journal_cannot_be_written(
+    reve: Reve, sandbox: Sandbox, state: Path, cap: str
+) -> None:
     state.write_text("not a folder")
     flags, env = ([cap], {}) if cap else ([], {"REVE_MAX_CREDITS_PER_DAY": "99"})
     result = reve("generate", "fox", "--out", "fox.png", "--json", *flags, env=env)
@@ -176,8 +180,8 @@ def test_where_it_cannot_be_written_a_spending_cap_refuses(reve: Reve, sandbox: 
     assert sandbox.jobs() == []
 
 
-def test_a_command_that_is_locked_out_goes_on_without(reve: Reve, live: Sandbox, state: Path) -> None:
-    """Another process keeps the lock of a transaction for longer than anyone waits."""
+def test_a_command_continues_without_a_journal_that_stays_locked(reve: Reve, live: Sandbox, state: Path) -> None:
+    """Another process holds a transaction's lock longer than the command waits."""
     assert reve.child("generate", "fox", "--out", "1.png").code == 0
     with sqlite3.connect(state / NAME, isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")
@@ -189,7 +193,7 @@ def test_a_command_that_is_locked_out_goes_on_without(reve: Reve, live: Sandbox,
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_ctrl_c_is_heard_while_it_waits_for_the_lock(reve: Reve, live: Sandbox, state: Path) -> None:
+def test_ctrl_c_works_while_a_command_waits_for_the_lock(reve: Reve, live: Sandbox, state: Path) -> None:
     assert reve.child("generate", "fox", "--out", "1.png").code == 0
     with sqlite3.connect(state / NAME, isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")
@@ -208,12 +212,10 @@ def _has_open(pid: int, name: str) -> bool:
         return not Path("/proc").exists()
 
 
-# Many at once
+# Many processes and threads
 
 
-def test_64_at_once_on_a_new_journal_lose_nothing_and_keep_a_daily_cap_exactly(
-    reve: Reve, live: Sandbox, state: Path
-) -> None:
+def test_64_processes_share_a_new_journal_and_keep_a_daily_cap_exactly(reve: Reve, live: Sandbox, state: Path) -> None:
     env = reve.environ | {"REVE_MAX_CREDITS_PER_DAY": "80"}  # 20 images of 4 credits
 
     def generate(number: int) -> "subprocess.CompletedProcess[str]":
@@ -229,7 +231,7 @@ def test_64_at_once_on_a_new_journal_lose_nothing_and_keep_a_daily_cap_exactly(
     assert list((state / "owners").iterdir()) == []
 
 
-def test_threads_of_one_process_may_share_it(opened: Callable[[], Journal]) -> None:
+def test_threads_can_share_a_journal(opened: Callable[[], Journal]) -> None:
     journal = opened()
     facts = {"number": 1, "attempt": 1, "key_is_given": 0, "key_tag": "", "model": "m", "token": "t", "state": "intent"}
 
@@ -246,7 +248,7 @@ def test_threads_of_one_process_may_share_it(opened: Callable[[], Journal]) -> N
 # Owners
 
 
-def test_an_owner_is_gone_when_its_process_is(tmp_path: Path) -> None:
+def test_an_owner_is_gone_when_its_process_has_ended(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from reve_cli.journal.owners import Owner;"
     code += "owner = Owner(Path(sys.argv[1])); print(owner.name, flush=True); sys.stdin.read()"
     child = subprocess.Popen(
@@ -264,7 +266,7 @@ def test_an_owner_is_gone_when_its_process_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
-def test_a_forked_child_keeps_no_owner_alive(tmp_path: Path) -> None:
+def test_a_forked_child_does_not_keep_the_owner_alive(tmp_path: Path) -> None:
     code = (
         "import os, sys, time; from pathlib import Path; from reve_cli.journal.owners import Owner;"
         "owner = Owner(Path(sys.argv[1])); print(owner.name, flush=True); child = os.fork();"
@@ -301,7 +303,7 @@ def test_finished_rows_are_thinned_after_a_year(reve: Reve, sandbox: Sandbox, st
     assert "a new fox" in found[2][0]
 
 
-def test_the_age_is_a_setting(reve: Reve, sandbox: Sandbox, state: Path) -> None:
+def test_the_age_at_which_rows_are_thinned_is_a_setting(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     for out in ("1.png", "2.png"):
         assert reve("generate", "fox", "--out", out, env={"REVE_HISTORY_DAYS": "2"}).code == 0
         reve.clock.advance(3 * DAY)
@@ -309,7 +311,7 @@ def test_the_age_is_a_setting(reve: Reve, sandbox: Sandbox, state: Path) -> None
         assert [body is None for (body,) in database.execute("SELECT body FROM jobs ORDER BY id")] == [True, False]
 
 
-def test_resetting_the_sandbox_forgets_its_journal_and_no_other(reve: Reve, sandbox: Sandbox, state: Path) -> None:
+def test_sandbox_reset_empties_only_the_sandbox_journal(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     assert reve("generate", "fox", "--out", "1.png").code == 0
     assert reve("generate", "fox", "--out", "2.png", "--sandbox").code == 0
     assert (len(rows(state)), len(rows(state / "sandbox"))) == (1, 1)

@@ -1,7 +1,7 @@
-"""A journal that several machines share, or that is older than this start of the machine.
+"""A journal shared by several machines, or written before this machine's last restart.
 
-What another one may have sent is never sent from here; what it had accepted is fetched. `/etc/machine-id` and the boot
-id are others in a mount namespace, for one child process.
+A request that another machine may have sent is never sent again; an accepted job's images are saved. A mount namespace
+gives one child process another `/etc/machine-id` or boot id.
 """
 
 import subprocess
@@ -25,7 +25,7 @@ Elsewhere = Callable[..., Result]
 
 @pytest.fixture(params=IDS)
 def elsewhere(reve: Reve, request: pytest.FixtureRequest, tmp_path: Path) -> Elsewhere:
-    """Runs reve where the id of the machine, or of its start, is another."""
+    """Runs reve with another machine id or boot id."""
     place = Path(IDS[request.param])
     if not place.is_file():
         pytest.skip(f"{place} is not there")
@@ -42,7 +42,7 @@ def elsewhere(reve: Reve, request: pytest.FixtureRequest, tmp_path: Path) -> Els
 
 
 @pytest.mark.parametrize("command", BEGIN)
-def test_what_was_sent_elsewhere_is_not_sent_again(
+def test_a_request_sent_by_another_machine_is_not_sent_again(
     reve: Reve, simulate: Callable[..., Sandbox], elsewhere: Elsewhere, command: str
 ) -> None:
     sandbox = simulate(faults=parse_faults("submit:drop-after*99"))
@@ -58,7 +58,7 @@ def test_what_was_sent_elsewhere_is_not_sent_again(
 
 
 @pytest.mark.parametrize("command", BEGIN)
-def test_what_was_accepted_elsewhere_is_fetched(
+def test_a_job_accepted_for_another_machine_is_saved(
     reve: Reve, simulate: Callable[..., Sandbox], elsewhere: Elsewhere, command: str
 ) -> None:
     sandbox = simulate(faults=parse_faults("image:redirect-private*99"))
