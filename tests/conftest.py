@@ -4,12 +4,13 @@ import io
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from reve_cli.sandbox import Sandbox
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"
 _KILLABLE = Path(__file__).parent / "support" / "killable.py"
+_SILENT = re.compile(r"\b(hang|drip)\b|does_not_answer")
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 _KEPT = ("PATH", "CI", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
 
@@ -182,9 +184,12 @@ def loaded(arguments: list[str], environ: Mapping[str, str] | None = None) -> tu
 
 
 @pytest.fixture
-def reve(home: Path) -> Reve:
-    """reve without an API: no key, no sandbox."""
-    return Reve(dict(os.environ), Path.cwd())
+def reve(home: Path, request: pytest.FixtureRequest) -> Reve:
+    """reve without an API: no key, no sandbox. Tests of a server that falls silent wait for it less long."""
+    reve = Reve(dict(os.environ), Path.cwd())
+    if _SILENT.search(request.node.name):
+        reve.limits = replace(reve.limits, silence=0.4)
+    return reve
 
 
 @pytest.fixture(params=["journal", "no-journal"])

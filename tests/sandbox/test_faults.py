@@ -5,7 +5,6 @@ traceback, a partial file, more than one job per request, or exit code 6 for a r
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,13 +39,6 @@ OUTCOME = {
     "fail": 5, "capacity": 5, "cancel": 5, "control": 5, "expired": 7, "gone": 75, "no-url": 75, "forever": 75,
     **dict.fromkeys(("url-file", "url-private", "url-public-http", "url-local", "url-name"), 75),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def impatience(request: pytest.FixtureRequest, reve: Reve) -> None:
-    """Where the server falls silent, wait for it as briefly as a slow machine allows."""
-    if any(silent in request.node.name for silent in ("hang", "drip")):
-        reve.limits = replace(reve.limits, silence=0.4)
 
 
 def whats(place: str) -> list[str]:

@@ -49,6 +49,8 @@ FAST = 20
 """How much faster the clocks of a batch run, which would else be held to the rate of the real API."""
 MUCH_LATER = "3600"
 """So that the next command's clock is not behind that of one that ran fast."""
+_NOT_INHERITED = ("REVE_", "APIFRAME_", "COVERAGE_")
+"""Variables of the caller. Hundreds of commands are not measured for coverage: that makes each take twice as long."""
 AGAIN = ("again", "resume")
 LOST = ("state lost", "all lost")
 
@@ -92,7 +94,7 @@ class Scene:
 
     @property
     def environ(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("REVE_", "APIFRAME_"))}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         return inherited | {
             "APIFRAME_BASE_URL": self.sandbox.url,
             "APIFRAME_API_KEY": self.sandbox.key,
