@@ -18,10 +18,10 @@ def help_(ctx: typer.Context, words: options.HelpWords = None, man: Manual = Fal
         reve help history show
         reve help --man > reve.1
     """
-    from reve_cli.help.manual import told
+    from reve_cli.help.manual import help_text
     from reve_cli.terminal.output import Output
 
     process: Process = ctx.obj
     output = process.output = Output(process.environ)
-    for line in told(ctx.find_root().command, words or [], man=man).splitlines():
+    for line in help_text(ctx.find_root().command, words or [], man=man).splitlines():
         output.line(line)

@@ -3,5 +3,5 @@
 Open `manual` first: it describes the command tree. `topics` reads topics/*.md, `markdown` parses them, and `pages` lays
 out both as text or roff. `tables` holds the tables that tests write into the Markdown files.
 
-Other packages use `manual.describe_with_this`, `manual.told`, `manual.next_words` and `topics.TOPICS`.
+Other packages use `manual.describe_with_this`, `manual.help_text`, `manual.next_words` and `topics.TOPICS`.
 """

@@ -66,7 +66,7 @@ def _width() -> int:
     return max(_NARROWEST, min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH))
 
 
-def told(root: Command, words: Sequence[str], *, man: bool) -> str:
+def help_text(root: Command, words: Sequence[str], *, man: bool) -> str:
     """The text of `reve help WORDS`. Raises `ReveError` (code `usage`) if there is no such topic or command."""
     if man and words:
         raise ReveError("usage", "--man prints help for all commands: it takes no topic", hint="reve help --man")
