@@ -265,7 +265,7 @@ def test_another_key_of_the_same_account_fetches_but_does_not_send(
         sent = [request for request in same_account.requests if request.method == "POST"]
         assert sent == []
         if faults.startswith("submit"):
-            assert "only the API key that it was sent with" in result.stderr
+            assert "only the API key that sent it" in result.stderr
             assert reve(*GENERATE, env={"APIFRAME_API_KEY": "afk_another"}).code == 75
         else:
             assert result.code == 0, result.stderr
