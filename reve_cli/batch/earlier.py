@@ -1,7 +1,7 @@
-"""What earlier runs of a batch have left: which of them to go on with, what is done, and what has been paid for.
+"""Looks at earlier runs of a batch: which run to continue, which items are done, and which are paid for.
 
-The manifest tells most of it; the journal what the manifest does not know yet, or where it was thrown away.
-Imports `target`, `worklist`, `manifest`, `ledger`, `journal`'s types only, `states`, `tasks`.
+The manifest says most of it. The journal adds items that the manifest lacks, or all if the manifest was deleted.
+May import: journal, core, batch.identity, manifest, target, worklist.
 """
 
 import json
@@ -23,15 +23,14 @@ from reve_cli.journal.states import BEGUN, UNFINISHED
 if TYPE_CHECKING:
     from reve_cli.journal.journal import Journal
 
-_NEWEST = 1000
-"""Rows of the journal that are looked at for a run whose manifest is gone."""
+_NEWEST = 1000  # rows of the journal to search for a run without a manifest
 
 
 @dataclass(frozen=True)
 class BatchRun:
-    """A run of a batch. instead: the runs that it begins anew. counts: whether what another run has made counts.
+    """A run of a batch. instead: the runs that it replaces. counts: whether images of the given run count as made.
 
-    is_new: it was chosen with `--new`.
+    is_new: the run is for `--new`.
     """
 
     name: str
@@ -40,7 +39,7 @@ class BatchRun:
     is_new: bool = False
 
     def scope(self, out: str | None) -> str:
-        """What the idempotency keys of its items are made from, beside their requests."""
+        """The scope of an item's idempotency key."""
         return write_scope(self.name, out)
 
     def key(self, planned: Planned) -> str:
@@ -49,7 +48,7 @@ class BatchRun:
 
 
 def choose_run(folder: Path, name: str | None, journal: "Journal | None", origin: str, *, new: bool) -> BatchRun:
-    """The run to go on with: `name`, or the last one that was begun in `folder`, unless all is to be made anew."""
+    """The run called `name`, or the last one in `folder`, or a new one. new: start over. journal: None to ignore it."""
     past = manifest.past(folder)
     if name is not None:
         return BatchRun(name, (), lambda run: run == name or run not in past.replaced)
@@ -60,12 +59,12 @@ def choose_run(folder: Path, name: str | None, journal: "Journal | None", origin
 
 
 def identity_in(folder: Path) -> str:
-    """What the runs of batches in `folder` are known by in the journal. Raises `ReveError` (code `output`)."""
+    """The identity in the journal of all batches in `folder`. Raises `ReveError` (code `output`)."""
     return json.dumps(["batch", beginning(folder)])
 
 
 def _run_in(journal: "Journal", folder: Path, origin: str) -> str | None:
-    """The last run of a batch in `folder` by the journal, if it has images there still, or jobs that are unfinished."""
+    """The last run in `folder` in the journal, if any of its images still exists or any of its jobs is unfinished."""
     query = f"origin = :origin AND identity = :identity ORDER BY jobs.id DESC LIMIT {_NEWEST}"
     last: str | None = None
     for row in journal.rows(query, {"origin": origin, "identity": identity_in(folder)}):
@@ -82,7 +81,10 @@ def _run_in(journal: "Journal", folder: Path, origin: str) -> str | None:
 def take_stock(
     worklist: Worklist, folder: Path, run: BatchRun, *, simulated: Callable[[bool], bool], warn: Callable[[str], None]
 ) -> None:
-    """Note in the worklist what the manifests in `folder` tell. simulated: whether such images count, or others do."""
+    """Record the manifests of `folder` in the worklist.
+
+    simulated: whether an item counts, given whether it was simulated.
+    """
     with worklist.at_once():
         for entry in manifest.entries(folder, warn):
             counts = run.counts(entry.run) and simulated(entry.simulated)
@@ -104,7 +106,7 @@ def _is_image(path: str) -> bool:
 
 
 def ask_journal(worklist: Worklist, folder: Path, run: BatchRun, ledger: Ledger) -> bool:
-    """Note in the worklist what the journal knows as begun. Returns whether some of it was begun with another key."""
+    """Mark items in the worklist that the journal has as begun. Returns whether any was begun with another API key."""
     journal, values = ledger.journal, _values(run, ledger)
     if journal is None or not journal.rows(f"{_MINE} LIMIT 1", values):
         return False
@@ -133,7 +135,7 @@ def ask_journal(worklist: Worklist, folder: Path, run: BatchRun, ledger: Ledger)
 
 
 def left_behind(run: BatchRun, ledger: Ledger, told: Collection[str]) -> list[str]:
-    """The journal's runs, but for those `told` of, that have paid jobs of this batch which nobody is at work on."""
+    """Runs with paid jobs of this batch that are unfinished and in no process, except those already `told`."""
     if ledger.journal is None:
         return []
     query = f"{_MINE} AND {UNFINISHED} AND state != 'intent' AND current"

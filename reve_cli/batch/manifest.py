@@ -1,11 +1,11 @@
-"""What a batch has made, in a file of its output folder: a line for each item that ended, with all it takes to redo it.
+"""The manifest: a file in the output folder with a line for each item that ended, complete enough to make it again.
 
-    {"run": …, "item": null, "begunAt": …, "folder": …, "instead": […]}  a run has begun, in place of earlier ones
+    {"run": …, "item": null, "begunAt": …, "folder": …, "instead": […]}  a run began and replaced earlier ones
     {"run": …, "item": …, "line": …, "attempt": …, "request": …, …}      and the job's document
 
-Paths of files inside the folder are relative to it: it may be moved as a whole. It is how a later run knows what
-is left, also without the journal, and may be put together from several with `cat`.
-Imports `filelock`, `tasks`, `models`, `errors`.
+A later run finds out from it what is left, even without the journal. Paths inside the folder are relative, so the
+folder may be moved. Several manifests may be joined with `cat`.
+May import: core.
 """
 
 import contextlib
@@ -23,17 +23,15 @@ from reve_cli.core.tasks import Task
 
 _NAME = "manifest"
 FINAL = ("job_failed", "job_cancelled", "expired")
-"""Codes of errors with which an item is noted, though it has no image: there is none to be had from its job."""
-_BEGINNING = b'{"run":"'
-"""Of each line that is written here."""
-_LONGEST = 1 << 18
-"""Bytes that no line has."""
+"""Codes of errors after which the job will never have an image. Such items get a line, too."""
+_BEGINNING = b'{"run":"'  # of every line
+_LONGEST = 1 << 18  # bytes; every line is shorter
 _LOCK_SECONDS = 0.3  # longer than it takes to add a line
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a manifest says of an item. paths: of its images; empty where it has none."""
+    """What a manifest says about an item. paths: its images."""
 
     run: str
     item: str
@@ -46,10 +44,10 @@ class Entry:
 
 
 class Manifest:
-    """The manifest in `folder`, or that of one shard there, held by this process alone.
+    """The manifest in `folder`, or that of one shard, locked by this process.
 
-    name: that of a file which is there, in place of those. Raises `ReveError`: `output` where it cannot be written, or
-    another process is at work on it.
+    name: an existing file to use instead. Raises `ReveError` (code `output`) if the file cannot be written, or another
+    process has locked it.
     """
 
     def __init__(self, folder: Path, shard: tuple[int, int] | None, *, name: str | None = None) -> None:
@@ -75,14 +73,17 @@ class Manifest:
 
     @property
     def is_there(self) -> bool:
-        """Whether the file still has its name: somebody may have moved, replaced or removed it."""
+        """Whether the file is still in its place: a user may have moved, replaced or removed it."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
         except OSError:
             return False
 
     def begin(self, run: str, now: str | None, instead: Sequence[str]) -> None:
-        """Note, if nobody has, that `run` has begun here, in place of others. Raises `ReveError` (code `output`)."""
+        """Add a line for the start of `run`, unless there is one. instead: the runs that it replaces.
+
+        Raises `ReveError` (code `output`).
+        """
         if any(line["run"] == run and not line.get("item") for line in lines(self._folder)):
             return
         folder = os.path.abspath(self._folder)
@@ -90,7 +91,7 @@ class Manifest:
         os.fsync(self._descriptor)
 
     def note(self, task: Task, run: str, item: str, out: str | None, *, simulated: bool) -> None:
-        """Note one item that has ended, with its task. out: its own. Raises `ReveError` (code `output`)."""
+        """Add a line for an item whose task ended. out: its own path. Raises `ReveError` (code `output`)."""
         assert task.request is not None
         document = task.document(simulated)
         line = {
@@ -107,25 +108,25 @@ class Manifest:
         self.append(line)
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Write a line. Raises `ReveError` (code `output`)."""
+        """Add a line. Raises `ReveError` (code `output`)."""
         data = b"\n" * self._lacks_newline + json.dumps(line, separators=(",", ":")).encode() + b"\n"
         try:
-            while data:  # a disk that is full takes a part
+            while data:  # a full disk takes only a part
                 data = data[os.write(self._descriptor, data) :]
         except OSError as error:
             self._lacks_newline = _mend(self._descriptor)
-            raise ReveError("output", f"{self.path} cannot be written: {error.strerror}") from error
+            raise ReveError("output", f"cannot write {self.path}: {error.strerror}") from error
         self._lacks_newline = False
 
     def relative(self, path: str) -> str:
-        """A file's path as a line has it: an absolute one where it leads out of the folder."""
+        """A file's path relative to the folder, or absolute if it is outside."""
         here, there = Path(os.path.abspath(self._folder)), Path(os.path.abspath(path))
         return str(there.relative_to(here) if there.is_relative_to(here) else there)
 
 
 @dataclass(frozen=True)
 class Past:
-    """What the manifests in a folder tell of runs. run: the one to go on with. replaced: those begun anew since."""
+    """The runs in a folder's manifests. run: the one to continue. replaced: those that a later `--new` replaced."""
 
     run: str | None
     known: frozenset[str]
@@ -133,9 +134,9 @@ class Past:
 
 
 def past(folder: Path) -> Past:
-    """What was begun in `folder`. A run that came from elsewhere (`cat`) is gone on with only if none is from here.
+    """The runs in the manifests of `folder`. A run from another folder (`cat`) is continued only if there is no other.
 
-    Where nothing tells of a run's begin (`jq 'select(.item)'`), its items do.
+    If the line for a run's start is missing (`jq 'select(.item)'`), its items stand for it.
     """
     begun: list[dict[str, Any]] = []
     made: dict[str, None] = {}
@@ -155,7 +156,7 @@ def past(folder: Path) -> Past:
 
 
 def begun_in(folder: Path) -> dict[str, list[Path]]:
-    """The files in `folder` which tell that a run has begun, by the run."""
+    """The manifests in `folder` that have a line for the start of a run, by run."""
     found: dict[str, list[Path]] = {}
     for path in _files(folder):
         for line in _lines(path):
@@ -165,7 +166,7 @@ def begun_in(folder: Path) -> dict[str, list[Path]]:
 
 
 def entries(folder: Path, warn: Callable[[str], None]) -> Iterator[Entry]:
-    """What was noted of items, here and in other shards, in order. `warn` is told of files that are damaged."""
+    """Yield the items in the manifests of `folder`, in order. `warn` is called for damaged files."""
     for path in _files(folder):
         for line in _lines(path, warn):
             if not line["item"]:
@@ -185,7 +186,7 @@ def entries(folder: Path, warn: Callable[[str], None]) -> Iterator[Entry]:
 
 
 def lines(folder: Path) -> Iterator[dict[str, Any]]:
-    """All lines of the manifests in `folder`, its own before those of shards. What is none is passed over."""
+    """Yield the lines of the manifests in `folder`: its own first, then those of shards. Damaged lines are skipped."""
     for path in _files(folder):
         yield from _lines(path)
 
@@ -197,7 +198,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _lines(path: Path, warn: Callable[[str], None] = lambda text: None) -> Iterator[dict[str, Any]]:
-    """The lines of one manifest. `warn` is told how many are damaged, but for one that a crash has cut short."""
+    """Yield the lines of one manifest. `warn` is called with the number of damaged lines, if any.
+
+    A last line without a newline is not counted: a crash leaves it.
+    """
     damaged = 0
     try:
         with open(path, "rb") as file:
@@ -208,14 +212,13 @@ def _lines(path: Path, warn: Callable[[str], None] = lambda text: None) -> Itera
                 elif raw.strip() and raw.endswith(b"\n"):
                     damaged += 1
     except OSError as error:
-        raise ReveError("output", f"{path} cannot be read: {error.strerror}") from error
+        raise ReveError("output", f"cannot read {path}: {error.strerror}") from error
     if damaged:
-        what = f"{damaged} lines cannot be read; what they" if damaged > 1 else "1 line cannot be read; what it"
-        warn(f"{path}: {what} told is not known here")
+        warn(f"{path}: {damaged} damaged line{'s' if damaged > 1 else ''} ignored")
 
 
 def _understood(raw: bytes) -> dict[str, Any] | None:
-    """A line, or None where it is none that is written here."""
+    """Parse a line; None if it is not from a manifest."""
     try:
         line = json.loads(raw)
     except (ValueError, RecursionError):
@@ -243,14 +246,14 @@ def _take_lock(path: Path) -> FileLock:
     if lock.take(seconds=_LOCK_SECONDS):
         return lock
     lock.close()
-    message = f"another reve batch is at work on {path}; nothing was submitted"
-    raise ReveError("output", message, hint="wait until it has ended, or use another --out")
+    message = f"another reve batch is using {path}; nothing was submitted"
+    raise ReveError("output", message, hint="wait until it ends, or use another --out")
 
 
 def _mend(descriptor: int) -> bool:
-    """Take away the half of a line that was left where a process was killed as it wrote, or the disk was full.
+    """Remove an incomplete last line, which a killed process or a full disk leaves.
 
-    Returns whether the last line lacks its newline. So a line that is damaged later is nothing of that kind.
+    Returns whether the last line still lacks its newline, because it is not one of ours.
     """
     size = os.lseek(descriptor, 0, os.SEEK_END)
     os.lseek(descriptor, max(0, size - _LONGEST), os.SEEK_SET)

@@ -1,4 +1,4 @@
-"""What `batch` shows its user: a live view or a line now and then, and a report of each result and of all together.
+"""The output of `batch`: a live view or periodic lines while it runs, each result, and a summary.
 
 May import: terminal, core, batch.tally.
 """
@@ -126,12 +126,13 @@ class Report:
         refusal: why the batch stopped.
         """
         tally = self._tally
-        parts = [f"{tally.there + tally.saved} of {tally.total} saved"]
-        parts += [f"{tally.there} of them before"] if tally.there else []
+        parts = [
+            f"{tally.there + tally.saved} of {tally.total} saved" + (f" ({tally.there} before)" if tally.there else "")
+        ]
         parts += [f"{tally.elsewhere} saved elsewhere"] if tally.elsewhere else []
         parts += [f"{tally.failed} failed"] if tally.failed else []
-        parts += [f"{tally.retries} tried again"] if tally.retries else []
-        parts += [f"{tally.unbegun} not begun"] if tally.unbegun else []
+        parts += [f"{tally.retries} retried"] if tally.retries else []
+        parts += [f"{tally.unbegun} not submitted"] if tally.unbegun else []
         pending = f", {tally.pending} pending" if tally.pending else ""
         parts += [f"charged: {tally.spent:g} credits{pending}", _duration(tally.elapsed(now))]
         if refusal is not None and _meaning(refusal) not in self._told:

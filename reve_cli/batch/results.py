@@ -92,7 +92,7 @@ class Results:
         self._tally.add(task, self._clock.monotonic(), unbegun=unbegun)
         error = task.error
         if error is not None and error.code == "expired":
-            task.error = error.with_(hint="to pay for another image, change its line, or use --new for all")
+            task.error = error.with_(hint="to pay for a new image, change the line, or use --new for all lines")
         is_beside = error is not None and error.code == "saved_elsewhere" and self.is_in_folder(task)
         if task.job_id and (error is None or error.code in FINAL or is_beside):
             self.record(task, item.planned)
@@ -131,7 +131,9 @@ class Results:
         ended_before = task.ended_before and (task.adopted or task.replayed)
         if error.code in ("job_failed", "job_cancelled") and ended_before and item.remade < _MAX_REMADE:
             item.remade += 1
-            self._report.say(f"line {task.line}: {error.message}; it had ended before: made again")
+            self._report.say(
+                f"line {task.line}: {error.message}; that was before this run, so submitting it again with a new key"
+            )
             return 0.0
         if error.code != "job_failed" or item.retries >= self._retries or not _TRANSIENT.search(error.message):
             return None

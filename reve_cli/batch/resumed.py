@@ -1,7 +1,7 @@
-"""What `resume` finishes of batches goes into their manifests as well, as if they had done it themselves.
+"""Records images that `resume` saved for a batch in that batch's manifest.
 
-So they know it without the journal too. What cannot be noted, as a batch is at work there, or its folder is gone, the
-journal alone knows. Imports `manifest`, `worklist`, `naming`, `tasks`, `errors`.
+So a later run knows them even without the journal. If the manifest is gone or in use, only the journal has them.
+May import: engine.naming, core, batch.identity, manifest.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ _MOST_ALIKE = 10_000
 
 
 class Finished:
-    """Notes tasks of batches that have ended. simulated: whether the API is."""
+    """Records tasks of batches that ended. simulated: whether the API is a simulation."""
 
     def __init__(self, simulated: Callable[[], bool]) -> None:
         self._simulated = simulated
         self._begun: dict[Path, dict[str, list[Path]]] = {}
-        """The manifests of a folder that tell of a run's begin, by the run."""
+        """The manifests of each folder that have the start of a run, by run."""
         self._left: set[Path] = set()
-        """Those that could not be written."""
+        """Manifests that could not be written."""
         self._keys: dict[tuple[str, bytes, int], dict[str, int]] = {}
-        """Ordinals by their keys, of each scope, request and attempt, as far as they were looked for."""
+        """For each scope, request and attempt: the ordinals tried so far, by their idempotency keys."""
 
     def note(self, task: Task, naming: Naming) -> None:
-        """Note `task`, if it is a batch's item and has its image where it was meant to go, or will never have one."""
+        """Record `task` if it is a batch item whose images are saved at their paths, or that will never have any."""
         is_final = bool(task.files) if task.error is None else task.error.code in FINAL and task.job_id is not None
         of_batch = read_scope(task.scope)
         if not is_final or of_batch is None or task.request is None:
@@ -51,7 +51,7 @@ class Finished:
                 self._left.add(path)
 
     def _ordinal(self, task: Task) -> int | None:
-        """Which of several alike an item is: its key was made from that."""
+        """The number of an item among identical ones, found by trying which one gives its key; None if none does."""
         assert task.request is not None
         known = self._keys.setdefault((str(task.scope), task.request.body(), task.attempt), {})
         key = str(task.idempotency_key)
@@ -61,7 +61,7 @@ class Finished:
         return known.get(key)
 
     def _manifests(self, run: str, image: Path) -> Sequence[Path]:
-        """The manifests in the folder of a run: the nearest one above its image that tells of its begin."""
+        """The manifests of a run: those in the nearest folder above the image that have the start of the run."""
         for folder in image.parents:
             if folder not in self._begun:
                 try:

@@ -1,9 +1,6 @@
-"""`batch`: a list of prompts becomes a folder of images, at the rate that the API allows, and each is paid for once.
+"""Runs a batch: reads the file into the worklist, removes what earlier runs made, and makes the rest.
 
-The file is read into the worklist, what earlier runs have made is taken off it, and the rest is made. What lasts is the
-journal and the manifest.
-Imports `batch_supply`, `runs`, `runtime`, `earlier`, `target`, `items`, `worklist`, `manifest`, `progress`, `models`,
-`errors`; slow to load, like `jobs`.
+May import: actions, runtime, engine, journal, api, core, batch. Slow to load, because the engine is.
 """
 
 import contextlib
@@ -34,16 +31,14 @@ from reve_cli.engine.recovery import finish_command, resume_command
 from reve_cli.journal.ledger import Ledger
 from reve_cli.runtime import Runtime
 
-_TRIES = 10
-"""Of one request: an outage of a minute or two is outlasted."""
+_TRIES = 10  # of one request; enough for an outage of a minute or two
 _PAGE = 100
-_M_ARENA_MAX = -8
-"""In glibc's `malloc.h`."""
+_M_ARENA_MAX = -8  # from glibc's malloc.h
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a batch was asked for. `rate`: requests a minute at most. `in_flight`: jobs at most. `shard`: I of N."""
+    """The options of a batch. rate: maximum requests per minute. in_flight: maximum jobs. shard: I of N."""
 
     file: str
     kind: str
@@ -63,7 +58,7 @@ class Wishes:
 
 
 def make(run: Runtime, wishes: Wishes) -> int:
-    """Make all images of a file that are still missing. Returns the exit code."""
+    """Make the missing images of a file. Returns the exit code."""
     run.take_your_time()
     _share_heaps()
     settings, now = run.defaults, run.process.clock.now()
@@ -84,7 +79,7 @@ def make(run: Runtime, wishes: Wishes) -> int:
 
 
 def _share_heaps() -> None:
-    """Keep glibc from giving each thread a heap of its own: they grow with time, and no thread of ours needs one."""
+    """Tell glibc to use one heap for all threads: separate heaps grow over time."""
     with contextlib.suppress(Exception):  # another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
@@ -93,36 +88,36 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ReveError("output", f"the folder {folder} cannot be made: {error.strerror}") from error
+        raise ReveError("output", f"cannot create the folder {folder}: {error.strerror}") from error
 
 
 def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> None:
-    """Fill the worklist. Raises `ReveError` (code `usage`) once all that is wrong with the file is said."""
-    wrong = 0
+    """Fill the worklist. Raises `ReveError` (code `usage`) after printing all errors in the file."""
+    invalid = 0
     name = "standard input" if wishes.file == "-" else wishes.file
 
     def bad(line: int, why: str) -> None:
-        nonlocal wrong
-        wrong += 1
+        nonlocal invalid
+        invalid += 1
         run.output.fail(ReveError("usage", f"{name}, line {line}: {why}"))
 
     streams = run.output.surroundings()
     if wishes.file == "-" and streams["stdin"] and streams["stderr"]:
-        run.output.note("reading prompts from the terminal, a line each; Ctrl-D ends them")
-    with run.ask(lambda: open_items(wishes.file, run.deadline)) as file:  # a FIFO is waited for
+        run.output.note("reading prompts from the terminal, one per line; press Ctrl-D to end")
+    with run.ask(lambda: open_items(wishes.file, run.deadline)) as file:  # a FIFO may block
         worklist.fill(read_items(file, wishes.kind, wishes.defaults, wishes.multiples, bad))
     worklist.set_paths(target.path, bad)
-    if wrong:
-        many = f"{wrong} lines of {name} are wrong" if wrong > 1 else f"a line of {name} is wrong"
-        raise ReveError("usage", f"{many}; nothing was submitted")
+    if invalid:
+        many = f"{invalid} invalid line{'s' if invalid > 1 else ''}"
+        raise ReveError("usage", f"{name}: {many}; nothing was submitted")
     if not worklist.size:
-        raise ReveError("usage", f"{name} has no prompts")
+        raise ReveError("usage", f"{name} contains no prompts")
     if wishes.shard:
         worklist.keep_shard(*wishes.shard)
 
 
 def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> int:
-    """Print what would be sent, as far as the manifest tells it. Sends nothing, needs no key, writes nothing."""
+    """Print the requests that would be sent, judging by the manifest. Needs no key; sends and writes nothing."""
     chosen = choose_run(target.folder, wishes.run, None, "", new=wishes.new)
     _look_back(run, wishes, worklist, target, chosen, None)
     there, again, codes = worklist.size - worklist.left, 0, [0]
@@ -138,9 +133,9 @@ def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> i
             except ReveError as error:
                 codes.append(error.exit_code)
                 run.output.fail(error.with_(message=f"line {one.line}: {error.message}"))
-    parts = [f"{worklist.size - there - again} of {worklist.size} to be made"]
-    parts += [f"{there} are there"] if there else []
-    parts += [f"{again} to be fetched again, at no charge"] if again else []
+    parts = [f"{worklist.size - there - again} of {worklist.size} to submit"]
+    parts += [f"{there} already saved"] if there else []
+    parts += [f"{again} to download again (no charge)"] if again else []
     run.output.note("; ".join(parts))
     return worst(codes)
 
@@ -153,8 +148,8 @@ def _look_back(
     chosen: BatchRun,
     ledger: Ledger | None,
 ) -> None:
-    """Take off the worklist what is there already, as the manifest tells, and the `ledger`'s journal."""
-    here = is_loopback(urlsplit(run.settings.base_url).hostname or "")  # which may be a sandbox that is served, or not
+    """Remove the items that are made from the worklist, judging by the manifest, the ledger's journal and the files."""
+    here = is_loopback(urlsplit(run.settings.base_url).hostname or "")  # maybe a sandbox
     take_stock(
         worklist,
         target.folder,
@@ -172,7 +167,7 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
     ledger = run.ledger(begin=True)
     if ledger.journal is None and run.keeps_a_journal:
         message = f"a batch needs the journal: {ledger.lost}; nothing was submitted"
-        raise ReveError("journal", message, hint="REVE_JOURNAL=off makes it without")
+        raise ReveError("journal", message, hint="set REVE_JOURNAL=off to run without it")
     chosen = choose_run(target.folder, wishes.run, ledger.journal, ledger.account.origin, new=wishes.new)
     _look_back(run, wishes, worklist, target, chosen, ledger)
     there = worklist.size - worklist.left
@@ -273,11 +268,11 @@ def _tell(
     if refusal is None and tally.unbegun and not run.process.stop:
         refusal = ReveError("timed_out", f"the time limit of {run.deadline.seconds:g} s passed")
     if not book.is_there:
-        known = "; the journal knows what was made" if ledger.journal else ""
-        run.output.warn(f"{book.path} was moved, replaced or removed meanwhile{known}")
+        known = "; the journal has all results" if ledger.journal else ""
+        run.output.warn(f"{book.path} was moved, replaced or removed during the run{known}")
     if others := left_behind(chosen, ledger, tally.unfinished_runs):
         theirs = resume_command(others, run.flags)
-        run.output.warn(f"lines that are gone have jobs that are paid for and not saved; to save them: {theirs}")
+        run.output.warn(f"jobs of removed lines are paid for but not saved; save them with: {theirs}")
     again = "run the same command again" + (", without --new" if chosen.is_new else "")
     finish = (lambda runs: resume_command(runs, run.flags)) if ledger.journal else None
     report.summary(run.process.clock.monotonic(), again, finish, refusal)

@@ -1,4 +1,4 @@
-"""The items of a batch as tasks for the engine, taken from the worklist as room appears.
+"""Gives the engine the items of a batch as tasks, as soon as there is room.
 
 A row in the journal is committed before a request leaves.
 May import: engine, journal, core, batch.continuing, earlier, results, tally, target, worklist.
@@ -100,7 +100,7 @@ class BatchSupply(Supply):
         try:
             self._ledger.begin(tasks, self._identity)
             if self._ledger.journal is None and self._keeps_a_journal:
-                raise ReveError("journal", f"the journal is lost: {self._ledger.lost}; no more are begun")
+                raise ReveError("journal", f"the journal is lost: {self._ledger.lost}; stopped submitting")
         except ReveError as refused:
             half = len(tasks) // 2
             if refused.code == "over_cap" and half:

@@ -114,7 +114,7 @@ class Stop:
         """Stop; the first reason counts."""
         if error.code == "over_cap":
             message = error.message.removesuffix("; nothing was submitted")
-            self.over_cap = self.over_cap or error.with_(message=f"{message}; no more are begun")
+            self.over_cap = self.over_cap or error.with_(message=f"{message}; stopped submitting")
         else:
             self.refusal = self.refusal or error
 
@@ -125,5 +125,5 @@ class Stop:
         if error.exit_code in (3, 4):
             self.because(error)
         elif self._max_failures is not None and failures >= self._max_failures:
-            many = "an image" if self._max_failures == 1 else f"{self._max_failures} images"
-            self.because(ReveError(error.code, f"{many} failed: no more are begun"))
+            many = "1 image" if self._max_failures == 1 else f"{self._max_failures} images"
+            self.because(ReveError(error.code, f"{many} failed; stopped submitting"))

@@ -1,6 +1,6 @@
-"""Where a batch saves: its output folder, and what each image is called there.
+"""The output folder of a batch and the path of each image in it.
 
-Imports `naming`, `tasks`, `templates`, `worklist`, `models`, `errors`.
+May import: engine.naming, core, batch.worklist.
 """
 
 import fnmatch
@@ -17,27 +17,24 @@ from reve_cli.core.templates import escape, parse
 from reve_cli.engine.naming import Naming, Values
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp")
-_LONGEST_NAME = 255
-"""Bytes of a name that file systems take."""
-_OWN_NAMES = ("manifest*.jsonl", ".manifest*.lock")
-"""What the batch itself keeps at the top of its folder."""
-_TEMPORARY = ".reve-"
-"""What the names of unfinished images begin with."""
-_ANY_JOB = "\0" * 36
-"""As long as any job id, and no file's name."""
+_LONGEST_NAME = 255  # bytes; the limit of file systems
+_OWN_NAMES = ("manifest*.jsonl", ".manifest*.lock")  # reserved at the top of the output folder
+_TEMPORARY = ".reve-"  # names of unfinished images begin with it
+_ANY_JOB = "\0" * 36  # as long as a job id, and impossible in a file name
 
 
 class Target:
-    """The output folder of a batch, and what its images are called there.
+    """The output folder of a batch, and the names of its images.
 
-    out: as it was typed. folder, name: where images go otherwise. now: epoch seconds. Raises `ReveError` (`usage`).
+    out: the value of --out. folder, name: folder and name template without it. now: epoch seconds. Raises `ReveError`
+    (code `usage`).
     """
 
     def __init__(self, out: str | None, folder: str, name: str, *, force: bool, now: float) -> None:
         self._force, self._date = force, datetime.fromtimestamp(now, UTC).date().isoformat()
         if out in ("", "-") or (out is not None and "{" not in out and out.lower().endswith(_IMAGES)):
-            message = f"--out {out!r}: a batch saves into a folder, or by a template"
-            raise ReveError("usage", message, hint="--out pics/ or --out 'pics/{slug}-{job}.{ext}'")
+            message = f"--out {out!r} is not a folder or a template"
+            raise ReveError("usage", message, hint="use --out pics/ or --out 'pics/{slug}-{job}.{ext}'")
         if out is None or "{" not in out:
             self.folder = Path(folder if out is None else out)
             self._template = str(Path(escape(str(self.folder)), name))
@@ -49,31 +46,31 @@ class Target:
         self.naming(None)
 
     def naming(self, out: str | None) -> Naming:
-        """The naming of one item, by its own `out` or the template of all."""
+        """Names the image of one item: by its own `out`, or by the template for all."""
         template = self._template if out is None else str(Path(escape(str(self.folder)), out))
         return Naming(template, ".", jobs=1, force=self._force, date=self._date)
 
     def path(self, planned: Planned) -> str | None:
-        """Where an item's image goes, where that does not depend on its job. Raises `ReveError` for a bad name."""
-        if planned.out is None and self._all_differ:  # nor begin with a dot: a name_template cannot
+        """The path of an item's image; None if it depends on the job. Raises `ReveError` if it cannot be used."""
+        if planned.out is None and self._all_differ:  # and a name_template cannot begin with a dot
             return None
         task = Task(planned.number, "intent", request=planned.request)
         path = self.naming(planned.out).path(replace(Values.of(task), job=_ANY_JOB, ext="png"))
         if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/")):
-            raise ReveError("usage", "out: a name of its path is longer than file systems take")
+            raise ReveError("usage", f"out: a file or folder name is longer than {_LONGEST_NAME} bytes")
         first, *more = os.path.relpath(path, self.folder).split(os.sep)
         is_own = any(fnmatch.fnmatchcase(first.casefold(), pattern) for pattern in _OWN_NAMES)
         if is_own or any(part.casefold().startswith(_TEMPORARY) for part in (first, *more)):
             named = path.replace(_ANY_JOB, "{job}")
-            raise ReveError("usage", f"out: {echo(named)} is a name that the batch uses itself")
+            raise ReveError("usage", f"out: {echo(named)} is reserved for reve's own files")
         return None if "\0" in path else path
 
 
 def check_name(naming: Naming, task: Task, planned: Planned, *, make_folder: bool) -> None:
-    """Refuse, before it is paid for, an image that could not go where it is meant to. Raises `ReveError` (`output`)."""
+    """Check, before paying, that an image can be saved at its path. Raises `ReveError` (code `output`)."""
     likely = naming.path(replace(Values.of(task), job="job", ext="png"))
     if planned.is_other_lines:
-        hint = "move that elsewhere, or give this line a name of its own"
+        hint = "move that file, or give this line another name"
         raise ReveError("output", f"{likely} is the image of another line", hint=hint)
     folder = os.path.dirname(likely) or "."
     try:
@@ -86,15 +83,15 @@ def check_name(naming: Naming, task: Task, planned: Planned, *, make_folder: boo
 
 
 def beginning(folder: Path) -> str:
-    """What the absolute templates begin with that lead into `folder`. Raises `ReveError` (code `output`)."""
+    """The beginning of absolute path templates that lead into `folder`. Raises `ReveError` (code `output`)."""
     try:
         return escape(str(Path(os.getcwd(), folder))) + os.sep
     except OSError as error:
-        raise ReveError("output", f"the current folder cannot be used: {error.strerror}") from error
+        raise ReveError("output", f"cannot use the current folder: {error.strerror}") from error
 
 
 def _fixed_folder(template: str) -> str:
-    """The folders of a template that hold no field."""
+    """The leading folders of a template that have no field."""
     try:
         parts = parse(template)
     except ValueError as error:

@@ -1,10 +1,7 @@
-"""All items of a batch and how far each has come, on disk, so that a hundred thousand take no more memory than ten.
+"""The items of a batch and their state, in a temporary database on disk, so that 100,000 need no more memory than ten.
 
-The file is a temporary database of this process alone, and gone with it. What lasts is the journal and the manifest.
-
-An item is what it asks for: the exact request, its own `out`, and which of several alike it is. So it is the same item
-after lines were added, moved or edited, in another shard and on another machine. Imports `items`, `clock`, `models`,
-`errors`, sqlite3.
+The database ends with the process. The journal and the manifest are what lasts.
+May import: core, batch.identity, items; sqlite3.
 """
 
 import contextlib
@@ -23,22 +20,21 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest
 
 _CHUNK = 500
-_CACHE = 256
-"""KiB of the table that are held in memory."""
+_CACHE = 256  # KiB of the database in memory
 _SCHEMA = """
     CREATE TABLE items (
         number INTEGER PRIMARY KEY, line INTEGER NOT NULL, item TEXT NOT NULL, alike TEXT NOT NULL,
         ordinal INTEGER NOT NULL, body TEXT NOT NULL, out TEXT, source TEXT,
-        told INTEGER NOT NULL,            -- the last line that is about it
+        told INTEGER NOT NULL,            -- the last line about it
         attempt INTEGER NOT NULL DEFAULT 1,
         job TEXT, todo INTEGER NOT NULL DEFAULT 1,
-        path BLOB,                        -- where its image goes, where that does not depend on its job
-        place BLOB,                       -- the same, as the file system tells names apart
-        is_taken INTEGER NOT NULL DEFAULT 0,  -- another item's image stands there, or another run's
-        is_other_lines INTEGER NOT NULL DEFAULT 0,  -- the image of another item of this list
-        image BLOB,                       -- where an earlier run has saved it
-        images INTEGER NOT NULL DEFAULT 1,    -- how many that are, with those beside it
-        is_known INTEGER NOT NULL DEFAULT 0   -- to the journal, which may have paid for it
+        path BLOB,                        -- of its image, if it does not depend on the job
+        place BLOB,                       -- the same, case-folded if the file system does so
+        is_taken INTEGER NOT NULL DEFAULT 0,  -- the file is another item's image, or another run's
+        is_other_lines INTEGER NOT NULL DEFAULT 0,  -- the file is the image of another item of this list
+        image BLOB,                       -- the path where an earlier run saved it
+        images INTEGER NOT NULL DEFAULT 1,    -- number of images of its job
+        is_known INTEGER NOT NULL DEFAULT 0   -- in the journal as begun, so it may be paid for
     );
     CREATE INDEX by_item ON items (item);
     CREATE INDEX by_likeness ON items (alike, ordinal);
@@ -52,10 +48,10 @@ _SCHEMA = """
 
 @dataclass(frozen=True)
 class Planned:
-    """An item of the plan. `number` counts them from 1, `ordinal` those alike.
+    """An item to make. number: counts items from 1. ordinal: counts identical items from 1.
 
-    attempt: the next one, where earlier ones failed. job: that of the last one, where its image was saved, and is gone.
-    images: how many the job has made. is_other_lines: the image of another item stands where its own would go.
+    attempt: the number of the next attempt. job: the paid job to fetch the image from again, if any. images: number of
+    images of that job. is_other_lines: the file at its path is the image of another item.
     """
 
     number: int
@@ -71,10 +67,10 @@ class Planned:
 
 
 class Worklist:
-    """The items of a batch, for one thread."""
+    """The items of a batch, for use by one thread."""
 
     def __init__(self, most: int = Limits.images) -> None:
-        """most: more items than this are refused."""
+        """most: maximum number of items; more are probably a mistake."""
         self._most = most
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute(f"PRAGMA cache_size = {-_CACHE}")
@@ -84,11 +80,11 @@ class Worklist:
         self._database.close()
 
     def fill(self, items: Iterable[Item]) -> None:
-        """Take all items. Of several from one source, which are one image's, only the first counts."""
+        """Add all items. Of items with the same source and request, only the first counts."""
         with self.at_once():
             for number, item in enumerate(items):
                 if number >= self._most:
-                    raise ReveError("usage", f"these are more than {self._most:,} images; nothing was submitted")
+                    raise ReveError("usage", f"the batch has more than {self._most:,} images; nothing was submitted")
                 body = item.request.body().decode()
                 same = "UPDATE items SET told = ? WHERE source = ? AND body = ?"
                 if item.source and self._database.execute(same, (item.line, item.source, body)).rowcount:
@@ -110,7 +106,7 @@ class Worklist:
                 )
 
     def keep_shard(self, index: int, count: int) -> None:
-        """Leave out all but shard `index` of `count`: by what items are, so that each is in one shard only."""
+        """Keep only shard `index` of `count`. An item's id decides its shard, so each is in exactly one."""
         self._database.create_function("shard_of", 1, lambda item: int(item[:8], 16) % count + 1, deterministic=True)
         with self.at_once():
             self._database.execute("DELETE FROM items WHERE shard_of(item) != ?", (index,))
@@ -122,9 +118,9 @@ class Worklist:
         *,
         folds: bool = sys.platform in ("darwin", "win32"),
     ) -> None:
-        """Note where each image is known to go. `bad` is told of lines whose image cannot have its name, and why.
+        """Set the path of each image, if it is known yet. `bad` is called for lines with conflicting paths.
 
-        folds: whether names that differ in case only are one file's.
+        folds: whether names that differ only in case are the same file.
         """
         with self.at_once():
             for planned in self._each("1"):
@@ -142,16 +138,16 @@ class Worklist:
             earlier = "EXISTS (SELECT 1 FROM items AS one WHERE one.place = items.place AND one.number < items.number)"
             query = f"SELECT line, {first}, path FROM items WHERE place IS NOT NULL AND {earlier}"  # noqa: S608
             for line, other, path in self._pages(f"{query} GROUP BY line ORDER BY number"):
-                whose = f"line {other}'s" if other != line else "another one of the same line"
-                bad(line, f"its image would have the name of {whose}: {os.fsdecode(path)}")
+                whose = f"line {other}" if other != line else "another image of this line"
+                bad(line, f"{os.fsdecode(path)} is already the path of {whose}")
             below = "one.place > CAST(items.place || :first AS BLOB) AND one.place < CAST(items.place || :last AS BLOB)"
             inside = f"(SELECT line FROM items AS one WHERE {below} LIMIT 1)"  # noqa: S608
             query = f"SELECT line, {inside} AS other, path FROM items WHERE place IS NOT NULL AND other ORDER BY number"  # noqa: S608
             for line, other, path in self._pages(query, {"first": os.sep, "last": chr(ord(os.sep) + 1)}):
-                bad(line, f"its image would be a file where line {other} needs a folder: {os.fsdecode(path)}")
+                bad(line, f"{os.fsdecode(path)} is a file here, but a folder in line {other}")
 
     def _drop_replaced(self) -> None:
-        """Of lines of a manifest that name one file, only the last counts: its image has replaced the others'."""
+        """Of a manifest's lines with the same `out`, keep the last: its image replaced the others."""
         later = "one.place = items.place AND one.told > items.told AND one.source IS NOT NULL AND one.out IS NOT NULL"
         replaced = f"source IS NOT NULL AND out IS NOT NULL AND EXISTS (SELECT 1 FROM items AS one WHERE {later})"  # noqa: S608
         if not self._database.execute(f"DELETE FROM items WHERE place IS NOT NULL AND {replaced}").rowcount:  # noqa: S608
@@ -163,12 +159,13 @@ class Worklist:
             "WHERE number = now.of AND items.ordinal != now.ordinal"
         )
 
-    # What earlier runs have left
+    # Results of earlier runs
 
     def note_image(self, item: str | None, job: str | None, path: str, *, is_there: bool, images: int = 1) -> None:
-        """An earlier run has saved an image at `path`: an item's, or with None one that counts for nothing here.
+        """Record an image that an earlier run saved. item: whose it is, or None if it does not count here.
 
-        The item is done, or its job is asked for its image again. Told in order: the last one has its path.
+        If it is still there, the item is done; else it is fetched again from its job. Call in order: the last image at
+        a path is the one that is there.
         """
         place = os.fsencode(path)
         execute = self._database.execute
@@ -179,25 +176,25 @@ class Worklist:
             execute(query, (not is_there, job, place, images, item))
 
     def note_other_lines(self) -> None:
-        """Note, once all images are told, which items would replace that of another one."""
+        """After all `note_image`: mark items whose path is the image of another item."""
         there = "SELECT 1 FROM items AS one WHERE one.image = items.path AND NOT one.todo"
         self._database.execute(f"UPDATE items SET is_other_lines = 1 WHERE todo AND EXISTS ({there})")  # noqa: S608
 
     def note_taken(self, path: str) -> None:
-        """What stands at `path` was saved for an item; so it is of no other, should it be known to be begun."""
+        """Record that the file at `path` was saved for some item, so that no other item counts as done by it."""
         self._database.execute("UPDATE items SET is_taken = 1 WHERE path = ? AND NOT is_known", (os.fsencode(path),))
 
     def note_job(self, item: str, job: str | None) -> None:
-        """An earlier run has paid for an item's job, and has no image of it: the job is asked once more."""
+        """Record the job that an earlier run paid for without getting its image. It is asked again."""
         self._database.execute("UPDATE items SET job = ? WHERE item = ? AND job IS NULL", (job, item))
 
     def note_failed(self, item: str, attempt: int) -> None:
-        """An earlier run's attempt at an item has failed: the next one needs another key."""
+        """Record a failed attempt; the next one gets a new key."""
         query = "UPDATE items SET attempt = max(attempt, ?) WHERE item = ? AND job IS NULL"
         self._database.execute(query, (attempt + 1, item))
 
     def note_known(self, known: Callable[[list[Planned]], Iterable[int]]) -> None:
-        """Note which items, by their numbers, the journal knows as begun."""
+        """Mark items that the journal has as begun. known: returns their numbers."""
         with self.at_once():
             chunk: list[Planned] = []
             for planned in self._each("todo"):
@@ -208,17 +205,17 @@ class Worklist:
             self._set_known(known(chunk))
 
     def skip_existing(self, exists: Callable[[bytes], bool]) -> None:
-        """What has a file already is done, unless that is known to be another's, or the journal has more to tell."""
+        """Items whose file exists are done, unless the file is another item's, or the item is in the journal."""
         with self.at_once():
             query = "SELECT number, path FROM items WHERE path IS NOT NULL AND todo AND NOT is_taken AND NOT is_known"
             for number, path in self._pages(query):
                 if exists(path):
                     self._database.execute("UPDATE items SET todo = 0 WHERE number = ?", (number,))
 
-    # What is to be done
+    # The items left
 
     def take(self, count: int) -> list[Planned]:
-        """The next items to be made, at most `count`; none are left where there are fewer."""
+        """The next `count` items to make, or fewer if these are the last."""
         found = [planned for planned, _ in zip(self._each("todo"), range(count), strict=False)]
         self._database.executemany("UPDATE items SET todo = 0 WHERE number = ?", [(one.number,) for one in found])
         return found
@@ -229,12 +226,12 @@ class Worklist:
 
     @property
     def left(self) -> int:
-        """How many are still to be made."""
+        """Number of items still to make."""
         return int(self._value("SELECT count(*) FROM items WHERE todo"))
 
     @property
     def to_buy(self) -> int:
-        """How many of those left no earlier run has paid for, as far as is known."""
+        """Number of items left that no earlier run is known to have paid for."""
         return int(self._value("SELECT count(*) FROM items WHERE todo AND job IS NULL AND NOT is_known"))
 
     def _set_known(self, numbers: Iterable[int]) -> None:
@@ -247,7 +244,7 @@ class Worklist:
             yield Planned(number, line, item, ordinal, ImageRequest.from_wire(json.loads(body)), *rest)
 
     def _pages(self, query: str, values: Mapping[str, str] | None = None) -> Iterator[tuple[Any, ...]]:
-        """Rows, as they are needed; columns that the query does not choose by may be changed meanwhile."""
+        """Yield rows. Meanwhile, only columns that are not in the query's conditions may be changed."""
         cursor = self._database.execute(query, values or {})
         try:
             while rows := cursor.fetchmany(100):
@@ -260,13 +257,11 @@ class Worklist:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Everything inside is one transaction, which is what makes it fast."""
+        """Do everything inside in one transaction, which is much faster."""
         try:
             self._database.execute("BEGIN")
             yield
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
-            message = (
-                f"the list of images cannot be kept among the temporary files: {error}; TMPDIR names another folder"
-            )
+            message = f"cannot store the list of images in a temporary file: {error}; set TMPDIR to another folder"
             raise ReveError("output", message) from error

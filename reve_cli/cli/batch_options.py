@@ -10,7 +10,7 @@ File = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="A prompt a line; or .csv or .jsonl with prompt, seed, aspectRatio, version, out; - reads stdin.",
+        help="One prompt per line, or .csv or .jsonl with prompt, seed, aspectRatio, version, out; - reads stdin.",
     ),
 ]
 Out = Annotated[
@@ -19,7 +19,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="PATH",
-        help="A folder, or a template such as 'pics/{slug}-{job}.{ext}'.",
+        help="Output folder, or a template such as 'pics/{slug}-{job}.{ext}'.",
         rich_help_panel="Output",
     ),
 ]
@@ -28,41 +28,44 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="text|csv|jsonl",
-        help="What FILE is, where its name does not say.",
+        help="Format of FILE (default: from its extension).",
         rich_help_panel=_FILE,
     ),
 ]
 Seeds = Annotated[
     str | None,
-    typer.Option(
-        "--seeds", metavar="LIST", help="Each line with each of these, such as 1-8 or 1,5.", rich_help_panel=_FILE
-    ),
+    typer.Option("--seeds", metavar="LIST", help="Seeds for every line, such as 1-8 or 1,5.", rich_help_panel=_FILE),
 ]
 Ratios = Annotated[
     str | None,
     typer.Option(
-        "--ratios", metavar="LIST", help="Each line in each of these, such as 1:1,16:9.", rich_help_panel=_FILE
+        "--ratios", metavar="LIST", help="Aspect ratios for every line, such as 1:1,16:9.", rich_help_panel=_FILE
     ),
 ]
 Seed = Annotated[
     str | None,
-    typer.Option("--seed", metavar="N", help="For lines that have none of their own.", rich_help_panel="Image"),
+    typer.Option("--seed", metavar="N", help="Seed for lines without one.", rich_help_panel="Image"),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print what is missing, as JSON, and send nothing.", rich_help_panel="Money"),
+    typer.Option("--dry-run", help="Print the missing requests as JSON; send nothing.", rich_help_panel="Money"),
 ]
 RunName = Annotated[
     str | None,
-    typer.Option("--run", metavar="NAME", help="The same name is the same run, on any machine.", rich_help_panel=_RUN),
+    typer.Option(
+        "--run",
+        metavar="NAME",
+        help="Start or continue the run of this name, on any machine.",
+        rich_help_panel=_RUN,
+    ),
 ]
-New = Annotated[bool, typer.Option("--new", help="Start over: make all images anew.", rich_help_panel=_RUN)]
+New = Annotated[bool, typer.Option("--new", help="Start over: generate all images again.", rich_help_panel=_RUN)]
 Shard = Annotated[
     str | None,
     typer.Option(
         "--shard",
         metavar="I/N",
-        help="Only this part of the file, I from 1 to N; needs --run. See reve help shards.",
+        help="Only part I of N of the file; needs --run. See reve help shards.",
         rich_help_panel=_RUN,
     ),
 ]
@@ -72,24 +75,26 @@ Retries = Annotated[
         "--retries",
         metavar="N",
         min=0,
-        help="How often a job that failed for want of capacity is made again.",
+        help="Retries for jobs that fail for lack of capacity.",
         rich_help_panel=_SPEED,
     ),
 ]
 FailFast = Annotated[
-    bool, typer.Option("--fail-fast", help="Begin no more after the first failure.", rich_help_panel=_SPEED)
+    bool, typer.Option("--fail-fast", help="Stop submitting after the first failure.", rich_help_panel=_SPEED)
 ]
 MaxFailures = Annotated[
     int | None,
-    typer.Option("--max-failures", metavar="N", min=1, help="Begin no more after N failures.", rich_help_panel=_SPEED),
+    typer.Option(
+        "--max-failures", metavar="N", min=1, help="Stop submitting after N failures.", rich_help_panel=_SPEED
+    ),
 ]
 Rate = Annotated[
     str | None,
-    typer.Option("--rate", metavar="N/min", help="Ask the API no faster than this.", rich_help_panel=_SPEED),
+    typer.Option("--rate", metavar="N/min", help="Maximum requests per minute.", rich_help_panel=_SPEED),
 ]
 Concurrency = Annotated[
     int,
     typer.Option(
-        "--concurrency", metavar="N", min=1, max=1000, help="At most so many jobs at once.", rich_help_panel=_SPEED
+        "--concurrency", metavar="N", min=1, max=1000, help="Maximum number of jobs in flight.", rich_help_panel=_SPEED
     ),
 ]

@@ -1,4 +1,4 @@
-"""`reve batch`: what is refused, what is made again and what is not, and what is told."""
+"""`reve batch`: what it refuses, what it makes again, and what it reports."""
 
 import itertools
 import json
@@ -60,7 +60,7 @@ Batch = Callable[..., Result]
 # What is made
 
 
-def test_each_line_becomes_an_image(batch: Batch, sandbox: Sandbox) -> None:
+def test_every_line_becomes_an_image(batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     result = batch()
     assert result.code == 0
@@ -70,7 +70,7 @@ def test_each_line_becomes_an_image(batch: Batch, sandbox: Sandbox) -> None:
     assert sandbox.charged == 12
 
 
-def test_fields_options_and_multiples_say_what_is_asked_for(reve: Reve, sandbox: Sandbox) -> None:
+def test_fields_and_options_make_up_each_request(reve: Reve, sandbox: Sandbox) -> None:
     write("prompt,aspectRatio,version,out\na fox,,,\na wolf,1:1,v2,wolf/{seed}.{ext}\n", "p.csv")
     result = reve("batch", "p.csv", "--out", "pics/{slug}-{seed}.{ext}", "--seeds", "1-2", "--ar", "3:2")
     assert result.code == 0
@@ -92,18 +92,18 @@ def test_settings_are_the_defaults_of_a_batch(reve: Reve, sandbox: Sandbox) -> N
     assert sandbox.jobs()[0].body["reveParams"] == {"aspect_ratio": "9:16"}
 
 
-def test_a_project_file_that_is_refused_makes_nothing(reve: Reve, sandbox: Sandbox) -> None:
+def test_an_invalid_project_file_stops_the_batch(reve: Reve, sandbox: Sandbox) -> None:
     Path(".reve.toml").write_text('base_url = "https://evil.example"\n')
     assert reve("batch", write("a fox\n")).code == 2
     assert sandbox.requests == []
 
 
-def test_standard_input_is_a_file_too(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_file_may_be_standard_input(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("batch", "-", "--out", "pics", "--format", "csv", stdin=b"prompt\na fox\n")
     assert (result.code, slugs()) == (0, ["a-fox"])
 
 
-def test_json_prints_a_document_for_each_job_as_it_ends(batch: Batch, simulate: Simulate) -> None:
+def test_json_prints_a_document_for_each_job_when_it_ends(batch: Batch, simulate: Simulate) -> None:
     seconds = iter([9.0, 1.0, 5.0])
     simulate(job_seconds=lambda: next(seconds))
     write(FOXES)
@@ -114,7 +114,7 @@ def test_json_prints_a_document_for_each_job_as_it_ends(batch: Batch, simulate: 
     assert ended == sorted(ended)
 
 
-def test_the_manifest_has_all_it_takes_to_make_each_image_again(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
+def test_the_manifest_is_a_file_that_makes_the_same_images_again(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch("--seed", "7")
     begun, *lines = manifest()
@@ -130,17 +130,17 @@ def test_the_manifest_has_all_it_takes_to_make_each_image_again(reve: Reve, batc
     assert bodies == sorted(2 * [json.dumps(line["request"]) for line in lines])
 
 
-# What is refused before anything is sent
+# Refused before anything is sent
 
 
-def test_every_bad_line_is_named_and_nothing_is_sent(reve: Reve, sandbox: Sandbox) -> None:
+def test_every_invalid_line_is_reported_and_nothing_is_sent(reve: Reve, sandbox: Sandbox) -> None:
     write('{"prompt": "a"}\n{"prompt": 1}\n\n{"out": "x"}\n{"prompt": "b", "out": "../x"}\n', "p.jsonl")
     result = reve("batch", "p.jsonl", "--out", "pics", "--json")
     assert result.code == 2
-    assert result.document["error"]["message"] == "3 lines of p.jsonl are wrong; nothing was submitted"
-    assert [line.partition(": ")[2].split(":")[0] for line in result.stderr.splitlines()] == [
-        "p.jsonl, line 2", "p.jsonl, line 4", "p.jsonl, line 5", "3 lines of p.jsonl are wrong; nothing was submitted",
-    ]  # fmt: skip
+    assert result.document["error"]["message"] == "p.jsonl: 3 invalid lines; nothing was submitted"
+    *lines, total = result.stderr.splitlines()
+    assert [line.partition(": ")[2].split(":")[0] for line in lines] == [f"p.jsonl, line {n}" for n in (2, 4, 5)]
+    assert total == "error: p.jsonl: 3 invalid lines; nothing was submitted"
     assert sandbox.requests == []
     assert not Path("pics").exists()
 
@@ -148,31 +148,33 @@ def test_every_bad_line_is_named_and_nothing_is_sent(reve: Reve, sandbox: Sandbo
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["empty.txt"], "empty.txt has no prompts"),
-        (["nope.txt"], "nope.txt cannot be read: No such file"),
-        (["folder"], "folder cannot be read: Is a directory"),
-        (["a\0b"], "cannot be read"),
-        (["p.txt", "--out", "x.png"], "--out 'x.png': a batch saves into a folder"),
-        (["p.txt", "--out", "-"], "--out '-': a batch saves into a folder"),
-        (["p.txt", "--out", ""], "--out '': a batch saves into a folder"),
+        (["empty.txt"], "empty.txt contains no prompts"),
+        (["nope.txt"], "cannot read nope.txt: No such file"),
+        (["folder"], "cannot read folder: Is a directory"),
+        (["a\0b"], "cannot read"),
+        (["p.txt", "--out", "x.png"], "--out 'x.png' is not a folder or a template"),
+        (["p.txt", "--out", "-"], "--out '-' is not a folder or a template"),
+        (["p.txt", "--out", ""], "--out '' is not a folder or a template"),
         (["p.txt", "--out", "{nope}"], "--out: {nope} is not a field"),
         (["p.txt", "--out", "{job}/{ext}"], "--out: {job} can only stand in the file's name"),
-        (["p.txt", "--out", "{seed}.png"], "line 2: its image would have the name of line 1's: none.png"),
+        (["p.txt", "--out", "{seed}.png"], "line 2: none.png is already the path of line 1"),
         (["p.txt", "--ar", "7:3"], "--aspect-ratio '7:3' is not one of"),
-        (["p.txt", "--seed", "random"], "--seed random would make each run another batch"),
-        (["p.txt", "--seed", "1", "--seeds", "1-2"], "not for use together"),
-        (["p.txt", "--ar", "1:1", "--ratios", "1:1,3:2"], "not for use together"),
+        (["p.txt", "--seed", "random"], "--seed random would pay for new images in each run"),
+        (["p.txt", "--seed", "1", "--seeds", "1-2"], "--seed cannot be used with --seeds"),
+        (["p.txt", "--ar", "1:1", "--ratios", "1:1,3:2"], "--aspect-ratio cannot be used with --ratios"),
         (["p.txt", "--shard", "1/2"], "--shard needs --run"),
-        (["p.txt", "--new", "--run", "x"], "--new starts another run"),
+        (["p.txt", "--new", "--run", "x"], "--new cannot be used with --run"),
         (["p.txt", "--max-credits", "x"], "--max-credits 'x'"),
-        (["long.jsonl"], "longer than file systems take"),
+        (["long.jsonl"], "longer than 255 bytes"),
         (["late.jsonl"], "line 1: out: {job} can only stand in the file's name"),
-        (["same.jsonl"], "line 2: its image would have the name of line 1's: a.png"),
-        (["inside.jsonl"], "line 1: its image would be a file where line 2 needs a folder: a"),
+        (["same.jsonl"], "line 2: a.png is already the path of line 1"),
+        (["inside.jsonl"], "line 1: a is a file here, but a folder in line 2"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_makes_no_sense_is_refused(reve: Reve, sandbox: Sandbox, arguments: list[str], why: str) -> None:
+def test_invalid_input_is_refused_before_anything_is_sent(
+    reve: Reve, sandbox: Sandbox, arguments: list[str], why: str
+) -> None:
     write(FOXES)
     write("\n\n", "empty.txt")
     Path("folder").mkdir()
@@ -186,7 +188,7 @@ def test_what_makes_no_sense_is_refused(reve: Reve, sandbox: Sandbox, arguments:
     assert posts(sandbox) == 0
 
 
-def test_more_images_than_anybody_means_are_refused(reve: Reve, sandbox: Sandbox) -> None:
+def test_more_than_a_million_images_are_refused(reve: Reve, sandbox: Sandbox) -> None:
     assert Limits().images == 1_000_000
     reve.limits = replace(reve.limits, images=1_000)
     write("fox\n" * 11)
@@ -198,7 +200,7 @@ def test_more_images_than_anybody_means_are_refused(reve: Reve, sandbox: Sandbox
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX")
 @pytest.mark.parametrize("redirection", ["<&-", "0>x.txt"])
-def test_standard_input_that_cannot_be_read_is_an_error_of_usage(reve: Reve, redirection: str) -> None:
+def test_unreadable_standard_input_is_a_usage_error(reve: Reve, redirection: str) -> None:
     command = f'"$@" {redirection}'
     done = subprocess.run(
         ["bash", "-c", command, "-", *reve.command("batch", "-", "--sandbox")],
@@ -210,7 +212,7 @@ def test_standard_input_that_cannot_be_read_is_an_error_of_usage(reve: Reve, red
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX")
 @pytest.mark.parametrize("command", ["sleep 100 | {}", "yes | {}", "mkfifo f; {}"])
-def test_input_that_does_not_end_obeys_the_time_limit(reve: Reve, command: str) -> None:
+def test_the_time_limit_applies_to_endless_input(reve: Reve, command: str) -> None:
     file = "f" if "mkfifo" in command else "-"
     words = reve.command("batch", file, "--sandbox", "--timeout", "1")
     started = time.monotonic()
@@ -225,20 +227,20 @@ def test_input_that_does_not_end_obeys_the_time_limit(reve: Reve, command: str) 
     assert time.monotonic() - started < 60
 
 
-def test_a_folder_that_cannot_be_is_refused(reve: Reve, sandbox: Sandbox) -> None:
+def test_an_output_folder_that_cannot_be_created_is_refused(reve: Reve, sandbox: Sandbox) -> None:
     write(FOXES)
     write("", "file")
     for out in ("file", "file/pics"):
         result = reve("batch", "p.txt", "--out", out)
         assert result.code == 7
-        assert "cannot be made" in result.stderr
+        assert "cannot create the folder" in result.stderr
     assert posts(sandbox) == 0
 
 
-# Looking first
+# Dry runs
 
 
-def test_a_dry_run_prints_what_is_missing_and_touches_nothing(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
+def test_a_dry_run_prints_the_missing_requests_and_changes_nothing(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     first = batch("--dry-run")
     assert [document["out"] for document in first.documents] == [
@@ -250,11 +252,11 @@ def test_a_dry_run_prints_what_is_missing_and_touches_nothing(reve: Reve, batch:
     write(FOXES + "a fourth fox\n")
     again = batch("--dry-run", env={"APIFRAME_API_KEY": ""})
     assert [document["body"]["prompt"] for document in again.documents] == ["a fourth fox"]
-    assert "1 of 4 to be made; 3 are there" in again.stderr
+    assert "1 of 4 to submit; 3 already saved" in again.stderr
     assert len(batch("--dry-run", "--new").documents) == 4
 
 
-def test_a_dry_run_of_a_shard_prints_its_part(batch: Batch) -> None:
+def test_a_dry_run_of_a_shard_prints_its_requests(batch: Batch) -> None:
     write("".join(f"fox {number}\n" for number in range(20)))
     parts = [batch("--dry-run", "--run", "r", "--shard", f"{index}/3").documents for index in (1, 2, 3)]
     assert sorted(document["body"]["prompt"] for part in parts for document in part) == sorted(
@@ -262,21 +264,21 @@ def test_a_dry_run_of_a_shard_prints_its_part(batch: Batch) -> None:
     )
 
 
-# Running it again
+# Running again
 
 
-def test_again_makes_only_what_is_missing_whatever_became_of_the_lines(batch: Batch, sandbox: Sandbox) -> None:
+def test_a_second_run_makes_only_new_lines_in_any_order(batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     assert (batch().code, posts(sandbox)) == (0, 3)
-    write("a new fox\na green fox\na red fox\na red fox\n")  # added, reordered, removed, doubled
+    write("a new fox\na green fox\na red fox\na red fox\n")  # added, reordered, removed, repeated
     result = batch("--json")
     assert sorted(document["prompt"] for document in result.documents) == ["a new fox", "a red fox"]
-    assert "4 of 4 saved; 2 of them before; charged: 8 credits" in result.stderr
+    assert "4 of 4 saved (2 before); charged: 8 credits" in result.stderr
     assert sandbox.charged == 20
 
 
-def test_a_name_template_that_changed_makes_no_image_again(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
+def test_another_name_template_makes_no_image_again(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     assert batch(env={"REVE_NAME_TEMPLATE": "{seed}-{slug}.{ext}"}).code == 0
@@ -284,7 +286,7 @@ def test_a_name_template_that_changed_makes_no_image_again(reve: Reve, batch: Ba
     assert len(sandbox.jobs()) == 3
 
 
-def test_new_makes_all_anew_and_is_then_the_run_to_go_on_with(batch: Batch, sandbox: Sandbox) -> None:
+def test_new_makes_all_images_again_and_later_runs_continue_it(batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     assert batch("--new").code == 0
@@ -293,27 +295,27 @@ def test_new_makes_all_anew_and_is_then_the_run_to_go_on_with(batch: Batch, sand
     assert len(sandbox.jobs()) == 6
 
 
-def test_new_with_names_that_are_taken_replaces_them_only_by_force(reve: Reve, sandbox: Sandbox) -> None:
+def test_new_replaces_existing_files_only_with_force(reve: Reve, sandbox: Sandbox) -> None:
     write(FOXES)
     command = ("batch", "p.txt", "--out", "pics/{slug}.{ext}")
     reve(*command)
     refused = reve(*command, "--new")
     assert (refused.code, len(sandbox.jobs())) == (7, 3)
     assert "pics/a-red-fox.png exists" in refused.stderr
-    assert reve(*command).code == 7  # the new run was begun, and these are not its images
+    assert reve(*command).code == 7  # the new run began, and these are not its images
     assert reve(*command, "--force").code == 0
     assert reve(*command).code == 0
     assert len(sandbox.jobs()) == 6
 
 
-def test_new_that_was_refused_begins_no_run(batch: Batch, sandbox: Sandbox) -> None:
+def test_a_refused_new_begins_no_run(batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     assert batch("--new", "--max-credits", "11").code == 4
     assert (batch().code, len(sandbox.jobs())) == (0, 3)
 
 
-def test_a_line_whose_prompt_changed_does_not_pass_for_the_image_that_has_its_name(
+def test_a_line_with_another_prompt_does_not_count_as_made_by_the_file_at_its_path(
     reve: Reve, sandbox: Sandbox
 ) -> None:
     command = ("batch", "p.csv", "--out", "pics")
@@ -328,17 +330,17 @@ def test_a_line_whose_prompt_changed_does_not_pass_for_the_image_that_has_its_na
     assert (reve(*command).code, len(sandbox.jobs())) == (0, 3)
 
 
-def test_a_file_that_was_there_is_counted(reve: Reve, sandbox: Sandbox) -> None:
+def test_an_existing_file_counts_as_made(reve: Reve, sandbox: Sandbox) -> None:
     Path("pics").mkdir()
     write("my own", "pics/x.png")
     write("prompt,out\na fox,x.png\na wolf,y.png\n", "p.csv")
     result = reve("batch", "p.csv", "--out", "pics")
     assert (result.code, len(sandbox.jobs())) == (0, 1)
-    assert "2 of 2 saved; 1 of them before" in result.stderr
+    assert "2 of 2 saved (1 before)" in result.stderr
     assert Path("pics/x.png").read_text() == "my own"
 
 
-def test_a_folder_in_the_place_of_an_image_is_no_image(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_folder_at_the_path_of_an_image_is_an_error(reve: Reve, sandbox: Sandbox) -> None:
     Path("pics/x.png").mkdir(parents=True)
     write("prompt,out\na fox,x.png\n", "p.csv")
     result = reve("batch", "p.csv", "--out", "pics")
@@ -346,20 +348,18 @@ def test_a_folder_in_the_place_of_an_image_is_no_image(reve: Reve, sandbox: Sand
     assert "pics/x.png is a folder" in result.stderr
 
 
-def test_an_image_that_was_deleted_is_asked_of_its_job_and_not_paid_again(
-    batch: Batch, sandbox: Sandbox, journal: bool
-) -> None:
+def test_a_deleted_image_is_downloaded_again_without_paying(batch: Batch, sandbox: Sandbox, journal: bool) -> None:
     write(FOXES)
     batch()
     Path("pics", min(pictures())).unlink()
     result = batch()
     assert (result.code, len(sandbox.jobs())) == (0, 3)
     assert result.out.startswith("pics/a-blue-fox")
-    assert "3 of 3 saved; 2 of them before; charged: 0 credits" in result.stderr
+    assert "3 of 3 saved (2 before); charged: 0 credits" in result.stderr
     assert (batch().out, len(sandbox.jobs())) == ("", 3)
 
 
-def test_an_image_that_has_expired_is_told_and_not_bought_again(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
+def test_an_expired_image_is_reported_and_not_bought_again(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     Path("pics", min(pictures())).unlink()
@@ -368,20 +368,18 @@ def test_an_image_that_has_expired_is_told_and_not_bought_again(reve: Reve, batc
         result = batch()
         assert (result.code, len(sandbox.jobs())) == (7, 3)
         assert "line 2: the images of job" in result.stderr
-        assert "hint: to pay for another image, change its line, or use --new for all" in result.stderr
-        assert "2 of 3 saved; 2 of them before; 1 failed; charged: 0 credits" in result.stderr
+        assert "hint: to pay for a new image, change the line, or use --new for all lines" in result.stderr
+        assert "2 of 3 saved (2 before); 1 failed; charged: 0 credits" in result.stderr
 
 
-def test_a_job_whose_images_expired_before_they_were_saved_is_not_bought_again(
-    batch: Batch, simulate: Simulate
-) -> None:
+def test_a_job_that_expired_before_its_image_was_saved_is_not_bought_again(batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:expired*1"))
     write("a fox\n")
     assert [batch().code for _ in range(3)] == [7, 7, 7]
     assert len(sandbox.jobs()) == 1
 
 
-def test_a_job_that_failed_is_made_again_with_a_new_key(batch: Batch, simulate: Simulate, journal: bool) -> None:
+def test_a_second_run_makes_a_failed_job_again_with_a_new_key(batch: Batch, simulate: Simulate, journal: bool) -> None:
     sandbox = simulate(faults=parse_faults("outcome:fail*2"))
     write("a fox\n")
     first = batch("--json")
@@ -392,7 +390,7 @@ def test_a_job_that_failed_is_made_again_with_a_new_key(batch: Batch, simulate: 
     assert [line["attempt"] for line in made()] == [1, 2, 3]
 
 
-def test_a_job_that_failed_is_made_again_also_where_only_the_api_knows_it(
+def test_a_failed_job_is_made_again_when_only_the_api_knows_it(
     reve: Reve, batch: Batch, simulate: Simulate, home: Path
 ) -> None:
     sandbox = simulate(faults=parse_faults("outcome:fail*2"))
@@ -405,7 +403,7 @@ def test_a_job_that_failed_is_made_again_also_where_only_the_api_knows_it(
     assert len(sandbox.jobs()) == 3
 
 
-# What is lost in between
+# Losing the manifest, the journal or images
 
 
 def lose_manifest(folder: str) -> None:
@@ -428,11 +426,11 @@ def lose_all(folder: str) -> None:
 
 @pytest.mark.parametrize("named", [False, True], ids=["folder", "--run"])
 @pytest.mark.parametrize("lose", [lose_manifest, lose_journal, lose_pictures, lose_all])
-def test_nothing_is_paid_twice_whatever_was_lost(
+def test_nothing_is_paid_twice_after_a_loss(
     batch: Batch, sandbox: Sandbox, lose: Callable[[str], None], named: bool
 ) -> None:
     if lose is lose_all and not named:
-        pytest.skip("then nobody knows the run: this is what --run is for")
+        pytest.skip("nothing knows the run; --run is for this case")
     write(FOXES)
     options = ["--run", "nightly"] if named else []
     assert batch(*options).code == 0
@@ -446,7 +444,7 @@ def test_nothing_is_paid_twice_whatever_was_lost(
     assert len(made()) >= 3
 
 
-def test_what_the_api_knows_is_not_charged_and_says_so(batch: Batch, sandbox: Sandbox, reve: Reve) -> None:
+def test_replayed_jobs_are_reported_as_not_charged(batch: Batch, sandbox: Sandbox, reve: Reve) -> None:
     write(FOXES)
     batch("--run", "r")
     reve.clock.advance(60)
@@ -456,7 +454,7 @@ def test_what_the_api_knows_is_not_charged_and_says_so(batch: Batch, sandbox: Sa
     assert "charged: 0 credits" in result.stderr
 
 
-def test_a_folder_that_was_emptied_is_a_new_batch(batch: Batch, sandbox: Sandbox) -> None:
+def test_a_deleted_folder_is_a_new_batch(batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     shutil.rmtree("pics")
@@ -464,14 +462,14 @@ def test_a_folder_that_was_emptied_is_a_new_batch(batch: Batch, sandbox: Sandbox
     assert len(sandbox.jobs()) == 6
 
 
-def test_a_folder_above_another_batchs_is_a_batch_of_its_own(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
+def test_a_parent_folder_of_a_batch_is_another_batch(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     assert reve("batch", "p.txt").code == 0
     assert len(sandbox.jobs()) == 6
 
 
-def test_a_folder_that_was_moved_is_still_done(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
+def test_a_moved_folder_is_still_complete(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     Path("pics").rename("elsewhere")
@@ -480,7 +478,7 @@ def test_a_folder_that_was_moved_is_still_done(reve: Reve, batch: Batch, sandbox
     assert (result.code, len(sandbox.jobs())) == (0, 3)
 
 
-def test_the_same_run_into_another_folder_fetches_its_images_there(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_same_run_in_another_folder_downloads_its_images_there(reve: Reve, sandbox: Sandbox) -> None:
     write(FOXES)
     assert reve("batch", "p.txt", "--run", "r", "--out", "one").code == 0
     result = reve("batch", "p.txt", "--run", "r", "--out", "two")
@@ -489,7 +487,7 @@ def test_the_same_run_into_another_folder_fetches_its_images_there(reve: Reve, s
     assert "charged: 0 credits" in result.stderr
 
 
-def test_a_torn_line_and_lines_of_others_are_passed_over(batch: Batch, sandbox: Sandbox) -> None:
+def test_incomplete_and_foreign_lines_of_the_manifest_are_skipped(batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
     whole = Path("pics/manifest.jsonl").read_bytes()
@@ -504,12 +502,12 @@ def test_a_torn_line_and_lines_of_others_are_passed_over(batch: Batch, sandbox: 
     Path("pics/manifest-notes.jsonl").mkdir()
     result = batch()
     assert (result.code, len(sandbox.jobs())) == (0, 3)
-    assert "warning: pics/manifest.jsonl: 16 lines cannot be read; what they told is not known here" in result.stderr
+    assert "warning: pics/manifest.jsonl: 16 damaged lines ignored" in result.stderr
     assert torn + b"\n" not in Path("pics/manifest.jsonl").read_bytes()
     assert len(batch().out) == 0
 
 
-def test_a_manifest_of_another_run_counts_too_where_it_is_put_together(reve: Reve, sandbox: Sandbox) -> None:
+def test_joined_manifests_of_two_runs_both_count(reve: Reve, sandbox: Sandbox) -> None:
     write(FOXES)
     write("a wolf\na bear\n", "q.txt")
     reve("batch", "p.txt", "--out", "one")
@@ -526,16 +524,14 @@ def test_a_manifest_of_another_run_counts_too_where_it_is_put_together(reve: Rev
     assert manifest("one")[-1]["run"] == manifest("one")[0]["run"]
 
 
-def test_a_simulation_does_not_pass_for_the_real_thing(reve: Reve, batch: Batch) -> None:
+def test_simulated_images_do_not_count_for_the_real_api(reve: Reve, batch: Batch) -> None:
     write(FOXES)
     assert batch("--sandbox").code == 0
-    assert "3 are there" in batch("--sandbox", "--dry-run").stderr
-    assert "3 of 3 to be made" in batch("--dry-run", env={"APIFRAME_BASE_URL": "https://api.apiframe.ai"}).stderr
+    assert "3 already saved" in batch("--sandbox", "--dry-run").stderr
+    assert "3 of 3 to submit" in batch("--dry-run", env={"APIFRAME_BASE_URL": "https://api.apiframe.ai"}).stderr
 
 
-def test_an_image_that_somebody_took_where_it_was_meant_to_be_is_there(
-    reve: Reve, batch: Batch, sandbox: Sandbox
-) -> None:
+def test_an_image_that_a_user_moved_to_its_path_counts_as_saved(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
     write("a fox\n")
     batch()
     (name,) = pictures()
@@ -547,10 +543,10 @@ def test_an_image_that_somebody_took_where_it_was_meant_to_be_is_there(
     assert (result.code, len(sandbox.jobs())) == (0, 1)
 
 
-# Together with others
+# With other processes and accounts
 
 
-def test_two_batches_at_once_in_one_folder_are_one_too_many(reve: Reve, batch: Batch, live: Sandbox) -> None:
+def test_a_second_batch_in_the_same_folder_is_refused(reve: Reve, batch: Batch, live: Sandbox) -> None:
     live._job_seconds = 1.0
     write(FOXES)
     with subprocess.Popen(
@@ -560,7 +556,7 @@ def test_two_batches_at_once_in_one_folder_are_one_too_many(reve: Reve, batch: B
         sent = posts(live)
         second = reve.child("batch", "p.txt", "--out", "pics", "--json")
         assert second.code == 7
-        assert second.document["error"]["message"].startswith("another reve batch is at work on pics/manifest.jsonl")
+        assert second.document["error"]["message"].startswith("another reve batch is using pics/manifest.jsonl")
         assert posts(live) == sent
         assert first.wait(60) == 0
     assert batch().code == 0
@@ -568,7 +564,7 @@ def test_two_batches_at_once_in_one_folder_are_one_too_many(reve: Reve, batch: B
     assert not list(Path("pics").glob(".*"))
 
 
-def test_resume_finishes_a_batch_that_was_killed_and_the_batch_then_knows_it(reve: Reve, live: Sandbox) -> None:
+def test_a_batch_counts_what_resume_finished_after_a_kill(reve: Reve, live: Sandbox) -> None:
     live._job_seconds = 2.0
     write(FOXES)
     process = subprocess.Popen(reve.command("batch", "p.txt", "--out", "pics"), env=reve.environ)
@@ -580,7 +576,7 @@ def test_resume_finishes_a_batch_that_was_killed_and_the_batch_then_knows_it(rev
     assert slugs() == ["a-blue-fox", "a-green-fox", "a-red-fox"]
     result = reve.child("batch", "p.txt", "--out", "pics")
     assert (result.code, result.out) == (0, "")
-    assert "3 of 3 saved; 3 of them before; charged: 0 credits" in result.stderr
+    assert "3 of 3 saved (3 before); charged: 0 credits" in result.stderr
     assert (len(live.jobs()), len(made())) == (3, 3)
 
 
@@ -592,7 +588,7 @@ def test_history_shows_a_batch(reve: Reve, batch: Batch, sandbox: Sandbox) -> No
     assert sorted(row["prompt"] for row in rows) == sorted(FOXES.splitlines())
 
 
-def test_another_key_of_the_same_account_goes_on(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+def test_another_key_of_the_same_account_continues_the_batch(reve: Reve, batch: Batch, simulate: Simulate) -> None:
     first = simulate(faults=parse_faults("image:redirect-private*9"))
     write("a fox\n")
     assert batch().code == 75
@@ -603,7 +599,7 @@ def test_another_key_of_the_same_account_goes_on(reve: Reve, batch: Batch, simul
     second.stop()
 
 
-def test_another_accounts_jobs_are_left_alone(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+def test_jobs_of_another_account_are_left_alone(reve: Reve, batch: Batch, simulate: Simulate) -> None:
     first = simulate(faults=parse_faults("image:redirect-private*9"))
     write("a fox\n")
     assert batch().code == 75
@@ -615,7 +611,7 @@ def test_another_accounts_jobs_are_left_alone(reve: Reve, batch: Batch, simulate
 
 
 def second_key(reve: Reve, first: Sandbox, user: str | None) -> Sandbox:
-    """The same API, at the same address, for somebody who has another key."""
+    """Restart the API at the same address with another key. user: whose key it is."""
     port, folder = int(first.url.rpartition(":")[2]), first._store._folder
     first.stop()
     named: dict[str, Any] = {} if user is None else {"user": user}
@@ -624,10 +620,10 @@ def second_key(reve: Reve, first: Sandbox, user: str | None) -> Sandbox:
     return second.start()
 
 
-# Failing
+# Failures
 
 
-def test_want_of_capacity_is_tried_again_with_new_keys(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+def test_lack_of_capacity_is_retried_with_new_keys(reve: Reve, batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:capacity*3"))
     write("a fox\n")
     started = reve.clock.monotonic()
@@ -636,19 +632,19 @@ def test_want_of_capacity_is_tried_again_with_new_keys(reve: Reve, batch: Batch,
     assert len({job.key for job in sandbox.jobs()}) == 4
     assert "line 1: job" in result.stderr
     assert "trying again in 20 s" in result.stderr
-    assert "1 of 1 saved; 3 tried again; charged: 4 credits" in result.stderr
+    assert "1 of 1 saved; 3 retried; charged: 4 credits" in result.stderr
     assert reve.clock.monotonic() - started > 5 + 10 + 20
 
 
 @pytest.mark.parametrize(("retries", "jobs"), [("0", 1), ("2", 3)])
-def test_retries_end(batch: Batch, simulate: Simulate, retries: str, jobs: int) -> None:
+def test_retries_are_limited(batch: Batch, simulate: Simulate, retries: str, jobs: int) -> None:
     sandbox = simulate(faults=parse_faults("outcome:capacity"))
     write("a fox\n")
     assert batch("--retries", retries).code == 5
     assert len(sandbox.jobs()) == jobs
 
 
-def test_what_failed_for_another_reason_is_not_tried_again(batch: Batch, simulate: Simulate) -> None:
+def test_other_failures_are_not_retried(batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:fail*1,outcome:cancel*1"))
     write(FOXES)
     result = batch()
@@ -657,22 +653,22 @@ def test_what_failed_for_another_reason_is_not_tried_again(batch: Batch, simulat
 
 
 @pytest.mark.parametrize(("option", "failures"), [(["--fail-fast"], 1), (["--max-failures", "3"], 3)])
-def test_after_so_many_failures_nothing_more_is_begun(
+def test_submitting_stops_after_the_maximum_of_failures(
     batch: Batch, simulate: Simulate, option: list[str], failures: int
 ) -> None:
     sandbox = simulate(faults=[Fault("outcome", "fail", times=4)])
     write("".join(f"fox {number}\n" for number in range(40)))
     result = batch(*option, "--concurrency", "1", "--retries", "0")
     assert (result.code, len(sandbox.jobs())) == (5, failures)
-    many = "an image" if failures == 1 else f"{failures} images"
-    assert f"error: {many} failed: no more are begun" in result.stderr
-    assert f"{failures} failed; {40 - failures} not begun; charged: 0 credits" in result.stderr
+    many = "1 image" if failures == 1 else f"{failures} images"
+    assert f"error: {many} failed; stopped submitting" in result.stderr
+    assert f"{failures} failed; {40 - failures} not submitted; charged: 0 credits" in result.stderr
     assert batch("--concurrency", "1").code == (5 if failures < 4 else 0)
     assert sandbox.charged == 160 - 4 * (4 - failures)
 
 
 @pytest.mark.parametrize(("fault", "code"), [("submit:402", 4), ("submit:401", 3), ("submit:403", 3)])
-def test_a_refusal_that_holds_for_all_ends_submission_and_what_runs_is_saved(
+def test_a_refused_key_or_account_stops_submitting_and_running_jobs_are_saved(
     reve: Reve, batch: Batch, simulate: Simulate, fault: str, code: int
 ) -> None:
     made = 0
@@ -699,7 +695,7 @@ def test_a_refusal_that_holds_for_all_ends_submission_and_what_runs_is_saved(
     assert sandbox.charged == 400
 
 
-def test_a_request_that_is_refused_is_one_failure(batch: Batch, simulate: Simulate) -> None:
+def test_a_refused_request_is_one_failure(batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("submit:400*1"))
     write(FOXES)
     result = batch()
@@ -708,7 +704,7 @@ def test_a_request_that_is_refused_is_one_failure(batch: Batch, simulate: Simula
     assert batch().code == 0
 
 
-def test_what_may_have_been_accepted_is_unfinished_and_is_settled_by_the_same_command(
+def test_a_request_without_an_answer_is_unfinished_and_the_same_command_settles_it(
     reve: Reve, batch: Batch, simulate: Simulate
 ) -> None:
     sandbox = simulate(faults=parse_faults("submit:drop-after*99"))
@@ -723,7 +719,7 @@ def test_what_may_have_been_accepted_is_unfinished_and_is_settled_by_the_same_co
     assert sandbox.charged == 4
 
 
-def test_the_worst_ending_is_the_exit_code(batch: Batch, simulate: Simulate) -> None:
+def test_the_exit_code_is_the_worst_of_all(batch: Batch, simulate: Simulate) -> None:
     simulate(faults=parse_faults("outcome:fail*1,outcome:no-url*1"))
     write(FOXES)
     assert batch().code == 75
@@ -732,9 +728,7 @@ def test_the_worst_ending_is_the_exit_code(batch: Batch, simulate: Simulate) -> 
 # Money
 
 
-def test_a_cap_under_the_price_of_what_is_missing_refuses_before_anything_is_sent(
-    batch: Batch, sandbox: Sandbox
-) -> None:
+def test_a_cap_below_the_price_of_the_missing_images_refuses_all(batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     result = batch("--max-credits", "11", "--json")
     assert (result.code, result.document["error"]["code"]) == (4, "over_cap")
@@ -747,7 +741,7 @@ def test_a_cap_under_the_price_of_what_is_missing_refuses_before_anything_is_sen
 
 
 @pytest.mark.parametrize("lose", [lose_manifest, lose_pictures])
-def test_what_the_journal_knows_as_paid_is_not_counted_again(
+def test_a_cap_does_not_count_images_that_are_paid_for(
     batch: Batch, sandbox: Sandbox, lose: Callable[[str], None]
 ) -> None:
     write(FOXES)
@@ -757,20 +751,20 @@ def test_what_the_journal_knows_as_paid_is_not_counted_again(
     assert len(sandbox.jobs()) == 3
 
 
-@pytest.mark.parametrize("fit", [10, 20])  # as many as are sent at once, and some that wait for their turn
-def test_a_days_cap_lets_begin_what_fits_and_saves_it(batch: Batch, sandbox: Sandbox, reve: Reve, fit: int) -> None:
+@pytest.mark.parametrize("fit", [10, 20])  # as many as are sent at once, and more
+def test_a_daily_cap_submits_and_saves_what_fits(batch: Batch, sandbox: Sandbox, reve: Reve, fit: int) -> None:
     write("".join(f"fox {number}\n" for number in range(40)))
     cap, charge = 4 * fit + 3, 4 * fit
     reve.environ["REVE_MAX_CREDITS_PER_DAY"] = f"{cap}"
     result = batch()
     assert (result.code, len(pictures()), sandbox.charged) == (4, fit, charge)
     assert f"max_credits_per_day is {cap}" in result.stderr
-    assert f"{fit} of 40 saved; {40 - fit} not begun; charged: {charge} credits" in result.stderr
+    assert f"{fit} of 40 saved; {40 - fit} not submitted; charged: {charge} credits" in result.stderr
     reve.clock.advance(86401)
     assert (batch().code, sandbox.charged) == (0 if fit == 20 else 4, 2 * charge)
 
 
-def test_a_days_cap_holds_for_two_batches_at_once(reve: Reve, live: Sandbox) -> None:
+def test_a_daily_cap_holds_for_two_batches_at_once(reve: Reve, live: Sandbox) -> None:
     write("".join(f"fox {number}\n" for number in range(60)))
     reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "100"
     both = [
@@ -784,7 +778,7 @@ def test_a_days_cap_holds_for_two_batches_at_once(reve: Reve, live: Sandbox) -> 
     assert (len(live.jobs()), len(pictures("one") | pictures("two"))) == (25, 25)
 
 
-def test_without_a_journal_a_batch_is_refused_unless_that_is_meant(batch: Batch, sandbox: Sandbox, home: Path) -> None:
+def test_without_a_journal_a_batch_needs_reve_journal_off(batch: Batch, sandbox: Sandbox, home: Path) -> None:
     write(FOXES)
     (home / ".local").write_text("no folder")
     refused = batch()
@@ -795,10 +789,10 @@ def test_without_a_journal_a_batch_is_refused_unless_that_is_meant(batch: Batch,
     assert len(sandbox.jobs()) == 3
 
 
-# What reviewers have broken
+# Rare cases
 
 
-def test_a_time_limit_that_passes_before_anything_is_begun_is_no_success(
+def test_a_time_limit_that_passes_before_the_first_request_is_an_error(
     reve: Reve, batch: Batch, simulate: Simulate
 ) -> None:
     def late() -> float:  # the first request asks for the price
@@ -810,12 +804,10 @@ def test_a_time_limit_that_passes_before_anything_is_begun_is_no_success(
     result = batch("--timeout", "5", "--max-credits", "1000", env={"REVE_CREDITS_PER_IMAGE": "4"})
     assert (result.code, posts(sandbox)) == (6, 0), result.stderr
     assert "error: the time limit of 5 s passed" in result.stderr
-    assert "0 of 3 saved; 3 not begun" in result.stderr
+    assert "0 of 3 saved; 3 not submitted" in result.stderr
 
 
-def test_an_attempt_that_was_saved_is_found_behind_one_that_failed(
-    reve: Reve, batch: Batch, simulate: Simulate
-) -> None:
+def test_a_saved_attempt_is_found_after_a_failed_one(reve: Reve, batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:fail*1"))
     write("a fox\n")
     assert [batch("--run", "r").code for _ in range(2)] == [5, 0]
@@ -823,10 +815,10 @@ def test_an_attempt_that_was_saved_is_found_behind_one_that_failed(
     reve.clock.advance(2 * 86400)
     result = batch("--run", "r", "--max-credits", "1")
     assert (result.code, len(sandbox.jobs())) == (0, 2)
-    assert "1 of 1 saved; 1 of them before" in result.stderr
+    assert "1 of 1 saved (1 before)" in result.stderr
 
 
-def test_a_job_of_which_an_image_is_missing_is_not_done(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+def test_a_job_with_a_missing_image_is_unfinished(reve: Reve, batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:images/3,image:500*6"))
     write("a fox\n")
     first = batch()
@@ -836,7 +828,7 @@ def test_a_job_of_which_an_image_is_missing_is_not_done(reve: Reve, batch: Batch
     assert (len(pictures()), len(sandbox.jobs())) == (3, 1)
 
 
-def test_what_was_given_up_is_made_with_a_new_key(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+def test_an_abandoned_job_is_made_again_with_a_new_key(reve: Reve, batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:gone*1"))
     write("a fox\n")
     assert batch().code == 75
@@ -846,7 +838,7 @@ def test_what_was_given_up_is_made_with_a_new_key(reve: Reve, batch: Batch, simu
     assert len(sandbox.jobs()) == 2
 
 
-def test_new_that_was_cut_short_is_not_to_be_repeated(batch: Batch, simulate: Simulate) -> None:
+def test_an_interrupted_new_is_continued_without_new(batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(job_seconds=60.0)
     write(FOXES)
     result = batch("--new", "--timeout", "20")
@@ -856,23 +848,23 @@ def test_new_that_was_cut_short_is_not_to_be_repeated(batch: Batch, simulate: Si
     assert len(sandbox.jobs()) == 3
 
 
-def test_images_in_folders_below_tell_the_run_where_the_manifest_is_gone(reve: Reve, sandbox: Sandbox) -> None:
+def test_images_in_subfolders_identify_the_run_without_a_manifest(reve: Reve, sandbox: Sandbox) -> None:
     write(FOXES)
     command = ("batch", "p.txt", "--out", "pics/{seed}/{slug}-{job}.{ext}", "--seed", "1")
     assert reve(*command).code == 0
     lose_manifest("pics")
-    assert "3 of 3 saved; 3 of them before" in reve(*command).stderr
+    assert "3 of 3 saved (3 before)" in reve(*command).stderr
     assert len(sandbox.jobs()) == 3
 
 
-def test_what_another_run_has_made_in_the_folder_is_not_bought_under_a_name(batch: Batch, sandbox: Sandbox) -> None:
+def test_images_of_another_run_in_the_folder_count_for_a_named_run(batch: Batch, sandbox: Sandbox) -> None:
     write(FOXES)
     batch()
-    assert "3 of 3 saved; 3 of them before" in batch("--run", "nightly").stderr
+    assert "3 of 3 saved (3 before)" in batch("--run", "nightly").stderr
     assert len(sandbox.jobs()) == 3
 
 
-def test_a_journal_that_is_lost_meanwhile_ends_the_buying(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+def test_losing_the_journal_during_the_run_stops_submitting(reve: Reve, batch: Batch, simulate: Simulate) -> None:
     state = Path(os.environ["HOME"], ".local")
 
     made = itertools.count(1)
@@ -890,7 +882,7 @@ def test_a_journal_that_is_lost_meanwhile_ends_the_buying(reve: Reve, batch: Bat
     assert 20 <= len(sandbox.jobs()) == len(pictures()) < 80
 
 
-def test_an_image_of_another_line_is_not_replaced_even_by_force(reve: Reve, sandbox: Sandbox) -> None:
+def test_force_does_not_replace_the_image_of_another_line(reve: Reve, sandbox: Sandbox) -> None:
     write("a\nb\n")
     command = ("batch", "p.txt", "--out", "pics/{index}.{ext}")
     assert reve(*command).code == 0
@@ -903,7 +895,7 @@ def test_an_image_of_another_line_is_not_replaced_even_by_force(reve: Reve, sand
         assert len(sandbox.jobs()) == 2
 
 
-def test_a_second_image_of_a_job_is_no_other_lines(reve: Reve, simulate: Simulate) -> None:
+def test_the_second_image_of_a_job_is_not_replaced_by_another_line(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:images/2*1"))
     write('{"prompt": "a", "out": "fox.png"}\n', "p.jsonl")
     assert reve("batch", "p.jsonl", "--out", "pics").code == 0
@@ -916,7 +908,7 @@ def test_a_second_image_of_a_job_is_no_other_lines(reve: Reve, simulate: Simulat
 
 
 @pytest.mark.parametrize("instead", [lambda path: path.symlink_to("gone"), lambda path: path.write_bytes(b"")])
-def test_what_is_no_image_is_not_taken_for_one(
+def test_an_empty_file_or_a_dangling_link_does_not_count_as_an_image(
     batch: Batch, sandbox: Sandbox, instead: Callable[[Path], object]
 ) -> None:
     write("a fox\n")
@@ -928,7 +920,7 @@ def test_what_is_no_image_is_not_taken_for_one(
     assert len(sandbox.jobs()) == 1
 
 
-def test_the_image_of_a_line_that_was_edited_is_known_where_the_manifest_is_gone(reve: Reve, sandbox: Sandbox) -> None:
+def test_the_image_of_an_edited_line_is_known_without_a_manifest(reve: Reve, sandbox: Sandbox) -> None:
     write("prompt,out\na fox,hero.png\na cat,cat.png\n", "l.csv")
     assert reve("batch", "l.csv", "--out", "pics").code == 0
     lose_manifest("pics")
@@ -939,7 +931,7 @@ def test_the_image_of_a_line_that_was_edited_is_known_where_the_manifest_is_gone
     assert len(sandbox.jobs()) == 2
 
 
-def test_jobs_of_lines_that_are_gone_are_told(batch: Batch, simulate: Simulate) -> None:
+def test_unfinished_jobs_of_removed_lines_are_reported(batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(job_seconds=60.0)
     write("a fox\na cat\n")
     assert batch("--timeout", "20").code == 75
@@ -947,21 +939,19 @@ def test_jobs_of_lines_that_are_gone_are_told(batch: Batch, simulate: Simulate) 
     write("a wolf\na cat\n")
     result = batch()
     assert result.code == 0
-    assert "warning: lines that are gone have jobs that are paid for and not saved; to save them: reve resume" in (
-        result.stderr
-    )
+    assert "warning: jobs of removed lines are paid for but not saved; save them with: reve resume" in result.stderr
 
 
-def test_what_was_to_be_tried_again_ends_with_its_failure(batch: Batch, simulate: Simulate) -> None:
+def test_a_retry_that_never_starts_ends_with_its_failure(batch: Batch, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("outcome:capacity*3,outcome:fail*1"))
     write("a\nb\nc\nd\n")
     result = batch("--fail-fast", "--concurrency", "4")
     assert result.code == 5
-    assert "0 of 4 saved; 4 failed; 3 tried again; charged: 0 credits" in result.stderr
+    assert "0 of 4 saved; 4 failed; 3 retried; charged: 0 credits" in result.stderr
     assert len(sandbox.jobs()) == 4
 
 
-def test_a_dry_run_tells_what_the_run_would_refuse_and_what_costs_nothing(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_dry_run_reports_refusals_and_free_downloads(reve: Reve, sandbox: Sandbox) -> None:
     write('{"prompt": "a", "out": "a.png"}\n{"prompt": "b", "out": "b.png"}\n', "p.jsonl")
     assert reve("batch", "p.jsonl", "--out", "pics").code == 0
     Path("pics/b.png").unlink()
@@ -969,12 +959,10 @@ def test_a_dry_run_tells_what_the_run_would_refuse_and_what_costs_nothing(reve: 
     result = reve("batch", "p.jsonl", "--out", "pics", "--dry-run")
     assert (result.code, len(result.documents)) == (7, 1)
     assert "line 1: pics/a.png exists" in result.stderr
-    assert "1 of 2 to be made; 1 to be fetched again, at no charge" in result.stderr
+    assert "1 of 2 to submit; 1 to download again (no charge)" in result.stderr
 
 
-def test_an_image_in_the_rescue_folder_is_not_done_until_it_is_moved_to_its_place(
-    reve: Reve, simulate: Simulate
-) -> None:
+def test_an_image_in_the_rescue_folder_counts_once_it_is_moved_to_its_path(reve: Reve, simulate: Simulate) -> None:
     def seconds() -> float:
         shutil.rmtree("pics/sub")
         return 1.0
@@ -989,11 +977,11 @@ def test_an_image_in_the_rescue_folder_is_not_done_until_it_is_moved_to_its_plac
     reve.clock.advance(2 * 86400)
     third = reve("batch", "p.jsonl", "--out", "pics")
     assert third.code == 0, third.stderr
-    assert "1 of 1 saved; 1 of them before; charged: 0 credits" in third.stderr
+    assert "1 of 1 saved (1 before); charged: 0 credits" in third.stderr
     assert len(sandbox.jobs()) == 1
 
 
-# Names that are the batch's own, and the manifest as a file
+# Reserved names, and the manifest as a file
 
 
 @pytest.mark.parametrize(
@@ -1001,14 +989,14 @@ def test_an_image_in_the_rescue_folder_is_not_done_until_it_is_moved_to_its_plac
     ["manifest.jsonl", "./Manifest.JSONL", "manifest-1-of-4.jsonl", "manifest-{job}.jsonl", "manifest.jsonl/fox.png",
      ".manifest.jsonl.lock", ".reve-x.png", "foxes/.reve-x.png"],
 )  # fmt: skip
-def test_no_image_has_a_name_that_the_batch_uses_itself(reve: Reve, sandbox: Sandbox, out: str) -> None:
+def test_an_out_with_a_reserved_name_is_refused(reve: Reve, sandbox: Sandbox, out: str) -> None:
     Path("pics").mkdir()
     Path("pics/manifest.jsonl").write_text("mine\n")
     write(json.dumps({"prompt": "fox", "out": out}), "p.jsonl")
     result = reve("batch", "p.jsonl", "--out", "pics", "--force")
     assert result.code == 2
     assert "p.jsonl, line 1: out: 'pics" in result.stderr
-    assert "is a name that the batch uses itself" in result.stderr
+    assert "is reserved for reve's own files" in result.stderr
     assert Path("pics/manifest.jsonl").read_text() == "mine\n"
     assert posts(sandbox) == 0
 
@@ -1016,7 +1004,7 @@ def test_no_image_has_a_name_that_the_batch_uses_itself(reve: Reve, sandbox: San
 @pytest.mark.parametrize(
     "template", ["{slug}.jsonl", "pics/{slug}.jsonl", "pics/{slug}-{job}.jsonl", "pics/.reve-{job}"]
 )
-def test_nor_does_a_template_make_such_a_name(reve: Reve, sandbox: Sandbox, template: str) -> None:
+def test_a_template_that_makes_a_reserved_name_is_refused(reve: Reve, sandbox: Sandbox, template: str) -> None:
     write("fox\nmanifest\n")
     result = reve("batch", "p.txt", "--out", template)
     assert result.code == 2
@@ -1024,7 +1012,7 @@ def test_nor_does_a_template_make_such_a_name(reve: Reve, sandbox: Sandbox, temp
     assert posts(sandbox) == 0
 
 
-def test_such_names_are_free_elsewhere(reve: Reve, sandbox: Sandbox) -> None:
+def test_reserved_names_are_free_in_subfolders(reve: Reve, sandbox: Sandbox) -> None:
     write('{"prompt": "fox", "out": "a/manifest.jsonl"}\n{"prompt": "wolf", "out": "manifest.{ext}"}\n', "p.jsonl")
     assert reve("batch", "p.jsonl", "--out", "pics").code == 0
     assert Path("pics/a/manifest.jsonl").exists()
@@ -1032,7 +1020,7 @@ def test_such_names_are_free_elsewhere(reve: Reve, sandbox: Sandbox) -> None:
     assert len(made()) == 2
 
 
-def test_a_manifest_is_a_file_also_after_an_image_was_replaced(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_manifest_makes_only_the_last_image_of_a_path_again(reve: Reve, sandbox: Sandbox) -> None:
     for prompt in ("a fox", "a red fox"):
         write(json.dumps({"prompt": prompt, "out": "fox.png"}), "p.jsonl")
         assert reve("batch", "p.jsonl", "--out", "pics", "--force").code == 0
@@ -1042,19 +1030,19 @@ def test_a_manifest_is_a_file_also_after_an_image_was_replaced(reve: Reve, sandb
     assert [line["prompt"] for line in made("again")] == ["a red fox"]
 
 
-def test_json_on_standard_input_is_not_bought_as_prompts(reve: Reve, sandbox: Sandbox) -> None:
+def test_json_on_standard_input_is_not_used_as_prompts(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("batch", "-", stdin=b'{"prompt": "a fox"}\n')
     assert result.code == 2
-    assert "standard input, line 1: it is a JSON object: --format jsonl reads such lines" in result.stderr
+    assert "standard input, line 1: a JSON object is not a prompt; add --format jsonl" in result.stderr
     assert posts(sandbox) == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("options", [[], ["--quiet"]], ids=["", "quiet"])
-def test_a_terminal_is_told_that_prompts_are_read_from_it(reve: Reve, options: list[str]) -> None:
+def test_reading_prompts_from_the_terminal_is_announced(reve: Reve, options: list[str]) -> None:
     with Terminal(reve.command("batch", "-", "--sandbox", "--dry-run", *options), env=reve.environ) as terminal:
         if not options:
-            terminal.expect("reading prompts from the terminal, a line each; Ctrl-D ends them")
+            terminal.expect("reading prompts from the terminal, one per line; press Ctrl-D to end")
         terminal.type(b"a fox\n")
         terminal.type(b"\x04")
         assert terminal.wait() == 0

@@ -1,4 +1,4 @@
-"""`reve batch` in a real process: what a person sees of it, and how it ends before it is done."""
+"""`reve batch` in a real process: the live view, and how it ends early."""
 
 import json
 import os
@@ -48,7 +48,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.mark.parametrize("columns", [40, 80])
-def test_a_live_view_tells_counts_rate_time_spend_and_failures_and_is_gone_at_the_end(
+def test_the_live_view_shows_counts_rate_time_credits_and_failures_and_disappears_at_the_end(
     reve: Reve, simulate: Callable[..., Sandbox], columns: int
 ) -> None:
     seconds, leap = iter([0.2] * 8 + [3600.0] * 4), [0.0]
@@ -83,7 +83,7 @@ def test_a_live_view_tells_counts_rate_time_spend_and_failures_and_is_gone_at_th
     assert b"\x1b[?25" not in seen
 
 
-def test_neither_prompts_nor_the_server_steer_the_terminal(reve: Reve, live: Sandbox) -> None:
+def test_control_characters_in_prompts_and_answers_never_reach_the_terminal(reve: Reve, live: Sandbox) -> None:
     live.faults += parse_faults("outcome:control*1")
     Path("p.jsonl").write_text(json.dumps({"prompt": UGLY}) + "\n" + json.dumps({"prompt": "x", "out": UGLY}) + "\n")
     with Terminal(reve.command("batch", "p.jsonl", "--out", "pics"), env=reve.environ) as terminal:
@@ -96,7 +96,7 @@ def test_neither_prompts_nor_the_server_steer_the_terminal(reve: Reve, live: San
 
 
 @pytest.mark.parametrize(("status", "cause"), [("429", "rate limit reached"), ("503", "API error 503")])
-def test_why_nothing_moves_is_told_with_where_it_stands_and_not_for_each_request(
+def test_an_api_that_refuses_is_shown_in_progress_lines_and_not_for_each_request(
     reve: Reve, simulate: Callable[..., Sandbox], status: str, cause: str
 ) -> None:
     sandbox = simulate(clock=time.time, job_seconds=0.2, faults=parse_faults(f"submit:{status}/60*6"))
@@ -111,14 +111,14 @@ def test_why_nothing_moves_is_told_with_where_it_stands_and_not_for_each_request
     assert total.startswith("6 of 6 saved; ")
 
 
-def test_quiet_leaves_only_the_results(reve: Reve, live: Sandbox) -> None:
+def test_quiet_prints_only_results(reve: Reve, live: Sandbox) -> None:
     write(2)
     with Terminal(reve.command(*COMMAND, "--quiet"), env=reve.environ) as terminal:
         assert terminal.wait() == 0
         assert re.fullmatch(rb"(pics/fox-\d-[0-9a-f-]{36}\.png\r\n){2}", terminal.seen)
 
 
-def test_elsewhere_a_line_now_and_then_tells_where_it_stands(reve: Reve, sandbox: Sandbox) -> None:
+def test_without_a_terminal_a_progress_line_is_printed_from_time_to_time(reve: Reve, sandbox: Sandbox) -> None:
     seconds = iter([2.0, 45.0])
     sandbox._job_seconds = lambda: next(seconds)
     write(2)
@@ -130,11 +130,11 @@ def test_elsewhere_a_line_now_and_then_tells_where_it_stands(reve: Reve, sandbox
     assert reve(*COMMAND, "--quiet").stderr == ""
 
 
-# Ended early
+# Ending early
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_winds_down_says_what_finishes_it_and_the_same_command_does(
+def test_after_a_signal_the_message_says_how_to_finish_and_the_same_command_does(
     reve: Reve, live: Sandbox, start: Start, signum: int
 ) -> None:
     seconds = iter([0.1] * 5 + [3.0] * 100)
@@ -147,7 +147,7 @@ def test_a_signal_winds_down_says_what_finishes_it_and_the_same_command_does(
     assert process.returncode == -signum
     (said,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
     assert re.search(
-        r"\d+ not begun; charged: \d+ credits, \d+ pending; .* unfinished: run the same command again", said
+        r"\d+ not submitted; charged: \d+ credits, \d+ pending; .* unfinished: run the same command again", said
     )
     assert re.search(r"^reve resume [0-9a-f]{32}$", stderr, re.MULTILINE)
     live._job_seconds, reve.fast = 0.2, 20
@@ -157,7 +157,7 @@ def test_a_signal_winds_down_says_what_finishes_it_and_the_same_command_does(
     assert "40 of 40 saved" in again.stderr
 
 
-def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(reve: Reve, live: Sandbox, start: Start) -> None:
+def test_a_second_signal_exits_at_once_and_nothing_is_lost(reve: Reve, live: Sandbox, start: Start) -> None:
     live._job_seconds = 2.0
     write(20)
     process = start()
@@ -171,7 +171,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(reve: Reve, live: S
     assert (len(live.jobs()), pictures()) == (20, 20)
 
 
-def test_the_time_limit_ends_a_batch_and_the_same_command_goes_on(reve: Reve, live: Sandbox) -> None:
+def test_the_same_command_continues_after_the_time_limit(reve: Reve, live: Sandbox) -> None:
     live._job_seconds = 4.0
     write(3)
     result = reve.child(*COMMAND, "--timeout", "2", "--json")
@@ -183,13 +183,13 @@ def test_the_time_limit_ends_a_batch_and_the_same_command_goes_on(reve: Reve, li
     assert len(live.jobs()) == 3
 
 
-def test_there_is_no_time_limit_but_one_that_is_given(reve: Reve, sandbox: Sandbox) -> None:
+def test_only_the_timeout_option_limits_the_time(reve: Reve, sandbox: Sandbox) -> None:
     sandbox._job_seconds = 1500.0
     write(1)
     assert reve(*COMMAND, env={"REVE_TIMEOUT": "60"}).code == 0
 
 
-def test_a_batch_goes_on_after_days(reve: Reve, sandbox: Sandbox) -> None:
+def test_a_batch_may_run_for_days(reve: Reve, sandbox: Sandbox) -> None:
     sandbox._job_seconds = 100_000.0
     leaps = iter([2 * 86400.0])
 
@@ -205,12 +205,12 @@ def test_a_batch_goes_on_after_days(reve: Reve, sandbox: Sandbox) -> None:
     assert result.code == 0, result.stderr
 
 
-def test_a_pipe_is_waited_for_without_a_time_limit(reve: Reve, live: Sandbox) -> None:
+def test_standard_input_may_be_a_pipe(reve: Reve, live: Sandbox) -> None:
     assert reve.child("batch", "-", "--out", "pics", stdin=b"fox\n").code == 0
     assert pictures() == 1
 
 
-def test_a_reader_that_leaves_costs_no_image(reve: Reve, live: Sandbox) -> None:
+def test_a_closed_pipe_loses_no_image(reve: Reve, live: Sandbox) -> None:
     write(8)
     reve.fast = 10
     done = subprocess.run(
@@ -226,14 +226,14 @@ def test_a_reader_that_leaves_costs_no_image(reve: Reve, live: Sandbox) -> None:
 # The disk
 
 
-def test_a_manifest_that_cannot_be_written_ends_submission_and_what_runs_is_saved(reve: Reve, live: Sandbox) -> None:
+def test_an_unwritable_manifest_stops_submitting_and_running_jobs_are_saved(reve: Reve, live: Sandbox) -> None:
     write(40)
     Path("pics").mkdir()
     Path("pics/manifest.jsonl").write_bytes(b"#" * 203_999 + b"\n")
     command = ["bash", "-c", 'ulimit -f 200; exec "$@"', "-", *reve.command(*COMMAND, "--concurrency", "4")]
     done = subprocess.run(command, env=reve.environ, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 7
-    assert done.stderr.count("error: pics/manifest.jsonl cannot be written: File too large") == 1
+    assert done.stderr.count("error: cannot write pics/manifest.jsonl: File too large") == 1
     assert pictures() == len(live.jobs()) < 40
     reve.fast = 20
     again = reve.child(*COMMAND)
@@ -243,7 +243,7 @@ def test_a_manifest_that_cannot_be_written_ends_submission_and_what_runs_is_save
     assert sum(line.startswith(b'{"run"') and line.endswith(b'"error":null}') for line in lines) == 40
 
 
-def test_a_folder_that_cannot_be_written_is_refused(reve: Reve, live: Sandbox) -> None:
+def test_a_read_only_folder_is_refused(reve: Reve, live: Sandbox) -> None:
     write(1)
     Path("pics").mkdir()
     with mounted(Path("pics")) as freeze:

@@ -1,4 +1,4 @@
-"""The manifest of a batch: what `resume` notes there, and what becomes of it where it is damaged, cut or taken away."""
+"""The manifest of a batch: the lines that `resume` adds, and manifests that are damaged, incomplete or removed."""
 
 import json
 import resource
@@ -36,7 +36,7 @@ def posts(sandbox: Sandbox) -> int:
 
 
 def cut_short(reve: Reve, sandbox: Sandbox, *arguments: str) -> None:
-    """Run a batch that saves no image of what it pays for."""
+    """Run a batch that pays for its images and saves none."""
     sandbox.faults.extend(parse_faults("image:cut"))
     assert reve("batch", *arguments).code == 75
     sandbox.faults.clear()
@@ -46,7 +46,7 @@ def lose_journal(home: Path) -> None:
     shutil.rmtree(home / ".local")
 
 
-# What resume finishes
+# After resume
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def lose_journal(home: Path) -> None:
     ],
     ids=["alike", "subfolders", "own names"],
 )
-def test_the_batch_knows_what_resume_finished_also_without_the_journal(
+def test_a_batch_counts_what_resume_finished_even_without_the_journal(
     reve: Reve, sandbox: Sandbox, home: Path, name: str, text: str, template: str
 ) -> None:
     Path(name).write_text(text)
@@ -76,11 +76,11 @@ def test_the_batch_knows_what_resume_finished_also_without_the_journal(
         elif then == "days later":
             reve.clock.advance(2 * 86400)
         again = reve("batch", name, "--out", template)
-        assert "4 of 4 saved; 4 of them before; charged: 0 credits" in again.stderr
+        assert "4 of 4 saved (4 before); charged: 0 credits" in again.stderr
         assert (posts(sandbox), made()) == (4, noted)
 
 
-def test_its_lines_are_those_that_the_batch_would_have_written(reve: Reve, sandbox: Sandbox) -> None:
+def test_resume_writes_the_same_lines_as_a_batch(reve: Reve, sandbox: Sandbox) -> None:
     Path("p.txt").write_text(ALIKE)
     cut_short(reve, sandbox, "p.txt", "--out", "pics")
     assert reve("resume").code == 0
@@ -95,7 +95,7 @@ def test_its_lines_are_those_that_the_batch_would_have_written(reve: Reve, sandb
     assert {line["line"] for line in made()} == {None}
 
 
-def test_shards_know_what_resume_finished(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_shards_count_what_resume_finished(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     Path("p.txt").write_text("".join(f"fox {number}\n" for number in range(8)))
     command = ("p.txt", "--out", "pics", "--run", "foxes")
     for index in "12":
@@ -110,7 +110,7 @@ def test_shards_know_what_resume_finished(reve: Reve, sandbox: Sandbox, home: Pa
     assert posts(sandbox) == 8
 
 
-def test_what_resume_found_expired_is_not_bought_again(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_a_job_that_resume_found_expired_is_not_bought_again(reve: Reve, sandbox: Sandbox, home: Path) -> None:
     Path("p.txt").write_text("a fox\n")
     cut_short(reve, sandbox, "p.txt", "--out", "pics")
     reve.clock.advance(2 * 86400)
@@ -122,20 +122,20 @@ def test_what_resume_found_expired_is_not_bought_again(reve: Reve, sandbox: Sand
     assert posts(sandbox) == 1
 
 
-def test_a_manifest_that_another_process_holds_is_left_to_it(reve: Reve, sandbox: Sandbox) -> None:
+def test_resume_leaves_a_manifest_that_another_process_has_locked(reve: Reve, sandbox: Sandbox) -> None:
     Path("p.txt").write_text(ALIKE)
     cut_short(reve, sandbox, "p.txt", "--out", "pics")
     lock = FileLock(Path("pics/.manifest.jsonl.lock"))
     assert lock.take()
     resumed = reve("resume")
-    assert (resumed.code, resumed.out.count("\n"), "at work" in resumed.stderr) == (0, 4, False)
+    assert (resumed.code, resumed.out.count("\n"), "manifest" in resumed.stderr) == (0, 4, False)
     lock.close(remove=True)
     assert not made()
-    assert "4 of 4 saved; 4 of them before" in reve("batch", "p.txt", "--out", "pics").stderr
+    assert "4 of 4 saved (4 before)" in reve("batch", "p.txt", "--out", "pics").stderr
     assert (len(made()), posts(sandbox)) == (4, 4)
 
 
-def test_where_the_manifest_is_gone_resume_makes_none(reve: Reve, sandbox: Sandbox) -> None:
+def test_resume_creates_no_manifest(reve: Reve, sandbox: Sandbox) -> None:
     Path("p.txt").write_text(ALIKE)
     cut_short(reve, sandbox, "p.txt", "--out", "pics")
     Path("pics/manifest.jsonl").unlink()
@@ -143,7 +143,7 @@ def test_where_the_manifest_is_gone_resume_makes_none(reve: Reve, sandbox: Sandb
     assert {path.suffix for path in Path("pics").iterdir()} == {".png"}
 
 
-def test_the_manifest_of_another_run_above_is_not_written(reve: Reve, sandbox: Sandbox) -> None:
+def test_resume_does_not_write_to_the_manifest_of_another_run_in_a_parent_folder(reve: Reve, sandbox: Sandbox) -> None:
     Path("p.txt").write_text("a fox\n")
     assert reve("batch", "p.txt", "--out", "pics").code == 0
     cut_short(reve, sandbox, "p.txt", "--out", "pics/more")
@@ -151,11 +151,11 @@ def test_the_manifest_of_another_run_above_is_not_written(reve: Reve, sandbox: S
     assert (len(made()), len(made("pics/more/manifest.jsonl"))) == (1, 1)
 
 
-# What is damaged
+# Damage
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["batch", "--dry-run"])
-def test_damaged_lines_are_told_once_for_each_file(reve: Reve, sandbox: Sandbox, more: list[str]) -> None:
+def test_damaged_lines_are_reported_once_per_file(reve: Reve, sandbox: Sandbox, more: list[str]) -> None:
     Path("p.txt").write_text(ALIKE)
     assert reve("batch", "p.txt", "--out", "pics").code == 0
     first, *rest = Path("pics/manifest.jsonl").read_bytes().splitlines()
@@ -163,12 +163,12 @@ def test_damaged_lines_are_told_once_for_each_file(reve: Reve, sandbox: Sandbox,
     Path("pics/manifest-1-of-2.jsonl").write_text('{"item": "x"}\n')
     told = reve("batch", "p.txt", "--out", "pics", *more).stderr
     assert [line for line in told.splitlines() if line.startswith("warning")] == [
-        "warning: pics/manifest.jsonl: 2 lines cannot be read; what they told is not known here",
-        "warning: pics/manifest-1-of-2.jsonl: 1 line cannot be read; what it told is not known here",
+        "warning: pics/manifest.jsonl: 2 damaged lines ignored",
+        "warning: pics/manifest-1-of-2.jsonl: 1 damaged line ignored",
     ]
 
 
-def test_half_a_line_of_a_crash_is_taken_away_and_never_told(reve: Reve, sandbox: Sandbox) -> None:
+def test_an_incomplete_line_after_a_crash_is_removed_without_a_warning(reve: Reve, sandbox: Sandbox) -> None:
     Path("p.txt").write_text(ALIKE)
     assert reve("batch", "p.txt", "--out", "pics").code == 0
     path = Path("pics/manifest.jsonl")
@@ -180,7 +180,7 @@ def test_half_a_line_of_a_crash_is_taken_away_and_never_told(reve: Reve, sandbox
 
 
 @pytest.mark.parametrize("last", [b'{"run":"x","item":null}', b"notes of mine", b'{"run":5}'])
-def test_a_last_line_without_a_newline_that_is_no_half_line_stays(tmp_path: Path, last: bytes) -> None:
+def test_a_complete_last_line_without_a_newline_stays(tmp_path: Path, last: bytes) -> None:
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(b'{"run":"x","item":null}\n' + last)
     book = Manifest(tmp_path, None)
@@ -189,13 +189,13 @@ def test_a_last_line_without_a_newline_that_is_no_half_line_stays(tmp_path: Path
     assert path.read_bytes().splitlines()[1:] == [last, b'{"run":"x","item":"y"}']
 
 
-def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_incomplete_line(tmp_path: Path) -> None:
     book = Manifest(tmp_path, None)
     book.append({"run": "x", "item": "1"})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (book.path.stat().st_size + 9, limits[1]))
     try:
-        with pytest.raises(ReveError, match="cannot be written"):
+        with pytest.raises(ReveError, match="cannot write"):
             book.append({"run": "x", "item": "2"})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -204,7 +204,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     assert [line["item"] for line in lines(str(book.path))] == ["1", "3"]
 
 
-def test_the_run_is_known_where_only_its_items_are_left(reve: Reve, simulate: Simulate, home: Path) -> None:
+def test_the_items_alone_identify_the_run(reve: Reve, simulate: Simulate, home: Path) -> None:
     sandbox = simulate(faults=parse_faults("submit:400*1"))
     Path("p.txt").write_text(ALIKE)
     assert reve("batch", "p.txt", "--out", "pics").code == 2
@@ -216,7 +216,7 @@ def test_the_run_is_known_where_only_its_items_are_left(reve: Reve, simulate: Si
     assert (len(sandbox.jobs()), {line["run"] for line in lines()}) == (4, {run})
 
 
-def test_items_of_a_run_that_was_begun_anew_do_not_bring_it_back(tmp_path: Path) -> None:
+def test_later_items_of_a_replaced_run_do_not_make_it_current(tmp_path: Path) -> None:
     found = [
         {"run": "old", "item": "1"},
         {"run": "new", "item": "1"},
@@ -228,11 +228,11 @@ def test_items_of_a_run_that_was_begun_anew_do_not_bring_it_back(tmp_path: Path)
     assert told == Past("old", frozenset({"old", "new", "newest"}), frozenset({"new", "newest"}))
 
 
-# What is taken away
+# Removal
 
 
 @pytest.mark.parametrize("becomes", ["nothing", "folder", "file"])
-def test_a_manifest_that_is_taken_away_meanwhile_is_told(reve: Reve, live: Sandbox, becomes: str) -> None:
+def test_a_manifest_that_is_removed_during_the_run_is_reported(reve: Reve, live: Sandbox, becomes: str) -> None:
     live._job_seconds = 1.0
     Path("p.txt").write_text(ALIKE)
     path = Path("pics/manifest.jsonl")
@@ -245,8 +245,8 @@ def test_a_manifest_that_is_taken_away_meanwhile_is_told(reve: Reve, live: Sandb
         elif becomes == "file":
             path.touch()
         stderr = process.communicate(timeout=60)[1]
-    told = "warning: pics/manifest.jsonl was moved, replaced or removed meanwhile; the journal knows what was made\n"
+    told = "warning: pics/manifest.jsonl was moved, replaced or removed during the run; the journal has all results\n"
     assert (process.returncode, stderr.count("warning"), told in stderr) == (0, 1, True)
     if becomes != "folder":
-        assert "4 of 4 saved; 4 of them before" in reve.child("batch", "p.txt", "--out", "pics").stderr
+        assert "4 of 4 saved (4 before)" in reve.child("batch", "p.txt", "--out", "pics").stderr
     assert len(live.jobs()) == 4

@@ -1,4 +1,4 @@
-"""Shards: many machines share one file without talking to each other, and nothing is made twice or left out."""
+"""Shards: machines share one file without talking to each other, and make every image exactly once."""
 
 import hashlib
 import json
@@ -27,14 +27,14 @@ from tests.support.terminal import PATIENCE, with_reve_on_path
 
 FACTOR = 20
 FAST = Path(__file__).parents[1] / "bench" / "fast.py"
-"""reve with clocks that run that many times as fast."""
+"""reve with fast clocks."""
 ITEMS = 40
 LIMIT = 30
-"""Requests in 60 s of those clocks: fewer than there are items, so that shards get in each other's way."""
+"""Requests in 60 s of those clocks: fewer than items, so that shards compete."""
 
 
 def shard(items: list[Item], index: int, count: int) -> Counter[tuple[str, str | None, int]]:
-    """What a shard has of a file."""
+    """The items in a shard."""
     worklist = Worklist()
     worklist.fill(items)
     worklist.keep_shard(index, count)
@@ -54,7 +54,7 @@ PROMPTS = some.lists(some.sampled_from(["a", "b", "aa", "bb", "ccc", "ddd", "eee
 
 
 @given(PROMPTS, some.integers(1, 9))
-def test_each_item_is_in_just_one_shard(prompts: list[str], count: int) -> None:
+def test_each_item_is_in_exactly_one_shard(prompts: list[str], count: int) -> None:
     items = items_of(prompts)
     parts = [shard(items, index, count) for index in range(1, count + 1)]
     assert sum(parts, Counter()) == shard(items, 1, 1)
@@ -62,7 +62,7 @@ def test_each_item_is_in_just_one_shard(prompts: list[str], count: int) -> None:
 
 
 @given(PROMPTS, some.integers(2, 9), some.randoms())
-def test_another_order_and_other_lines_change_no_items_shard(
+def test_order_and_other_lines_do_not_change_the_shard_of_an_item(
     prompts: list[str], count: int, chance: random.Random
 ) -> None:
     items = items_of(prompts)
@@ -92,7 +92,7 @@ def environ(reve: Reve, rated: Sandbox, tmp_path: Path) -> dict[str, str]:
 
 
 def bash(script: str, environ: dict[str, str]) -> str:
-    """Run a script, which must do well. Returns its stderr."""
+    """Run a script and check that it succeeds. Returns its stderr."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False, text=True,
@@ -112,7 +112,7 @@ def pictures(folder: str) -> dict[str, str]:
 
 @pytest.fixture
 def alone(reve: Reve, simulate: Callable[..., Sandbox], environ: dict[str, str]) -> dict[str, str]:
-    """What one machine makes of the same file."""
+    """The images that a single machine makes from the same file."""
     begun = time.time()
     apart = simulate(clock=lambda: begun + (time.time() - begun) * FACTOR, job_seconds=0.5)
     bash("reve batch items.jsonl --out alone", {**environ, "APIFRAME_BASE_URL": apart.url, "REVE_JOURNAL": "off"})
@@ -140,12 +140,12 @@ def test_four_shards_at_once_make_what_one_machine_makes(
     asked = len(rated.requests)
     elsewhere = {**environ, "REVE_STATE_DIR": os.path.abspath("state-of-another")}
     said = bash("reve batch items.jsonl --run foxes --out pics", elsewhere)
-    assert f"{ITEMS} of {ITEMS} saved; {ITEMS} of them before" in said
+    assert f"{ITEMS} of {ITEMS} saved ({ITEMS} before)" in said
     bash("reve batch items.jsonl --run foxes --shard 1/2 --out pics", elsewhere)
     assert len(rated.requests) == asked
 
 
-def test_another_number_of_shards_pays_for_nothing_again(
+def test_another_number_of_shards_pays_for_nothing_twice(
     environ: dict[str, str], rated: Sandbox, alone: dict[str, str]
 ) -> None:
     rated._requests_per_minute = 0
@@ -167,7 +167,7 @@ VARIABLES = {
     "GitLab": {"CI_PIPELINE_ID": "4711", "CI_NODE_INDEX": "3", "CI_NODE_TOTAL": "8"},
     "GitHub": {"GITHUB_RUN_ID": "4711", "SHARD": "3"},
 }
-"""What each engine sets in its third shard."""
+"""The variables of each engine in its third shard."""
 
 
 def command_of(engine: str) -> str:

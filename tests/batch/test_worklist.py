@@ -1,4 +1,4 @@
-"""The items of a batch: what makes one the same item, what each is called, and what earlier runs have left to do."""
+"""The worklist: when two items are the same, the paths of images, and what earlier runs left to do."""
 
 import os
 import subprocess
@@ -38,29 +38,29 @@ def names(items: Iterable[Item]) -> set[str]:
     return {planned.item for planned in filled(items)}
 
 
-# What an item is
+# Identity
 
 
-def test_an_item_is_the_same_wherever_its_line_stands() -> None:
+def test_an_item_is_the_same_on_any_line() -> None:
     there = names([item("fox", 1), item("wolf", 2), item("bear", 3, "b.png")])
     assert names([item("bear", 1, "b.png"), item("owl", 2), item("fox", 7), item("wolf", 8)]) > there
     assert not names([item("fox ", 1), item("bear", 2, "c.png"), item("bear", 3)]) & there
 
 
-def test_items_alike_are_told_apart_by_their_count() -> None:
+def test_identical_items_differ_in_their_ordinal() -> None:
     three = filled([item("fox", 1), item("wolf", 2), item("fox", 3), item("fox", 4, "f.png"), item("fox", 5)])
     assert [planned.ordinal for planned in three] == [1, 1, 2, 1, 3]
     assert len({planned.item for planned in three}) == 5
     assert names([item("fox", 9)]) == {three[0].item}
 
 
-def test_lines_from_one_source_are_one_item() -> None:
+def test_lines_with_the_same_source_are_one_item() -> None:
     found = filled([item("fox", 1, source="r a"), item("fox", 2, source="r b"), item("fox", 3, source="r a")])
     assert [planned.line for planned in found] == [1, 2]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_shards_are_a_partition_that_does_not_depend_on_the_order(count: int) -> None:
+def test_each_item_is_in_one_shard_whatever_the_order(count: int) -> None:
     items = [item(f"prompt {number}", number) for number in range(100)]
 
     def shard(index: int, items: list[Item]) -> set[str]:
@@ -76,7 +76,7 @@ def test_shards_are_a_partition_that_does_not_depend_on_the_order(count: int) ->
     assert [shard(index, items[::-1]) for index in range(1, count + 1)] == parts
 
 
-# Turns
+# Taking items
 
 
 def test_items_are_taken_once_in_order(worklist: Worklist) -> None:
@@ -87,33 +87,33 @@ def test_items_are_taken_once_in_order(worklist: Worklist) -> None:
     assert (worklist.size, worklist.left) == (250, 0)
 
 
-# Names
+# Paths
 
 
-def test_every_line_whose_image_has_no_name_of_its_own_is_named(worklist: Worklist) -> None:
+def test_every_line_with_the_path_of_an_earlier_line_is_reported(worklist: Worklist) -> None:
     worklist.fill([item("a", 1), item("b", 2), item("a", 3), item("c", 4), item("a", 5), item("d", 6), item("d", 6)])
     bad: list[tuple[int, str]] = []
     worklist.set_paths(lambda one: f"{one.request.prompt}.png", lambda line, why: bad.append((line, why)))
     assert bad == [
-        (3, "its image would have the name of line 1's: a.png"),
-        (5, "its image would have the name of line 1's: a.png"),
-        (6, "its image would have the name of another one of the same line: d.png"),
+        (3, "a.png is already the path of line 1"),
+        (5, "a.png is already the path of line 1"),
+        (6, "d.png is already the path of another image of this line"),
     ]
 
 
-def test_a_line_whose_image_stands_where_another_needs_a_folder_is_named(worklist: Worklist) -> None:
+def test_a_path_that_is_a_file_in_one_line_and_a_folder_in_another_is_reported(worklist: Worklist) -> None:
     worklist.fill([item("a/b", 1), item("a", 2), item("a-b/c", 3), item("a0", 4), item("a/b/c", 5)])
     bad: list[tuple[int, str]] = []
     path = str(Path("x", "{}"))
     worklist.set_paths(lambda one: path.format(one.request.prompt), lambda line, why: bad.append((line, why)))
     assert [line for line, _ in bad] == [1, 2]
-    assert bad[0][1] == f"its image would be a file where line 5 needs a folder: {path.format('a/b')}"
+    assert bad[0][1] == f"{path.format('a/b')} is a file here, but a folder in line 5"
 
 
-# What earlier runs have left
+# Earlier runs
 
 
-def test_what_is_saved_and_there_is_done_and_what_is_gone_is_asked_of_its_job(worklist: Worklist) -> None:
+def test_a_saved_image_is_done_and_a_deleted_one_is_fetched_from_its_job(worklist: Worklist) -> None:
     worklist.fill([item("fox", 1), item("wolf", 2), item("bear", 3)])
     fox, wolf, _ = (planned.item for planned in filled([item("fox"), item("wolf"), item("bear")]))
     worklist.note_image(fox, JOB, "f.png", is_there=True)
@@ -122,7 +122,7 @@ def test_what_is_saved_and_there_is_done_and_what_is_gone_is_asked_of_its_job(wo
     assert [(planned.request.prompt, planned.job) for planned in worklist.take(9)] == [("wolf", JOB), ("bear", None)]
 
 
-def test_a_failed_attempt_is_followed_by_the_next_one_whatever_the_order_it_is_told_in(worklist: Worklist) -> None:
+def test_the_next_attempt_follows_the_highest_failed_one(worklist: Worklist) -> None:
     worklist.fill([item("fox")])
     (fox,) = names([item("fox")])
     worklist.note_failed(fox, 2)
@@ -130,19 +130,19 @@ def test_a_failed_attempt_is_followed_by_the_next_one_whatever_the_order_it_is_t
     assert [planned.attempt for planned in worklist.take(1)] == [3]
 
 
-def test_a_file_is_its_last_writers(worklist: Worklist) -> None:
+def test_a_file_belongs_to_the_last_item_that_was_saved_there(worklist: Worklist) -> None:
     worklist.fill([item("fox", 1, "x.png")])
     worklist.set_paths(lambda one: one.out, lambda line, why: pytest.fail(why))
     (fox,), (old,) = names([item("fox", 1, "x.png")]), names([item("wolf", 1, "x.png")])
     worklist.note_image(fox, JOB, "x.png", is_there=True)
     worklist.note_image(old, JOB, "x.png", is_there=True)
     worklist.skip_existing(lambda path: True)
-    assert [planned.job for planned in worklist.take(1)] == [JOB]  # it holds the wolf: the fox is asked for again
+    assert [planned.job for planned in worklist.take(1)] == [JOB]  # the file is the wolf, so the fox is fetched again
     worklist.note_image(fox, JOB, "x.png", is_there=True)
     assert worklist.left == 0
 
 
-def test_a_file_that_nobody_claims_is_the_items(worklist: Worklist) -> None:
+def test_a_file_that_belongs_to_no_other_item_counts_as_made(worklist: Worklist) -> None:
     worklist.fill([item("fox", 1, "x.png"), item("wolf", 2, "y.png"), item("bear", 3, "z.png"), item("owl", 4)])
     worklist.set_paths(lambda one: one.out, lambda line, why: pytest.fail(why))
     worklist.note_image(None, None, "y.png", is_there=True)
@@ -152,7 +152,7 @@ def test_a_file_that_nobody_claims_is_the_items(worklist: Worklist) -> None:
     assert [planned.request.prompt for planned in worklist.take(9)] == ["wolf", "bear", "owl"]
 
 
-def test_a_name_may_be_any_bytes(worklist: Worklist) -> None:
+def test_a_path_may_be_any_bytes(worklist: Worklist) -> None:
     name = os.fsdecode(b"caf\xe9.png")
     worklist.fill([item("fox", 1)])
     worklist.set_paths(lambda one: name, lambda line, why: pytest.fail(why))
@@ -160,7 +160,7 @@ def test_a_name_may_be_any_bytes(worklist: Worklist) -> None:
     assert worklist.left == 0
 
 
-# Many
+# Many items
 
 _PEAK = """
 import resource, sys
@@ -174,8 +174,8 @@ finally:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes")
-@pytest.mark.parametrize("extra", [[], ["--out", "pics/{index}.{ext}"]], ids=["default names", "names that are known"])
-def test_many_lines_take_no_more_memory_than_few(extra: list[str], full: bool) -> None:
+@pytest.mark.parametrize("extra", [[], ["--out", "pics/{index}.{ext}"]], ids=["default names", "known paths"])
+def test_many_lines_need_no_more_memory_than_few(extra: list[str], full: bool) -> None:
     def peak(count: int) -> int:
         Path("many.txt").write_text("".join(f"a fox, number {number}\n" for number in range(count)))
         command = [sys.executable, "-c", _PEAK, "batch", "many.txt", "--dry-run", *extra]
@@ -185,12 +185,12 @@ def test_many_lines_take_no_more_memory_than_few(extra: list[str], full: bool) -
         assert len(Path("requests.jsonl").read_bytes().splitlines()) == count
         return int(Path("peak").read_text())
 
-    peak(10)  # writes bytecode
+    peak(10)  # warm-up: Python writes its bytecode
     few = peak(1_000)
     assert peak(30_000 if full else 10_000) < few * 1.1
 
 
-def test_names_that_differ_in_case_only_are_one_where_the_file_system_takes_them_for_one(worklist: Worklist) -> None:
+def test_paths_that_differ_only_in_case_conflict_on_some_file_systems(worklist: Worklist) -> None:
     worklist.fill([item("A", 1), item("a", 2), item("B", 3), item("b/c", 4)])
     told: dict[bool, list[tuple[int, str]]] = {}
     for folds in (False, True):
@@ -201,7 +201,7 @@ def test_names_that_differ_in_case_only_are_one_where_the_file_system_takes_them
     assert [line for line, _ in told[True]] == [2, 3]
 
 
-def test_of_lines_of_a_manifest_with_one_out_the_last_counts(worklist: Worklist) -> None:
+def test_the_last_line_of_a_manifest_with_the_same_out_counts(worklist: Worklist) -> None:
     worklist.fill([
         item("fox", 1, "a.png", "r a"),
         item("wolf", 2, "b.png", "r b"),
@@ -215,7 +215,7 @@ def test_of_lines_of_a_manifest_with_one_out_the_last_counts(worklist: Worklist)
     assert {one.item for one in left} == names([item("fox", 1, "a.png"), item("wolf", 2, "b.png")])
 
 
-def test_lines_of_other_files_never_make_way(worklist: Worklist) -> None:
+def test_only_lines_of_a_manifest_give_up_their_path(worklist: Worklist) -> None:
     worklist.fill([item("fox", 1, "a.png"), item("wolf", 2, "a.png", "r b"), item("owl", 3, "a.png", "r c")])
     bad: list[int] = []
     worklist.set_paths(lambda one: one.out, lambda line, why: bad.append(line))

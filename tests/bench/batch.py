@@ -1,21 +1,21 @@
-"""How fast is `reve batch`, beside the least that the rate limit allows and beside what one would do without it?
+"""Times `reve batch` against the minimum that the rate limit allows, and against simpler ways.
 
     python tests/bench/batch.py [--prompts 500] [--factor 10] [--runs 1] [--few 48] [--unscaled 150]
 
-500 prompts, jobs of 15 s, 500 requests a minute in any 60 s. Clocks run `--factor` times as fast, in the sandbox and in
-what is measured; processor and disk do not. So with a large factor or on a busy machine these may be what limits: the
-column "cpu" has the seconds of it that the client took, by the true clock; and as an image is some 20 flushes to the
-disk, what runs on fast clocks has its files in memory where the system has a place for that (`--disk`: on the disk as
-well). All other times are made-up seconds.
+500 prompts, jobs of 15 s, 500 requests in any 60 s. Clocks run `--factor` times as fast, in the sandbox and in the
+measured program. Processor and disk do not, so with a large factor or on a busy machine they may be the limit. The
+column "cpu" has the real seconds of processor time that the client used. An image takes about 20 flushes to the disk,
+so runs on fast clocks keep their files in memory if the system allows it (with `--disk`: on the disk). All other times
+are in scaled seconds.
 
-bound           all POSTs alone at the full rate, and one job
-reve batch      the program, in a process of its own
-thread pool     16 threads of Python, each: POST, GET every 2 s, fetch; heeds Retry-After
-xargs -P 16     `reve generate` processes, unscaled, as their start-up cannot be made faster: `--few` prompts, in full
-                rounds, of which wall time and processor are then multiplied up to all prompts
-batch, unscaled the program at true speed with `--unscaled` prompts and log-normal durations (median 15 s, sigma 0.3)
+bound           all POSTs at the full rate, then one job
+reve batch      the program, in its own process
+thread pool     16 Python threads, each: POST, GET every 2 s, download; obeys Retry-After
+xargs -P 16     `reve generate` processes, unscaled, because their start-up time does not scale: `--few` prompts, in
+                full rounds; wall time and processor time are then multiplied up to all prompts
+batch, unscaled the program at real speed with `--unscaled` prompts and log-normal durations (median 15 s, sigma 0.3)
 
-Lateness is from a job's end, by the server's clock, until its file has its name. Saving includes fetching.
+Lateness is the time from a job's end, by the server's clock, until its file has its final name.
 """
 
 import argparse
@@ -48,7 +48,7 @@ FAST = Path(__file__).with_name("fast.py")
 
 
 class Counting(Sandbox):
-    """A sandbox that counts its refusals, and of whose jobs a share fails for want of capacity, at even distances."""
+    """A sandbox that counts its refusals. failing: share of jobs that fail for lack of capacity, evenly spread."""
 
     refused = 0
     failing = 0.0
@@ -70,7 +70,7 @@ class Counting(Sandbox):
 
 @dataclass(frozen=True)
 class Scene:
-    """A server whose clock runs `factor` times as fast, and where to put things."""
+    """A server whose clock runs `factor` times as fast, and a folder for files."""
 
     sandbox: Counting
     folder: Path
@@ -94,7 +94,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Result:
-    """Made-up seconds, but for those of the processor; `late`: of each image, until it was on disk."""
+    """Scaled seconds; `cpu` is in real seconds. late: for each image, from the job's end until it was on disk."""
 
     wall: float
     cpu: float
@@ -128,7 +128,7 @@ def pool(scene: Scene, prompts: int) -> None:
 
 
 def run_pool(url: str, key: str, folder: Path, factor: float, prompts: int) -> None:
-    """What one would write without thinking of the limit."""
+    """A simple client that ignores the limit until it gets a 429."""
     with (
         httpx.Client(base_url=url, headers={"X-API-Key": key}, trust_env=False, timeout=60) as client,
         httpx.Client(trust_env=False, timeout=60) as images,
@@ -162,10 +162,10 @@ def measure(
     *,
     disk: bool = False,
 ) -> Result:
-    """Run it against a server of its own, and read what that has recorded and what is on disk."""
+    """Run against a new server, then read the server's records and the files on disk."""
     begun, upcoming, prompts = time.time(), itertools.cycle(durations), len(durations)
 
-    def made_up(moment: float) -> float:
+    def scaled(moment: float) -> float:
         return begun + (moment - begun) * factor
 
     with tempfile.TemporaryDirectory(dir=None if factor == 1 or disk else memory()) as name:
@@ -174,7 +174,7 @@ def measure(
             folder / "sandbox",
             job_seconds=lambda: next(upcoming),
             requests_per_minute=PER_MINUTE,
-            clock=lambda: made_up(time.time()),
+            clock=lambda: scaled(time.time()),
         )
         sandbox.failing = failing
         with sandbox:
@@ -187,13 +187,13 @@ def measure(
             asked = sum(one.side == "api" for one in sandbox.requests)
             files = {path.stem[-36:]: path.stat().st_ctime for path in (folder / "pics").glob("*.png")}
         assert len(jobs) == len(files) == prompts, f"{len(jobs)} jobs and {len(files)} files for {prompts} prompts"
-        late = [made_up(files[job.id]) - job.ends_at for job in jobs]
+        late = [scaled(files[job.id]) - job.ends_at for job in jobs]
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Result(wall, cpu, asked, sandbox.refused, late)
 
 
 def show(name: str, result: Result, limit: float, times: float = 1) -> None:
-    """Print a row. limit: what it is set against. times: by how much it is multiplied."""
+    """Print a row. limit: the bound to compare with. times: factor for wall and processor time."""
     wall, late = result.wall * times, sorted(result.late)
     p95 = late[math.ceil(0.95 * len(late)) - 1]
     columns = f"{wall:7.1f} {wall / limit:6.2f} {result.asked / len(late):7.2f} {result.refused / result.asked:7.1%}"
@@ -203,7 +203,7 @@ def show(name: str, result: Result, limit: float, times: float = 1) -> None:
 
 
 def bound(durations: list[float]) -> float:
-    """When the last job has ended, if they are begun at the full rate, and nothing else is asked."""
+    """The end of the last job, if jobs are submitted at the full rate and there are no other requests."""
     return max((number + 1) * 60 / PER_MINUTE + seconds for number, seconds in enumerate(durations))
 
 
@@ -219,13 +219,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time a batch against its bound and two other ways.")
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--factor", type=float, default=10.0)
-    parser.add_argument("--runs", type=int, default=1, help="of reve batch")
-    parser.add_argument("--few", type=int, default=48, help="prompts of the xargs run, 0 for none")
-    parser.add_argument("--unscaled", type=int, default=150, help="prompts of the run at true speed, 0 for none")
+    parser.add_argument("--runs", type=int, default=1, help="runs of reve batch")
+    parser.add_argument("--few", type=int, default=48, help="prompts of the xargs run (0: skip it)")
+    parser.add_argument("--unscaled", type=int, default=150, help="prompts of the run at real speed (0: skip it)")
     parser.add_argument("--no-pool", action="store_true")
-    parser.add_argument("--seconds", type=float, default=JOB, help="that a job takes")
-    parser.add_argument("--failing", type=float, default=0.0, help="share of jobs that fail, of reve batch")
-    parser.add_argument("--disk", action="store_true", help="all files on the disk")
+    parser.add_argument("--seconds", type=float, default=JOB, help="duration of a job")
+    parser.add_argument("--failing", type=float, default=0.0, help="share of jobs that fail in reve batch")
+    parser.add_argument("--disk", action="store_true", help="keep all files on the disk")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     durations, varied = [options.seconds] * options.prompts, draw(options.unscaled, options.seed)
@@ -244,12 +244,12 @@ def main() -> None:
 
 
 def memory() -> str | None:
-    """A folder in memory; None where there is none."""
+    """A folder in memory, or None if the system has none."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def fsync() -> float:
-    """Milliseconds that it takes to make a small file last: clocks may run faster, disks do not."""
+    """Median milliseconds to flush a small file to the disk, which does not scale."""
     with tempfile.NamedTemporaryFile() as file:
         times = []
         for _ in range(50):

@@ -1,7 +1,6 @@
-"""reve with a clock that runs FACTOR times as fast: `python tests/bench/fast.py FACTOR ARGUMENTS`.
+"""Runs reve with a clock that is FACTOR times as fast: `python tests/bench/fast.py FACTOR ARGUMENTS`.
 
-What it waits for takes that much less time, what it computes does not. The last line on stderr is what it took: CPU
-seconds and peak memory in MiB.
+Waiting takes less time; computing does not. The last line on stderr has the CPU seconds and the peak memory in MiB.
 """
 
 import queue

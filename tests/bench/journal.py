@@ -1,8 +1,8 @@
-"""What the journal costs: `reve generate` with it and without it, in turn, against a sandbox with zero-length jobs.
+"""Measures the cost of the journal: `reve generate` with and without it, in turn, against a sandbox with instant jobs.
 
     python tests/bench/journal.py [--pairs 25] [--count 1]
 
-Prints the median of each and the median of the ratios of neighbouring runs: machines are noisy, neighbours less so.
+Prints the median of each, and the median ratio of neighbouring runs, which is less noisy.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
         with Sandbox(folder / "sandbox", job_seconds=0, requests_per_minute=0) as sandbox:
             for number in range(options.pairs + 1):
                 times = {journal: run(sandbox, folder, number, options.count, journal) for journal in ("on", "off")}
-                if number:  # the first pair makes the journal and warms the disk's caches
+                if number:  # the first pair creates the journal and warms the caches
                     pairs.append((times["on"], times["off"]))
     on, off = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratio = statistics.median(first / second for first, second in pairs)

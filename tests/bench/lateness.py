@@ -1,14 +1,14 @@
-"""How late is a finished job seen, and for how many polls? reve's schedule beside two that are in common use.
+"""Measures how late a finished job is seen, and after how many polls: reve's schedule against two common ones.
 
     python tests/bench/lateness.py [--live] [--jobs 40] [--seed N]
 
-The first part is simulated, in virtual time: at most 4 jobs at once, a server that allows 500 requests a minute, the
-same durations for every policy. Each row is followed by one of 4,000 jobs, which shows what to expect on average.
-"learned" has seen 40 earlier jobs of the same kind, "wrong past" 40 of another kind.
-`--live` adds a run at real speed: `reve generate` processes and the other loops, side by side, each against a sandbox
-of its own. It takes a quarter of the jobs' total: some 150 s for 40. Progress is null throughout.
+The first part is simulated in virtual time: at most 4 jobs at once, a server that allows 500 requests per minute, the
+same durations for every policy. Each row is followed by one for 4,000 jobs, which shows the average to expect.
+"learned" knows the durations of 40 earlier jobs of the same kind, "wrong past" those of 40 jobs of another kind.
+`--live` adds a run at real speed: `reve generate` processes and the other loops, side by side, each against its own
+sandbox. It takes a quarter of the jobs' total time, about 150 s for 40 jobs. Progress is always null.
 
-Lateness is from a job's end to the first answer that says so, by the server's clock.
+Lateness is the time from a job's end to the first answer that reports it, by the server's clock.
 """
 
 import argparse
@@ -39,7 +39,7 @@ REQUEST_SECONDS = 0.03
 SIGMA = 0.3
 MEDIANS = {"8 s": (8,), "15 s": (15,), "30 s": (30,), "8 and 30 s": (8, 30)}
 MISTAKEN = {"8 s": (30,), "30 s": (15,)}
-"""Other medians that the past may have had."""
+"""Medians of the "wrong past"."""
 PAST = 40
 MANY = 4000
 
@@ -52,7 +52,7 @@ def fixed(polls: int, elapsed: float) -> float:
 
 
 def vendor(polls: int, elapsed: float) -> float:
-    """The vendor's SDK: 2 s, then half as long again each time, up to 5 s."""
+    """The vendor's SDK: 2 s, then 1.5 times as long after each poll, up to 5 s."""
     return min(2.0 * 1.5 ** min(polls, 9), 5.0)
 
 
@@ -61,7 +61,7 @@ def reve(jitter: random.Random, polls: int, elapsed: float) -> float:
 
 
 def learned(past: list[float], jitter: random.Random) -> Policy:
-    """In steps of 0.05 s, each worked out once: 4,000 jobs ask 100,000 times."""
+    """The schedule in steps of 0.05 s, cached, because 4,000 jobs ask 100,000 times."""
 
     @cache
     def bounds(step: int) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def learned(past: list[float], jitter: random.Random) -> Policy:
 
 
 class Seen(NamedTuple):
-    """What became of one job: seconds from its end to the answer that said so, and the polls it took."""
+    """The lateness of one job in seconds, and its number of polls."""
 
     lateness: float
     polls: int
@@ -80,11 +80,11 @@ class Seen(NamedTuple):
 class Result(NamedTuple):
     jobs: list[Seen]
     refused: int
-    """Requests answered 429."""
+    """Requests answered with 429."""
 
 
 def draw(medians: tuple[int, ...], jobs: int, seed: int) -> list[float]:
-    """Log-normal durations in seconds, the medians taking turns, in random order.
+    """Log-normal durations in seconds, with alternating medians, in random order.
 
     Spread evenly over the quantiles: 40 drawn freely say more about the draw than about a policy.
     """
@@ -95,20 +95,20 @@ def draw(medians: tuple[int, ...], jobs: int, seed: int) -> list[float]:
 
 
 def draw_past(medians: tuple[int, ...], seed: int) -> list[float]:
-    """Durations as they happen to come: what was learned from is never spread evenly."""
+    """Random durations of earlier jobs: a real past is never evenly spread."""
     chance = random.Random(f"past {seed}")  # noqa: S311 (a draw, not a secret)
     return [chance.choice(medians) * math.exp(chance.gauss(0, SIGMA)) for _ in range(PAST)]
 
 
 class Limiter:
-    """At most PER_MINUTE requests in any 60 s; time is the caller's."""
+    """Allows PER_MINUTE requests in any 60 s. The caller passes the time."""
 
     def __init__(self) -> None:
         self.refused = 0
         self._recent: deque[float] = deque()
 
     def retry_after(self, now: float) -> int:
-        """Seconds to wait, 0 where the request is let through."""
+        """Seconds to wait; 0 if the request is allowed."""
         while self._recent and self._recent[0] <= now - 60:
             self._recent.popleft()
         if len(self._recent) < PER_MINUTE:
@@ -119,7 +119,7 @@ class Limiter:
 
 
 def simulate(policy: Policy, durations: list[float]) -> Result:
-    """Run all jobs in virtual time. Clients are generators: they yield how long until their next request arrives."""
+    """Run all jobs in virtual time. A client is a generator of the seconds until its next request."""
     now = 0.0
     limiter = Limiter()
     seen: list[Seen] = []
@@ -151,7 +151,7 @@ def simulate(policy: Policy, durations: list[float]) -> Result:
 
 
 def run_reve(sandbox: Sandbox, folder: Path, number: int) -> None:
-    """One image by the real program, in a process of its own."""
+    """Make one image with the real program, in its own process."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("APIFRAME_", "REVE_"))}
     command = [sys.executable, "-m", "reve_cli", "generate", "--quiet", f"A fox, number {number}"]
     command += ["--idempotency-key", f"lateness-{number}", "--out", str(folder / f"{number}.png")]
@@ -161,7 +161,7 @@ def run_reve(sandbox: Sandbox, folder: Path, number: int) -> None:
 
 
 def run_loop(policy: Policy, sandbox: Sandbox, folder: Path, number: int) -> None:
-    """One job by a plain loop."""
+    """Make one image with a plain loop."""
     with httpx.Client(base_url=sandbox.url, headers={"X-API-Key": sandbox.key}, trust_env=False) as client:
 
         def ask(method: str, path: str, body: dict[str, str] | None = None) -> dict[str, str]:
@@ -179,7 +179,7 @@ def run_loop(policy: Policy, sandbox: Sandbox, folder: Path, number: int) -> Non
 
 
 def measure(run: Callable[[Sandbox, Path, int], None], durations: list[float]) -> Result:
-    """Run all jobs for real, and read the server's records of them."""
+    """Run all jobs at real speed, and read the server's records."""
     upcoming = iter(durations)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

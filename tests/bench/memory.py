@@ -1,7 +1,7 @@
-"""Peak memory of `reve batch` for more and more prompts: `python tests/bench/memory.py [COUNT ...]`.
+"""Measures the peak memory of `reve batch` for growing numbers of prompts: `python tests/bench/memory.py [COUNT ...]`.
 
-Against a sandbox in another process: jobs of 15 s, 500 requests a minute, all clocks 10 times as fast. So some 120 jobs
-are at work at once, whatever the number of prompts, unless the machine is too busy to keep up.
+Runs against a sandbox in another process: jobs of 15 s, 500 requests per minute, all clocks 10 times as fast. So about
+120 jobs run at once for any number of prompts, unless the machine is too busy.
 """
 
 import os

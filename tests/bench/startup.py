@@ -1,6 +1,6 @@
-"""How long reve takes to start, against the least that its libraries allow: `python tests/bench/startup.py [RUNS]`.
+"""Times the start of reve against the minimum that its libraries allow: `python tests/bench/startup.py [RUNS]`.
 
-Pairs are run in turn, so that a machine whose speed drifts slows both; the ratio of the medians is what counts.
+Runs both in turn, so that changes in the machine's speed affect both. Compare the ratio of the medians.
 """
 
 import os
@@ -29,7 +29,7 @@ def seconds(command: list[str]) -> float:
 
 
 def asks(*words: str) -> list[str]:
-    """The command with which a shell asks what the last word can become."""
+    """The command with which a shell asks for completions of the last word."""
     return ["env", "_REVE_COMPLETE=words", f"_REVE_COMPLETE_WORD={words[-1]}", *REVE, *words[:-1]]
 
 
