@@ -31,16 +31,6 @@ _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 _KEPT = ("PATH", "CI", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
 
 
-# Properties are not timed: machines differ. A CI run tries the same examples each time.
-settings.register_profile(
-    "reve",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    derandomize="CI" in os.environ,
-)
-settings.load_profile("reve")
-
-
 def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "socket.connect" and isinstance(arguments[1], tuple) and not str(arguments[1][0]).startswith(_LOOPBACK):
         raise PermissionError(f"a test tried to connect to {arguments[1]}")
@@ -245,6 +235,19 @@ def live(simulate: Callable[..., Sandbox]) -> Sandbox:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run long series in full, not a fixed sample of them")
     parser.addoption("--golden", action="store_true", help="write the golden files anew instead of comparing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Properties have no time limit, since machines differ. `--full` tries more examples, in CI always the same."""
+    full = config.getoption("--full")
+    settings.register_profile(
+        "reve",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+        max_examples=100 if full else 30,
+        derandomize="CI" in os.environ or not full,
+    )
+    settings.load_profile("reve")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
