@@ -16,9 +16,10 @@ from tests.support.terminal import Screen, Terminal
 
 PICTURE = Path(__file__).parents[2] / "reve_cli" / "help" / "session.svg"
 COLUMNS = 80
+# JOB is the job of the first command.
 COMMANDS = (
     'reve generate "a red fox in the snow" --seed 1 --out fox.png',
-    "reve jobs --since 1h",
+    "reve status JOB",
     "reve generate \"a blue fox\" --quiet --json | jq '{status, creditCost, seed}'",
 )
 _ERASED = re.compile(r"[^\n]*\r\n\r\x1b\[1A\x1b\[2K|[^\n]*\r\x1b\[2K")
@@ -58,7 +59,11 @@ def session(folder: Path, seconds: float) -> str:
         "REVE_SANDBOX_SECONDS": str(seconds),
         "LANG": "C.UTF-8",
     }
-    return "\n".join(_shown(command, folder, env) for command in COMMANDS)
+    shown: list[str] = []
+    for command in COMMANDS:
+        job = re.findall(r"job (\S{36})", shown[0])[0] if shown else ""
+        shown.append(_shown(command.replace("JOB", job), folder, env))
+    return "\n".join(shown)
 
 
 def _shown(command: str, folder: Path, env: dict[str, str]) -> str:
