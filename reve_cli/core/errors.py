@@ -47,7 +47,7 @@ WORST_FIRST = (75, 1, 2, 3, 4, 6, 7, 8, 5, 130, 0)
 """The exit code of a command with several jobs is the first of these that one of its jobs has."""
 
 _KEY = re.compile(KEY_PREFIX + r"[^\s'\"()\[\]/\\,;:…]{5,}")
-"""An API key, or more of one than may be shown. Shortened keys end in an ellipsis and do not match."""
+"""An API key, but not one that was shortened to a few characters and an ellipsis."""
 _REPLACE = "other users can see a key on a command line, and the shell's history keeps it: replace the key"
 
 

@@ -1,6 +1,6 @@
 """Whose API key a command uses, and which rows of the journal belong to that account.
 
-May import: journal.journal (for types only).
+May import: journal.journal and journal.rows (for types only).
 """
 
 from collections.abc import Callable

@@ -2,7 +2,8 @@
 
 If the journal cannot be used, a command warns once and continues without it. A command with spending caps stops.
 
-May import: core; journal.account, journal.spending, journal.states, and journal.journal late or for types only.
+May import: core; journal.account, journal.spending, journal.states; journal.database late; journal.journal and
+journal.rows (for types only).
 """
 
 import hashlib

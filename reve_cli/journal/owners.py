@@ -4,7 +4,7 @@ A process that works on a run holds a lock on a file of its own while it lives. 
 process ends, however it ends. A process id would not do (in containers every process is 1), nor would a lease (laptops
 sleep).
 
-May import: core.
+May import: core.filelock.
 """
 
 import contextlib
