@@ -20,7 +20,13 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
 
-_TRANSIENT = re.compile(r"capacity|try again|retry|temporar|overload|unavailable|busy|time[d -]*out", re.IGNORECASE)
+_CAPACITY = re.compile(
+    r"capacity|overload|high (demand|load|traffic)|unavailable|\bbusy\b|time[d -]*out", re.IGNORECASE
+)
+_REFUSED = re.compile(
+    r"moderat|polic(y|ies)|safety|guideline|nsfw|flagged|sensitive|inappropriate|prohibited|violat|blocked|not allowed",
+    re.IGNORECASE,
+)
 _MAX_REMADE = 10
 """Keys in a row that may belong to jobs that had already failed."""
 _FIRST_PAUSE = 5.0
@@ -135,7 +141,8 @@ class Results:
                 f"line {task.line}: {error.message}; that was before this run, so submitting it again with a new key"
             )
             return 0.0
-        if error.code != "job_failed" or item.retries >= self._retries or not _TRANSIENT.search(error.message):
+        said = task.job.error if task.job else None
+        if error.code != "job_failed" or item.retries >= self._retries or not is_for_capacity(said or ""):
             return None
         seconds = _FIRST_PAUSE * 2.0**item.retries
         item.retries += 1
@@ -143,3 +150,11 @@ class Results:
         self._tally.retries += 1
         self._report.retry(task, error, seconds)
         return seconds
+
+
+def is_for_capacity(reason: str) -> bool:
+    """Whether a job failed for lack of capacity or time, so that the same request may succeed later.
+
+    `reason` is the API's text. "Try again" alone says nothing: moderation says it of prompts that it always refuses.
+    """
+    return bool(_CAPACITY.search(reason)) and not _REFUSED.search(reason)

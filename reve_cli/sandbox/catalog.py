@@ -45,6 +45,7 @@ FAULTS = {
 OUTCOMES = {
     "fail": "FAILED",
     "capacity": "FAILED for lack of capacity",
+    "moderated": "FAILED because moderation refused the prompt",
     "cancel": "CANCELLED",
     "expired": "COMPLETED, images already deleted",
     "gone": "COMPLETED, images not found",

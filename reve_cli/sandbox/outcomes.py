@@ -43,6 +43,7 @@ OUTCOMES: dict[str, Outcome] = {
     "": Outcome(),
     "fail": Outcome("FAILED", error="Generation failed: the model returned no image"),
     "capacity": Outcome("FAILED", error="No available capacity \u2014 please retry shortly"),
+    "moderated": Outcome("FAILED", error="The prompt was flagged by moderation. Change it and try again."),
     "cancel": Outcome("CANCELLED"),
     "expired": Outcome(expired=True, image_status=410),
     "gone": Outcome(image_status=404),

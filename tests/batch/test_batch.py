@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from reve_cli.batch.results import is_for_capacity
 from reve_cli.core.clock import Limits
 from reve_cli.sandbox import Fault, Sandbox, parse_faults
 from tests.conftest import Result, Reve
@@ -642,6 +643,36 @@ def test_retries_are_limited(batch: Batch, simulate: Simulate, retries: str, job
     write("a fox\n")
     assert batch("--retries", retries).code == 5
     assert len(sandbox.jobs()) == jobs
+
+
+def test_a_prompt_that_moderation_refuses_is_submitted_once(batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("outcome:moderated"))
+    write("a fox\n")
+    result = batch()
+    assert (result.code, posts(sandbox)) == (5, 1)
+    assert "flagged by moderation" in result.stderr
+    assert "trying again in" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_retried"),
+    [
+        ("No available capacity \u2014 please retry shortly", True),
+        ("The model is overloaded, please try again later", True),
+        ("Service temporarily unavailable", True),
+        ("The servers are busy", True),
+        ("Generation timed out after 120 s", True),
+        ("Worker timeout", True),
+        ("High demand: please retry", True),
+        ("Please try again with another prompt", False),
+        ("Your request was temporarily refused. Retry with another prompt.", False),
+        ("This content is unavailable under our content policy. Try again.", False),
+        ("Blocked by the safety system after a timeout of the review", False),
+        ("Generation failed: a crowd of busybodies", False),
+    ],
+)
+def test_only_lack_of_capacity_and_time_outs_are_retried(reason: str, is_retried: bool) -> None:
+    assert is_for_capacity(reason) is is_retried
 
 
 def test_other_failures_are_not_retried(batch: Batch, simulate: Simulate) -> None:

@@ -36,7 +36,8 @@ NO_RESULT = dict.fromkeys(("sparse", "nulls", "wrong-types"), 75)
 IMAGE_FINE = ("jpeg", "webp", "trailing")
 IMAGE_FINAL = ["400", "401", "402", "409", "oversize", "redirect-private", "redirect-file", "redirect-http", "echo-key"]
 OUTCOME = {
-    "fail": 5, "capacity": 5, "cancel": 5, "control": 5, "expired": 7, "gone": 75, "no-url": 75, "forever": 75,
+    **dict.fromkeys(("fail", "capacity", "moderated", "cancel", "control"), 5),
+    "expired": 7, "gone": 75, "no-url": 75, "forever": 75,
     **dict.fromkeys(("url-file", "url-private", "url-public-http", "url-local", "url-name"), 75),
 }  # fmt: skip
 

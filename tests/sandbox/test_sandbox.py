@@ -1252,6 +1252,7 @@ def ended(make: Make, fault: str) -> tuple[Bench, dict[str, Any]]:
     {
         "outcome:fail": ("FAILED", "Generation failed: the model returned no image"),
         "outcome:capacity": ("FAILED", "No available capacity \u2014 please retry shortly"),
+        "outcome:moderated": ("FAILED", "The prompt was flagged by moderation. Change it and try again."),
         "outcome:control": ("FAILED", UGLY),
         "outcome:cancel": ("CANCELLED", None),
     }
