@@ -33,8 +33,8 @@ from reve_cli.commands import (
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.process import Process
 from reve_cli.core.signals import die, die_by_broken_pipe
-from reve_cli.core.typer_private import Command
-from reve_cli.help.manual import describe_with_this
+from reve_cli.core.typer_private import Command, parse_strictly
+from reve_cli.help.manual import describe_with_this, walk
 from reve_cli.help.topics import TOPICS
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import discard_stdout
@@ -95,7 +95,10 @@ def root(
 @functools.cache
 def _commands() -> Command:
     """The tree of commands, built once: it takes longer to build than a small command takes to run."""
-    return describe_with_this(typer.main.get_command(app))
+    root = describe_with_this(typer.main.get_command(app))
+    for _, command in walk(root):
+        parse_strictly(command)
+    return root
 
 
 def run(arguments: Sequence[str], process: Process) -> int:

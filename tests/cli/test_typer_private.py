@@ -14,12 +14,22 @@ NAMES = {
     "typer._click.Command",
     "typer._click.Context",
     "typer._click.Parameter",
+    "typer._click.exceptions.BadOptionUsage",
     "typer._click.exceptions.NoSuchOption",
+    "typer._click.parser._Option",
+    "typer._click.parser._OptionParser",
+    "typer._click.parser._ParsingState",
     "typer._click.shell_completion.CompletionItem",
     "typer._click.shell_completion._is_incomplete_argument",
     "typer._click.shell_completion._resolve_context",
     "typer._click.shell_completion.split_arg_string",
     "Context._protected_args",
+    "Option._long_opts",
+    "Option._short_opts",
+    "Super._get_value_from_state",
+    "Super._match_long_opt",
+    "Super._match_short_opt",
+    "Super._process_args_for_options",
 }
 
 
@@ -43,7 +53,8 @@ def private_attributes(tree: ast.Module) -> set[str]:
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
-            owner = node.value.id if isinstance(node.value, ast.Name) else "?"
+            value = node.value.func if isinstance(node.value, ast.Call) else node.value
+            owner = value.id if isinstance(value, ast.Name) else "?"
             if owner not in ("self", "cls"):
                 found.add(f"{owner.capitalize()}.{node.attr}")
     return found
