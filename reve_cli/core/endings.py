@@ -64,6 +64,8 @@ def cut_short(task: Task, why: str, *, interrupted: bool, goal: Goal) -> ReveErr
         return ReveError(code, f"{why} before the request was sent")
     if task.phase in ("intent", "sending"):
         return ReveError("unsettled", f"{why} before the request was answered")
+    if task.missing_since is not None:
+        return ReveError("unfinished", f"{why} while the API did not know job {task.job_id}")
     if task.job is None and goal in ("seen", "saved if ended"):
         return ReveError("timed_out", f"{why} before job {task.job_id} was looked up")
     if task.phase == "accepted":
@@ -87,7 +89,8 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
     """
     if task.job_id and task.job_id not in error.message:
         error = error.with_(message=f"job {task.job_id}: {error.message}")
-    ours = task.request is not None and task.job_id is not None
+    was_made = task.request is not None or (task.is_known and error.code == "not_found")
+    ours = was_made and task.job_id is not None
     gave_up = task.job_id is not None and goal in ("ended", "saved") and error.exit_code == 6
     if task.phase == "sending" and error.code == "internal":
         error = error.with_(code="unsettled")

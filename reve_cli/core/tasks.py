@@ -84,6 +84,10 @@ class Task:
     """The id of its row in the journal."""
     is_owned: bool = False
     """This process owns the row, so only this process sends the request."""
+    is_known: bool = False
+    """The journal has its job, submitted by this account. So a 404 does not prove that nothing was paid for."""
+    missing_since: float | None = None
+    """Monotonic time since which the API answers 404 for its job."""
     adopted: bool = False
     """An earlier process began it."""
     may_renew: bool = False
@@ -115,7 +119,7 @@ class Task:
         self.attempt += 1
         self.idempotency_key = new_key(self.scope, self.request, self.ordinal or self.index, self.attempt)
         self.phase, self.row, self.job_id, self.job, self.error = "intent", None, None, None, None
-        self.first_try = self.first_uptime = self.accepted_at = self.replayed = None
+        self.first_try = self.first_uptime = self.accepted_at = self.missing_since = self.replayed = None
         self.asked_at = self.due = 0.0
         self.was_sent = self.adopted = self.ended_before = False
         self.files, self.token = [], secrets.token_hex(8)

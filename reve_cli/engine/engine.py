@@ -124,7 +124,7 @@ class Engine:
                 self._start("save", self._save, task)
             elif task.phase == "accepted" and task.job is None and workers.have_room("look") and task.due <= now:
                 task.due = FOREVER
-                self._start("look", self._look, task)
+                workers.start("look", partial(self._look, task), partial(self._outcomes.polled, task))
         running = [task for task in self._open if task.phase == "accepted" and task.job is not None]
         if workers.have_room("poll") and self._waiting.poll_is_due(running):
             workers.start("poll", lambda: self._poll(running), partial(self._fail_each, running))

@@ -63,7 +63,7 @@ class Outcomes:
                 self.end(task, None)
 
     def polled(self, task: Task, answer: Job | ReveError | None) -> None:
-        """A poll brought this about the job of `task`; None if nothing."""
+        """A poll or a look brought this about the job of `task`; None if nothing."""
         if isinstance(answer, Job):
             self.found(task, answer)
         elif answer is not None and not self.waiting.may_yet_appear(task, answer):
@@ -75,6 +75,7 @@ class Outcomes:
         """The API said where the job stands."""
         if task.phase != "accepted":
             return
+        task.missing_since = None
         if task.accepted_at is None:
             created, now = moment(job.created_at), self.clock.monotonic()
             task.accepted_at = now if created is None else now - max(0.0, self.clock.now() - created)

@@ -17,7 +17,7 @@ from reve_cli.core.tasks import Task
 from reve_cli.engine.polling import Found, Poller
 from reve_cli.engine.schedule import next_delay
 
-# Seconds for which parts of the API may not yet know a job that was just accepted.
+# Seconds for which the API may answer 404 for a job that it has accepted: parts of it lag behind.
 _LAG = 30.0
 # Seconds between requests that ask about jobs, on average: 400 a minute, while the API allows 500.
 _SPACING = 0.15
@@ -46,7 +46,8 @@ class Waiting:
 
     def schedule(self, task: Task) -> None:
         """Set when to ask about a job next."""
-        elapsed = max(0.0, self._clock.monotonic() - (task.accepted_at or 0.0))
+        since = task.missing_since if task.accepted_at is None else task.accepted_at
+        elapsed = max(0.0, self._clock.monotonic() - (since or 0.0))
         progress = task.job.progress if task.job else None
         task.due = self._clock.monotonic() + next_delay(elapsed, progress, self._past, random.random)
 
@@ -82,9 +83,13 @@ class Waiting:
         self._next_poll = self._clock.monotonic() + max(seconds, backoff)
 
     def may_yet_appear(self, task: Task, error: ReveError) -> bool:
-        """Whether a job that the API does not know was accepted so recently that it may still appear.
+        """Whether `error` is a 404 for a job that was surely submitted, and is not repeated for long.
 
-        Otherwise the job is lost: `error` ends its task.
+        Otherwise `error` ends the task.
         """
-        fresh = task.accepted_at is not None and self._clock.monotonic() - task.accepted_at < _LAG
-        return error.code == "not_found" and task.request is not None and fresh
+        if error.code != "not_found" or not (task.request or task.is_known):
+            return False
+        now = self._clock.monotonic()
+        if task.missing_since is None:
+            task.missing_since = now
+        return now - task.missing_since < _LAG

@@ -193,7 +193,7 @@ class Ledger:
         for task in tasks:
             found = self._use(partial(self._row_of, task))
             if found:
-                task.row, task.out = found.id, found.out
+                task.row, task.out, task.is_known = found.id, found.out, self.account.may_fetch(found)
 
     def check_continued(self, journal: "Journal", tasks: Sequence[Task]) -> None:
         """Check the unsent tasks of a continued run against the caps. Raises `ReveError` over a cap."""

@@ -1,6 +1,7 @@
 """The commands through the whole program: options, streams, documents and exit codes."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -267,6 +268,56 @@ def test_an_unknown_job_exits_with_8_and_the_others_are_shown(reve: Reve, sandbo
     assert [document["jobId"] for document in documents] == [NOBODY, job]
     assert documents[0]["error"]["code"] == "not_found"
     assert documents[1]["error"] is None
+
+
+LOOKS = (["status"], ["wait"], ["wait", "--out", "fox.png"], ["download", "--out", "fox.png"])
+
+
+def gets(sandbox: Sandbox) -> int:
+    return sum(request.path.startswith("/v2/jobs/") for request in sandbox.requests)
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_a_404_for_a_job_in_the_journal_is_asked_again(reve: Reve, sandbox: Sandbox, command: list[str]) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    reve.clock.advance(5)
+    sandbox.faults = parse_faults("job:404*2")
+    result = reve(command[0], job, *command[1:])
+    assert (result.code, Path("fox.png").exists()) == (0, "fox.png" in command)
+    assert gets(sandbox) >= 3
+
+
+@pytest.mark.parametrize("command", LOOKS)
+@pytest.mark.parametrize("limit", [[], ["--timeout", "5"]])
+def test_a_lasting_404_for_a_job_in_the_journal_exits_75(
+    reve: Reve, sandbox: Sandbox, command: list[str], limit: list[str]
+) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    sandbox.faults = parse_faults("job:404")
+    result = reve(command[0], job, *command[1:], *limit, "--json")
+    assert (result.code, result.document["error"]["code"]) == (75, "unfinished")
+    assert "do not submit it again" in result.document["error"]["message"]
+    hint = str(result.document["error"]["hint"])
+    sandbox.faults = []
+    assert reve(*shlex.split(hint)[1:]).code == 0
+    assert len(sandbox.jobs()) == 1
+
+
+def test_a_known_and_an_unknown_job_exit_with_75_and_8(reve: Reve, sandbox: Sandbox) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    sandbox.faults = parse_faults("job:404")
+    result = reve("wait", NOBODY, job, "--json")
+    assert result.code == 75
+    assert [document["error"]["exitCode"] for document in result.documents] == [8, 75]
+
+
+@pytest.mark.parametrize("other", [{"REVE_JOURNAL": "off"}, {"APIFRAME_API_KEY": "afk_of_another_account_0123"}])
+def test_a_404_for_a_job_that_this_account_did_not_submit_exits_8(
+    reve: Reve, sandbox: Sandbox, other: dict[str, str]
+) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    sandbox.faults = parse_faults("job:404")
+    assert reve("wait", job, env=other).code == 8
 
 
 def test_job_ids_from_standard_input_are_used_once_each(reve: Reve, sandbox: Sandbox) -> None:
