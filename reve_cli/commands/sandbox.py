@@ -45,8 +45,7 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
     process: Process = ctx.obj
     output = process.output = Output(process.environ)
     simulation = simulate(process, port)
-    output.line(f"export APIFRAME_BASE_URL={simulation.url}")
-    output.line(f"export APIFRAME_API_KEY={shlex.quote(simulation.key)}")
+    output.lines(f"export APIFRAME_BASE_URL={simulation.url}", f"export APIFRAME_API_KEY={shlex.quote(simulation.key)}")
     output.note("serving; press Ctrl-C to stop")
     while not (output.error or output.reader_left):  # a signal ends the process
         time.sleep(3600)

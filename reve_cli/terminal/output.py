@@ -58,6 +58,12 @@ class Output:
         else:
             self._write(streams.encode_text(safe(text)) + b"\n")
 
+    def lines(self, *texts: str) -> None:
+        """Print lines of data at once, so that nobody who waits for the first can miss the others."""
+        on_terminal = streams.stdout_is_terminal()
+        encoded = (streams.encode_text(safe(text)) if on_terminal else streams.encode_path(text) for text in texts)
+        self._write(b"".join(each + b"\n" for each in encoded))
+
     def document(self, document: Mapping[str, Any]) -> None:
         """Print one JSON document on one line. It is ASCII, so it fits any locale and cannot control a terminal."""
         import json

@@ -1,7 +1,9 @@
 """The sandbox contacts only this machine in every environment."""
 
 import ast
+import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Reve
+from tests.support.terminal import PATIENCE
 
 WATCHED = """
 import atexit, sys
@@ -59,3 +62,24 @@ def test_the_sandbox_works_without_a_network(reve: Reve) -> None:
     )
     assert (done.returncode, done.stdout) == (0, "fox.png\n"), done.stderr
     assert Path("fox.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="datagram sockets as standard output")
+def test_the_server_prints_address_and_key_in_one_write(reve: Reve) -> None:
+    """So a script that waits until a file is not empty finds both. A datagram socket keeps writes apart."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours.settimeout(PATIENCE)
+    server = subprocess.Popen(
+        reve.command("sandbox", "serve"), env=reve.environ, stdout=theirs.fileno(), stderr=subprocess.DEVNULL
+    )
+    try:
+        first = ours.recv(4096).decode()
+    finally:
+        server.kill()
+        server.wait()
+        ours.close()
+        theirs.close()
+    assert [line.partition("=")[0] for line in first.splitlines()] == [
+        "export APIFRAME_BASE_URL",
+        "export APIFRAME_API_KEY",
+    ]
