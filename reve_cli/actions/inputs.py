@@ -1,4 +1,4 @@
-"""Turns arguments, files and standard input into requests, seeds and job ids. May import: core."""
+"""Turns arguments, files and standard input into requests, seeds and job ids. May import: terminal, core."""
 
 import codecs
 import io
@@ -7,10 +7,11 @@ import random
 import re
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from reve_cli.actions.foreign import refuse
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ReveError
@@ -41,11 +42,13 @@ def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline)
         else:
             raw = read_stdin(_LONGEST, deadline)
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        return re.sub(r"\r?\n\Z", "", decoder.decode(raw, final=len(raw) < _LONGEST))
+        text = re.sub(r"\r?\n\Z", "", decoder.decode(raw, final=len(raw) < _LONGEST))
     except OSError as error:
         raise ReveError("usage", f"{source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ReveError("usage", f"{source} is not UTF-8 text") from error
+    refuse(text)
+    return text
 
 
 def _as_text(argument: str) -> str:
@@ -72,6 +75,12 @@ def to_seed(text: str) -> int:
     if len(text) > _LONGEST_SEED:  # Python refuses to read thousands of digits
         raise ReveError("usage", f"--seed {echo(text)} is out of range: integers from -{SEED_LIMIT} to {SEED_LIMIT}")
     return int(text)
+
+
+def note_seed(seed: str | None, note: Callable[[str], None]) -> None:
+    """Say what `--seed=-1` does here."""
+    if seed is not None and seed.strip() == "-1":
+        note("seed -1 is sent as the number; --seed random chooses a random one")
 
 
 def to_seeds(text: str) -> list[int]:

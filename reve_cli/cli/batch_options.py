@@ -1,8 +1,10 @@
-"""The options of `batch` alone. Imports `options` and Typer."""
+"""The options of `batch` alone. May import: cli.checks."""
 
 from typing import Annotated
 
 import typer
+
+from reve_cli.cli import checks
 
 _FILE, _RUN, _SPEED = "File", "Run", "Speed and limits"
 
@@ -11,6 +13,7 @@ File = Annotated[
     typer.Argument(
         metavar="FILE",
         help="One prompt per line, or .csv or .jsonl with prompt, seed, aspectRatio, version, out; - reads stdin.",
+        callback=checks.prompts_file,
     ),
 ]
 Out = Annotated[
@@ -44,7 +47,9 @@ Ratios = Annotated[
 ]
 Seed = Annotated[
     str | None,
-    typer.Option("--seed", metavar="N", help="Seed for lines without one.", rich_help_panel="Image"),
+    typer.Option(
+        "--seed", metavar="N", help="Seed for lines without one.", callback=checks.seed, rich_help_panel="Image"
+    ),
 ]
 DryRun = Annotated[
     bool,

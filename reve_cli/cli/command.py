@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import typer
 
-from reve_cli.cli import options
+from reve_cli.cli import checks, options
 from reve_cli.core.errors import ReveError
+from reve_cli.core.typer_private import Parameter
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -60,6 +61,9 @@ def _with_runtime(
         if ctx.invoked_subcommand is not None:
             _refuse_options(ctx)
             return 0
+        for parameter in ctx.command.params:
+            if parameter.name not in ("api_key_file", "value"):  # which have messages of their own
+                checks.no_key(_shown(parameter), ctx.params.get(parameter.name or ""))
         given = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
         with Runtime(ctx.obj, **given, lenient=lenient) as run:
             return command(run, **arguments)  # type: ignore[call-arg]  # Typer passes them, by the signature below
@@ -78,6 +82,12 @@ def _with_runtime(
     with_runtime.__signature__ = inspect.Signature([context, *own, *shared])  # type: ignore[attr-defined]
     with_runtime.__name__, with_runtime.__doc__ = command.__name__, command.__doc__
     return with_runtime
+
+
+def _shown(parameter: Parameter) -> str:
+    """How messages name an option or an argument."""
+    is_option = parameter.param_type_name == "option"
+    return str(parameter.opts[0] if is_option else (parameter.metavar or parameter.name or "").rstrip("."))
 
 
 def _refuse_options(ctx: typer.Context) -> None:

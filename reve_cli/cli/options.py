@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from reve_cli.cli import checks
 from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
 from reve_cli.help.manual import COMMON
 from reve_cli.journal.states import CLOSED, OPEN
@@ -93,7 +94,8 @@ JobIds = Annotated[
 ]
 
 Prompt = Annotated[
-    str | None, typer.Argument(metavar="PROMPT", help="The prompt, or - to read it from standard input.")
+    str | None,
+    typer.Argument(metavar="PROMPT", help="The prompt, or - to read it from standard input.", callback=checks.prompt),
 ]
 PromptFile = Annotated[
     str | None,
@@ -105,6 +107,7 @@ Seed = Annotated[
         "--seed",
         metavar="N|random",
         help="The same seed usually reproduces the same image.",
+        callback=checks.seed,
         rich_help_panel=_IMAGE,
     ),
 ]

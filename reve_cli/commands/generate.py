@@ -51,6 +51,7 @@ def generate(
         webhook_url=webhook_url,
         webhook_events=tuple(webhook_event or ()),
     )
+    inputs.note_seed(seed, run.output.note)
     tasks = inputs.new_jobs(inputs.expand(request, seed, count), idempotency_key, once)
     naming = None if no_wait else run.naming(out, tasks, force=force)
     if no_wait and (out is not None or force):

@@ -48,7 +48,7 @@ WORST_FIRST = (75, 1, 2, 3, 4, 6, 7, 8, 5, 130, 0)
 
 _KEY = re.compile(KEY_PREFIX + r"[^\s'\"()\[\]/\\,;:…]{5,}")
 """An API key, but not one that was shortened to a few characters and an ellipsis."""
-_REPLACE = "other users can see a key on a command line, and the shell's history keeps it: replace the key"
+REPLACE = "other users can see a key on a command line, and the shell's history keeps it: replace the key"
 
 
 def holds_key(text: str) -> bool:
@@ -78,7 +78,7 @@ class ReveError(Exception):
         details: dict[str, Any] | None = None,
     ) -> None:
         if code == "usage" and hint is None and holds_key(message):
-            hint = _REPLACE
+            hint = REPLACE
         self.code: ErrorCode = code
         self.message: str = without_keys(message)
         self.hint: str | None = without_keys(hint)

@@ -32,7 +32,7 @@ def test_the_prompt_comes_from_a_file_or_standard_input(reve: Reve, sandbox: San
         (["generate", ""], b"", 2, "prompt"),
         (["generate", "-"], b"", 2, "prompt"),
         (["generate", "-"], b"\xff", 2, "UTF-8"),
-        (["generate", "-"], b"x" * 9000, 2, "2000"),
+        (["generate", "-"], b"x" * 9000, 2, "2,000"),
         (["generate", "fox", "--prompt-file", "p"], b"", 2, "--prompt-file"),
         (["generate", "--prompt-file", "missing"], b"", 2, "missing"),
         (["generate", "fox", "--seed", "one"], b"", 2, "--seed"),
@@ -42,8 +42,8 @@ def test_the_prompt_comes_from_a_file_or_standard_input(reve: Reve, sandbox: San
         (["generate", "fox", "--ar", ""], b"", 2, "--aspect-ratio"),
         (["generate", "fox", "--model", ""], b"", 2, "--model"),
         (["generate", "fox", "--model-version", ""], b"", 2, "--model-version"),
-        (["generate", "-"], "a€".encode() * 4000, 2, "8000"),
-        (["generate", "-"], "a€".encode() * 400_000, 2, "2000"),
+        (["generate", "-"], "a€".encode() * 4000, 2, "8,000"),
+        (["generate", "-"], "a€".encode() * 400_000, 2, "2,000"),
         (["generate", "fox", "--out", "{index:03}.png"], b"", 2, "{index:03}"),
         (["generate", "fox", "--count", "0"], b"", 2, "--count"),
         (["generate", "fox", "--count", "101"], b"", 2, "--count"),
@@ -219,7 +219,7 @@ def test_a_replayed_failure_asks_for_a_new_key(reve: Reve, simulate: Simulate) -
     for _ in range(2):
         result = reve("generate", "fox", "--idempotency-key", "k", "--out", "fox.png")
         assert result.code == 5
-        assert "use a new one" in result.stderr
+        assert "use a new key" in result.stderr
         reve.clock.advance(60)
 
 
