@@ -6,9 +6,12 @@ May import: core.clock, core.models, api.formats, api.http, api.network, api.ori
 """
 
 import contextlib
+import re
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
@@ -19,7 +22,7 @@ from reve_cli.api.http import Say
 from reve_cli.api.network import explain, new_client, patience, proxy_for
 from reve_cli.api.origins import Origins, is_public
 from reve_cli.core.clock import Clock, Deadline, Limits, Stop
-from reve_cli.core.models import is_loopback
+from reve_cli.core.models import cut, is_loopback
 
 # largest image, in bytes
 SIZE_CAP = 100 * 10**6
@@ -27,6 +30,10 @@ _REDIRECTS = 5
 # all other characters are escaped, in case the server left them unescaped
 _URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 _GONE = (403, 404, 410)
+# bytes that are unpacked at once
+_PART = 2**20
+# for zlib: gzip; deflate with its header, and without it, as some servers send it
+_GZIP, _DEFLATE, _BARE_DEFLATE = 31, 15, -15
 
 
 class Unusable(Exception):
@@ -39,6 +46,14 @@ class Unusable(Exception):
     def __init__(self, reason: str, *, again: bool = False, gone: bool = False) -> None:
         super().__init__(reason)
         self.again, self.gone = again, gone
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """A file that was downloaded. media_type: what the server calls it. is_whole: the server said where it ends."""
+
+    media_type: str
+    is_whole: bool
 
 
 class Images:
@@ -63,9 +78,9 @@ class Images:
         """
         for number in range(1, self.limits.tries + 1):
             try:
-                self._stream_into(file, url, deadline)
+                arrival = self._stream_into(file, url, deadline)
                 file.flush()
-                found = image_format(file, file.tell())
+                found = image_format(file, file.tell(), arrival.media_type, arrived=arrival.is_whole)
                 if found is None:
                     raise Unusable("the download is not a complete image", again=True)
                 return found
@@ -77,7 +92,7 @@ class Images:
             self.clock.sleep(delay, self.stop)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _stream_into(self, sink: BinaryIO, url: str, deadline: Deadline) -> None:
+    def _stream_into(self, sink: BinaryIO, url: str, deadline: Deadline) -> _Arrival:
         """Try once, and follow redirects. Raises `Unusable`, OSError if writing fails."""
         for _ in range(_REDIRECTS + 1):
             url = urllib.parse.quote(url.strip(), safe=_URL_CHARACTERS, errors="replace")
@@ -87,8 +102,7 @@ class Images:
             try:
                 with self._stream(url, deadline) as response:
                     if not response.has_redirect_location:
-                        self._copy(response, sink, deadline)
-                        return
+                        return self._copy(response, sink, deadline)
                     url = urljoin(url, response.headers["location"])
             except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL) as error:
                 trouble = explain(error)
@@ -130,7 +144,7 @@ class Images:
 
         return trace
 
-    def _copy(self, response: httpx.Response, sink: BinaryIO, deadline: Deadline) -> None:
+    def _copy(self, response: httpx.Response, sink: BinaryIO, deadline: Deadline) -> _Arrival:
         status = response.status_code
         if status != 200:
             gone = status in _GONE
@@ -139,15 +153,55 @@ class Images:
             )
         sink.seek(0)
         sink.truncate()
-        announced = response.headers.get("content-length", "")
-        size = int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 16 else 0
-        for chunk in response.iter_raw():
-            size = max(size, sink.tell() + len(chunk))
-            if size > SIZE_CAP:
-                raise Unusable(f"the image is larger than {SIZE_CAP // 10**6} MB")
-            sink.write(chunk)
+        headers = response.headers
+        announced = headers.get("content-length", "")
+        has_length = announced.isascii() and announced.isdigit() and len(announced) < 16
+        _check_size(int(announced) if has_length else 0)
+        for part in _unpacked(response.iter_raw(), headers.get("content-encoding", "")):
+            _check_size(sink.tell() + len(part))
+            sink.write(part)
             if self.stop or deadline.passed:
                 raise Unusable("stopped before the download was complete")
+        is_whole = has_length or "chunked" in headers.get("transfer-encoding", "").lower()
+        return _Arrival(headers.get("content-type", "").partition(";")[0].strip(), is_whole)
+
+
+def _check_size(size: int) -> None:
+    if size > SIZE_CAP:
+        raise Unusable(f"the image is larger than {SIZE_CAP // 10**6} MB")
+
+
+def _unpacked(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Undo a Content-Encoding, which some servers apply unasked. Yields small parts, so that the size can be checked.
+
+    Raises `Unusable` if the data is damaged, incomplete, or in another encoding than gzip and deflate.
+    """
+    names = [name for name in re.split(r"[\s,]+", encoding.lower()) if name not in ("", "identity")]
+    for name in reversed(names):
+        if name not in ("gzip", "x-gzip", "deflate"):
+            raise Unusable(f"the image server compressed the image with {cut(name)}, unasked", again=True)
+        chunks = _unpacked_once(chunks, is_gzip=name != "deflate")
+    yield from chunks
+
+
+def _unpacked_once(chunks: Iterable[bytes], *, is_gzip: bool) -> Iterator[bytes]:
+    unpacker = None
+    try:
+        for chunk in chunks:
+            if unpacker is None:
+                has_header = is_gzip or chunk[0] & 15 == 8
+                unpacker = zlib.decompressobj(_GZIP if is_gzip else _DEFLATE if has_header else _BARE_DEFLATE)
+            rest, part = chunk, b""
+            while not unpacker.eof and (rest or len(part) == _PART):
+                part = unpacker.decompress(rest, _PART)
+                yield part
+                rest = unpacker.unconsumed_tail
+                if unpacker.eof and is_gzip and unpacker.unused_data.startswith(b"\x1f\x8b"):  # another member
+                    rest, unpacker = unpacker.unused_data, zlib.decompressobj(_GZIP)
+    except zlib.error as error:
+        raise Unusable("the compressed download is damaged", again=True) from error
+    if unpacker is None or not unpacker.eof:
+        raise Unusable("the compressed download is incomplete", again=True)
 
 
 def _shown(url: str) -> str:

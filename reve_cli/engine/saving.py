@@ -197,7 +197,9 @@ class Saver:
 
     def _tell_of_extension(self, path: str, found: Format) -> None:
         extension = os.path.splitext(path)[1][1:]
-        if extension and not found.fits(extension):
+        if not found.is_checked:
+            self._say(f"warning: {path} has a format that reve cannot check ({found.media_type})")
+        elif extension and not found.fits(extension):
             name = found.media_type.partition("/")[2].upper()
             self._say(f"warning: {path} contains a {name} image")
 

@@ -189,7 +189,7 @@ def test_images_older_than_a_day_have_expired(reve: Reve, sandbox: Sandbox) -> N
 
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IHDR1234" + b"\0\0\0\2IDATxx1234" + b"\0\0\0\0IEND1234"
-JPEG = b"\xff\xd8\xff\xe0" + b"x" * 90 + b"\xff\xd9"
+JPEG = b"\xff\xd8\xff\xe0\0\x5c" + b"x" * 90 + b"\xff\xda\0\x04xx" + b"x\xff\0x" + b"\xff\xd9"
 WEBP = b"RIFF\x0c\0\0\0WEBPVP8 data"
 AVIF = b"\0\0\0\x10ftypavif\0\0\0\0" + b"\0\0\0\x0cmdatdata"
 LARGE = b"\0\0\0\x10ftypavif\0\0\0\0" + b"\0\0\0\1mdat\0\0\0\0\0\0\0\x14data"

@@ -34,7 +34,7 @@ LOOK = {
 KNOWN = {**LOOK, "404": 75}  # for a job in the journal
 LOOK_ONCE = {what: 0 if code == 6 and what != "redirect" else code for what, code in LOOK.items()}
 NO_RESULT = dict.fromkeys(("sparse", "nulls", "wrong-types"), 75)
-IMAGE_FINE = ("jpeg", "webp", "trailing")
+IMAGE_FINE = ("jpeg", "webp", "gzip", "trailing")
 IMAGE_FINAL = ["400", "401", "402", "409", "oversize", "redirect-private", "redirect-file", "redirect-http", "echo-key"]
 OUTCOME = {
     **dict.fromkeys(("fail", "capacity", "moderated", "cancel", "control"), 5),
