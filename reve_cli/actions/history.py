@@ -1,25 +1,31 @@
 """The work of `reve history`: list or show rows of the journal. It only reads, and calls no API.
 
-May import: journal, terminal, core.
+May import: settings, journal, terminal, core.
 """
 
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reve_cli.actions.when import read_when
 from reve_cli.core.clock import HOUR
 from reve_cli.core.errors import ReveError
-from reve_cli.core.models import iso, job_id, whole
+from reve_cli.core.models import iso, job_id, plural, whole
 from reve_cli.core.suggest import did_you_mean
-from reve_cli.journal.database import JournalError
-from reve_cli.journal.journal import Journal
+from reve_cli.journal.database import JournalError, peek
+from reve_cli.journal.journal import NAME, Journal, Place
 from reve_cli.journal.rows import NAMED, Row
 from reve_cli.journal.states import CLOSED, FREE, OPEN, UNFINISHED
+from reve_cli.settings import config
+from reve_cli.terminal.joblist import FIRST, JOBS, JobLine
 from reve_cli.terminal.output import Output
+from reve_cli.terminal.streams import stdout_is_terminal
 from reve_cli.terminal.text import in_words, safe
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
 
 _STATES = ("unfinished", *OPEN, *CLOSED)
 """The values of `--state`."""
@@ -29,24 +35,20 @@ _ON_SERVER = ("accepted", "completed", "saved")
 """States of jobs whose images are on the server until they expire."""
 _PENDING = ("sending", "accepted", "completed")
 """States in which an unknown charge may still become known."""
-_ALL = -1  # SQL: no limit
-_MOST = 1 << 62  # below the largest integer of SQLite
-_PAGE = 50
+_PAGE = 500
+"""Rows that are read and printed at once."""
 
-_CHOSEN = "current AND (:since IS NULL OR begun >= :since) AND (:until IS NULL OR begun < :until)"
+_CHOSEN = "current AND (:since IS NULL OR created >= :since) AND (:until IS NULL OR created < :until)"
 _IN_STATES = "(state IN (SELECT value FROM json_each(:states)) OR (:unfinished AND {unfinished}))"
-_NEWEST_FIRST = "ORDER BY begun DESC, runs.rowid DESC, number"
 _OLDEST_FIRST = "ORDER BY begun, runs.rowid, number, attempt"
-
-_HEADERS = ("BEGUN", "STATE", "CREDITS", "EXPIRES", "JOB", "FILE", "PROMPT")
 
 
 @dataclass(frozen=True)
 class Query:
     """Which rows to show. An empty or None field does not filter.
 
-    states: any of them. since, until: when the job was started, in epoch seconds, `until` exclusive. search:
-    case-folded text. limit: the newest so many; 0 is all.
+    states: any of them. since, until: when the job was begun, in epoch seconds, `until` exclusive. search: case-folded
+    text. limit: the newest so many; 0 is all.
     """
 
     states: Sequence[str]
@@ -65,9 +67,9 @@ class Query:
         limit: int | None,
         now: float,
         *,
-        json: bool,
+        everything: bool,
     ) -> "Query":
-        """Return the query for typed options. The default limit is a page, or all with `json`.
+        """Return the query for typed options. everything: there is no limit by default.
 
         Raises `ReveError` (code `usage`).
         """
@@ -77,8 +79,8 @@ class Query:
                 raise ReveError("usage", f"--state {state!r} is not one of {', '.join(_STATES)}{near}")
         begin = None if since is None else read_when(since, "--since", now)
         end = None if until is None else read_when(until, "--until", now, ends=True)
-        page = 0 if json else _PAGE
-        return cls(states, begin, end, (search or "").casefold(), page if limit is None else limit)
+        default = 0 if everything else FIRST
+        return cls(states, begin, end, (search or "").casefold(), default if limit is None else limit)
 
     @property
     def chooses(self) -> bool:
@@ -135,18 +137,24 @@ class Entry:
             text in str(value or "").casefold() for value in (self._asked("prompt"), row.out, row.job, row.key, *paths)
         )
 
-    def cells(self) -> list[str]:
-        """Return the row as cells of the table."""
+    @property
+    def line(self) -> JobLine:
+        """The row as a line of the table."""
         row, left = self.row, self.hours_left
-        return [
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(row.begun)),
-            row.state,
-            "?" if self.is_pending else _number(self.charge),
-            "" if left is None else f"{left:.1f} h" if left else "expired",
-            row.job or row.key,
-            str(self.files[0].get("path")) if self.files else row.out or "",
-            str(self._asked("prompt") or ""),
-        ]
+        return JobLine(
+            name=row.job or row.key,
+            begun=row.created,
+            state=row.state,
+            credits="?" if self.is_pending else _number(self.charge),
+            expires="" if left is None else f"{left:.1f} h" if left else "expired",
+            prompt=str(self._asked("prompt") or ""),
+            file=str(self.files[0].get("path")) if self.files else row.out or "",
+        )
+
+    def cells(self) -> list[str]:
+        """The row as cells for other programs. The time has the same form as in JSON."""
+        line = self.line
+        return [iso(line.begun) or "", line.state, line.credits, line.expires, line.name, line.file, line.prompt]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document: always the full shape, in this order, null if unknown."""
@@ -157,7 +165,7 @@ class Entry:
             "number": row.number,
             "attempt": row.attempt,
             "state": row.state,
-            "begunAt": iso(row.begun),
+            "begunAt": iso(row.created),
             "jobId": row.job,
             "idempotencyKey": row.key,
             "model": row.model,
@@ -195,21 +203,42 @@ class Entry:
         return request.get(name, request.get("reveParams", {}).get(name))
 
 
-def listing(output: Output, journal: Journal | None, query: Query, now: float) -> int:
-    """Print the rows that match `query`, newest first. Returns the exit code."""
-    found = [] if journal is None else _find(journal, query, now)
-    shown = found[: query.limit or None]
+def listing(output: Output, journal: Journal | None, query: Query, now: float, elsewhere: Callable[[], str]) -> int:
+    """Print the rows that match `query`, newest first, page by page. Returns the exit code.
+
+    elsewhere: what to say of another journal if this one is empty.
+    """
+    total, layout, shown, has_more = Total(), None, 0, False
+    for page in [] if journal is None else _pages(journal, query, now):
+        has_more = bool(query.limit) and shown + len(page) > query.limit
+        page = page[: query.limit - shown] if query.limit else page
+        shown += len(page)
+        total.add(page)
+        if output.json:
+            for entry in page:
+                output.document(entry.document())
+        elif stdout_is_terminal() and page:
+            layout = output.listing(JOBS, [entry.line.cells(now) for entry in page], layout)
+        else:
+            output.rows(entry.cells() for entry in page)
+        if has_more or output.reader_left or output.error:
+            break
     if not shown:
-        output.note("no job matches" if journal and query.chooses else "the journal is empty")
-    elif output.json:
-        for entry in shown:
-            output.document(entry.document())
-    else:
-        output.table(_HEADERS, [entry.cells() for entry in shown])
-        output.note(total(shown))
-    if len(shown) < len(found):
-        output.note(f"showing the newest {len(shown)}; --limit 0 shows all")
+        is_empty = journal is None or not (query.chooses and journal.count())
+        output.note(f"the journal is empty{elsewhere()}" if is_empty else "no job matches")
+    elif not output.json:
+        output.note(str(total))
+    if has_more:
+        output.note(f"showing the newest {shown}; --limit 0 shows all")
     return 0
+
+
+def in_the_sandbox(run: "Runtime") -> str:
+    """Where the simulated jobs are, if there are any and this run is a real one."""
+    folder = config.state_folder(run.process.environ)
+    if run.sandbox or folder is None or not peek(folder / config.SANDBOX / NAME, "SELECT id FROM jobs LIMIT 1", {}):
+        return ""
+    return "; to see the sandbox's jobs: reve history --sandbox"
 
 
 def details(output: Output, journal: Journal | None, name: str, now: float) -> int:
@@ -232,31 +261,49 @@ def details(output: Output, journal: Journal | None, name: str, now: float) -> i
     return 0
 
 
-def total(entries: Sequence[Entry]) -> str:
-    """Return the total line: images and credits. A job in several rows (a reused key) counts once."""
-    jobs: dict[Any, list[Entry]] = {}
-    for entry in entries:
-        jobs.setdefault((entry.row.origin, entry.row.job) if entry.row.job else entry.row.id, []).append(entry)
-    images, paid, pending = 0, 0.0, 0
-    for same in jobs.values():
-        images += max(entry.images for entry in same)
-        charges = [entry.charge for entry in same if entry.charge is not None and entry.row.state != "mismatch"]
-        paid += max(charges, default=0.0)
-        pending += not charges and any(entry.is_pending for entry in same)
-    made = "1 image" if images == 1 else f"{images} images"
-    return f"{made}, {_number(paid)} credits paid" + (f", {pending} pending" if pending else "")
+class Total:
+    """Images and credits of the rows that were added. A job in several rows (a reused key) counts once."""
+
+    def __init__(self) -> None:
+        self._images: dict[Any, int] = {}
+        self._charges: dict[Any, float] = {}
+        self._pending: set[Any] = set()
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            job = (entry.row.origin, entry.row.job) if entry.row.job else entry.row.id
+            self._images[job] = max(self._images.get(job, 0), entry.images)
+            if entry.charge is not None and entry.row.state != "mismatch":
+                self._charges[job] = max(self._charges.get(job, 0.0), entry.charge)
+            elif entry.is_pending:
+                self._pending.add(job)
+
+    def __str__(self) -> str:
+        """The line below the list."""
+        paid, pending = sum(self._charges.values()), len(self._pending - self._charges.keys())
+        said = f"{plural(sum(self._images.values()), 'image')}, {plural(paid, 'credit')} paid"
+        return said + (f", {pending} pending" if pending else "")
 
 
-def _find(journal: Journal, query: Query, now: float) -> list[Entry]:
-    """Return the rows that match `query`, newest first, and one more than its limit if there are more."""
-    limit = min(query.limit + 1, _MOST) if query.limit and not query.search else _ALL
-    values: dict[str, Any] = {"since": query.since, "until": query.until, "limit": limit}
+def _pages(journal: Journal, query: Query, now: float) -> Iterator[list[Entry]]:
+    """Yield the rows that match `query`, newest first, until there is one more than its limit."""
     where = _CHOSEN
+    values: dict[str, Any] = {"since": query.since, "until": query.until}
     if query.states:
         where += f" AND {_IN_STATES.format(unfinished=UNFINISHED)}"
         values |= {"states": json.dumps(list(query.states)), "unfinished": "unfinished" in query.states}
-    found = _entries(journal, f"{where} {_NEWEST_FIRST} LIMIT :limit", values, now)
-    return [entry for entry in found if entry.has(query.search)] if query.search else found
+    left = query.limit + 1 if query.limit else sys.maxsize
+    place: Place | None = None
+    while left > 0:
+        try:
+            rows, place = journal.page(where, values, place, _PAGE if query.search else min(left, _PAGE))
+        except JournalError as error:
+            raise ReveError("journal", str(error)) from error
+        entries = [entry for entry in (Entry(row, now) for row in rows) if entry.has(query.search)]
+        left -= len(entries)
+        yield entries
+        if place is None:
+            return
 
 
 def _entries(journal: Journal, where: str, values: Mapping[str, Any], now: float) -> list[Entry]:

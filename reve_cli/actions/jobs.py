@@ -13,16 +13,15 @@ from reve_cli.actions.drive import follow
 from reve_cli.actions.when import read_when
 from reve_cli.core.contract import JOB_STATUSES
 from reve_cli.core.errors import ReveError, worst
-from reve_cli.core.models import Job, cut, is_model_name, job_id, moment
+from reve_cli.core.models import Job, cut, is_model_name, job_id, moment, plural
 from reve_cli.core.tasks import Task
+from reve_cli.terminal.joblist import FIRST, JOBS, JobLine
 from reve_cli.terminal.streams import stdout_is_terminal
 
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Page
+    from reve_cli.journal.rows import Row
     from reve_cli.runtime import Runtime
-
-_HEADERS = ("JOB", "STATUS", "MODEL", "CREDITS", "CREATED", "COMPLETED", "EXPIRED")
-_PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Query:
         *,
         all_by_default: bool,
     ) -> "Query":
-        """Return the query for typed options. The default limit is a page, or all with `all_by_default`.
+        """Return the query for typed options. all_by_default: there is no limit by default.
 
         Raises `ReveError` (code `usage`).
         """
@@ -69,9 +68,9 @@ class Query:
             raise ReveError("usage", f"--job {job!r} is not a job id {example}")
         begin = None if since is None else read_when(since, "--since", now)
         end = None if until is None else read_when(until, "--until", now, ends=True)
-        page = 0 if all_by_default else _PAGE
+        default = 0 if all_by_default else FIRST
         known = sorted({status.upper() for status in statuses})
-        return cls(known, model, scope, job and job_id(job), begin, end, page if limit is None else limit)
+        return cls(known, model, scope, job and job_id(job), begin, end, default if limit is None else limit)
 
     @property
     def chooses(self) -> bool:
@@ -107,7 +106,7 @@ def show(run: "Runtime", query: Query) -> int:
     printing the pages before it.
     """
     output, count, more = run.output, 0, False
-    rows: list[list[str]] = []
+    shown: list[Job] = []
     try:
         for jobs, more in _pages(run, query):  # noqa: B007 - used after the last page
             count += len(jobs)
@@ -115,20 +114,58 @@ def show(run: "Runtime", query: Query) -> int:
                 for job in jobs:
                     output.document(Task(0, "done", job_id=job.id, job=job).document(run.api.http.simulated))
             elif stdout_is_terminal():
-                rows += map(_row, jobs)
-                output.spin(f"{count} jobs")
+                shown += jobs
+                output.spin(plural(count, "job"))
             else:
-                output.table(_HEADERS, [_row(job) for job in jobs])
+                output.rows(map(_row, jobs))
             if output.reader_left or output.error:
                 return 0
     finally:
-        if rows:
-            output.table(_HEADERS, rows)
+        _print_lines(run, shown)
     if not count:
         output.note("no job matches" if query.chooses else "no jobs")
     elif more:
         output.note(f"showing the newest {count}; --limit 0 shows all")
     return 0
+
+
+def show_status(run: "Runtime", jobs: Sequence[Job]) -> None:
+    """Print where jobs stand: as lines on a terminal, else tab-separated."""
+    if stdout_is_terminal():
+        _print_lines(run, jobs)
+    else:
+        run.output.rows(job.row() for job in jobs)
+
+
+def _print_lines(run: "Runtime", jobs: Sequence[Job]) -> None:
+    """Print jobs as lines on a terminal. Prompts and files that the API does not tell come from the journal."""
+    if jobs:
+        known, now = _in_journal(run, [job.id for job in jobs]), run.process.clock.now()
+        run.output.listing(JOBS, [_line(job, known.get(job.id)).cells(now) for job in jobs])
+
+
+def _line(job: Job, row: "Row | None") -> JobLine:
+    """A job as a line of the table. row: its row in the journal, if it was begun on this machine."""
+    progress = "" if job.progress is None or job.ended else f" {job.progress:.0f} %"
+    paths = [str(file["path"]) for file in (row.files or [] if row else []) if "temporary" not in file]
+    return JobLine(
+        name=job.id,
+        begun=moment(job.created_at),
+        state="expired" if job.expired else job.status + progress,
+        credits="" if job.charge is None else f"{job.charge:.10g}",
+        model=job.model or "",
+        prompt=job.asked("prompt") or (str(row.request.get("prompt", "")) if row else ""),
+        file=paths[0] if paths else "",
+    )
+
+
+def _in_journal(run: "Runtime", ids: Sequence[str]) -> "dict[str, Row]":
+    """What the journal knows about jobs. Without a journal, nothing."""
+    journal, _ = run.journal(begin=False)
+    try:
+        return {} if journal is None else journal.by_job(ids)
+    except ReveError:
+        return {}
 
 
 def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
@@ -177,7 +214,7 @@ def save(run: "Runtime", query: Query, out: str | None, *, force: bool) -> int:
 
 def _row(job: Job) -> list[str]:
     """Return the job as cells of the table, empty if unknown."""
-    charge = Task(0, "done", job=job).charge
+    charge = job.charge
     return [
         job.id,
         job.status,

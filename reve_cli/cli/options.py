@@ -251,7 +251,7 @@ Limit = Annotated[
         "--limit",
         metavar="N",
         min=0,
-        help="Show the newest N; 0 shows all (default 50; with --json: all).",
+        help="Show the newest N; 0 shows all (default: 20 on a terminal, else all).",
         rich_help_panel=_FILTER,
     ),
 ]
@@ -314,7 +314,7 @@ JobLimit = Annotated[
         "--limit",
         metavar="N",
         min=0,
-        help="Take the newest N; 0 takes all (default 50; with --json or --download: all).",
+        help="Take the newest N; 0 takes all (default: 20 on a terminal; with --json, --download or in a pipe: all).",
         rich_help_panel=_FILTER,
     ),
 ]

@@ -30,11 +30,12 @@ def history(
         reve history --since 24h
         reve history --state saved --search fox --json | jq -r '.files[].path'
     """
-    from reve_cli.actions.history import Query, listing
+    from reve_cli.actions.history import Query, in_the_sandbox, listing
+    from reve_cli.terminal.streams import stdout_is_terminal
 
-    now = run.process.clock.now()
-    query = Query.of(state or [], since, until, search, limit, now, json=run.output.json)
-    return listing(run.output, _journal(run), query, now)
+    now, everything = run.process.clock.now(), run.output.json or not stdout_is_terminal()
+    query = Query.of(state or [], since, until, search, limit, now, everything=everything)
+    return listing(run.output, _journal(run), query, now, lambda: in_the_sandbox(run))
 
 
 @app.command()

@@ -19,13 +19,13 @@ def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus
     """
     from reve_cli.actions.drive import follow
     from reve_cli.actions.inputs import earlier_jobs
+    from reve_cli.actions.jobs import show_status
 
     tasks = earlier_jobs(jobs, run.deadline)
     code = follow(run, tasks, "seen", "rows")
     found = [task.job for task in tasks if task.job and not task.error]
-    if not run.output.json and found:
-        headers = ("JOB", "STATUS", "PROGRESS", "CREDITS", "CREATED", "PROMPT")
-        run.output.table(headers, [job.row() for job in found])
+    if not run.output.json:
+        show_status(run, found)
     if not exit_status:
         return code
     states = {"COMPLETED": 0, "FAILED": 5, "CANCELLED": 5}

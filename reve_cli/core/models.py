@@ -189,6 +189,12 @@ def whole(value: float | None) -> float | None:
     return int(value) if value is not None and value.is_integer() else value
 
 
+def plural(count: float, word: str, many: str = "") -> str:
+    """`count` things: `1 image`, `2,000 images`. many: an irregular plural."""
+    number = f"{count:,}" if isinstance(count, int) else f"{count:,.10g}"
+    return f"{number} {word if count == 1 else many or f'{word}s'}"
+
+
 def is_header_text(text: str) -> bool:
     """Whether `text` is valid as an HTTP header's value."""
     return bool(_HEADER_TEXT.fullmatch(text))
@@ -217,6 +223,13 @@ class Job:
     def ended(self) -> bool:
         """Whether the job's status is terminal."""
         return self.status in ENDED
+
+    @property
+    def charge(self) -> float | None:
+        """Credits charged, or None while unknown."""
+        if self.status in ENDED - {"COMPLETED"}:
+            return 0
+        return self.credit_cost if self.ended else None
 
     def row(self) -> list[str]:
         """The cells of a table: id, status, progress, credits, creation time, prompt. Unknown cells are empty."""

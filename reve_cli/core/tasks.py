@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from reve_cli.core.errors import ReveError
-from reve_cli.core.models import ENDED, Identity, ImageRequest, Job
+from reve_cli.core.models import Identity, ImageRequest, Job
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,7 @@ class Task:
     @property
     def charge(self) -> float | None:
         """Credits charged, or None while unknown."""
-        if self.job is not None and self.job.status in ENDED - {"COMPLETED"}:
-            return 0
-        return self.job.credit_cost if self.job is not None and self.job.ended else None
+        return None if self.job is None else self.job.charge
 
     def document(self, simulated: bool) -> dict[str, Any]:
         """The job as a JSON document: all keys in a fixed order, null for unknown values."""

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     import sqlite3
 
 NAME = "journal.db"
+Place = tuple[float, int]
+"""A place in the order of all rows: when a row was begun, and its id."""
+_SCAN = 500  # rows that one page of a list looks at
+_FOREVER = 1e18
 _PROBE = f"SELECT count(*) FROM jobs WHERE {UNFINISHED}"
 
 
@@ -120,6 +124,32 @@ class Journal:
         with self._database.transaction() as database:
             return select_rows(database, where, values or {})
 
+    def page(
+        self, where: str, values: Mapping[str, Any], before: Place | None, limit: int
+    ) -> tuple[list[Row], Place | None]:
+        """Up to `limit` rows that match `where` (SQL), newest first, and the place where the next page begins.
+
+        A page looks at a limited number of rows, so it may have few rows or none, and never keeps other processes
+        waiting. The place is None after the last page.
+        """
+        older = "(jobs.created, jobs.id) < (:before, :before_id)"
+        at, number = before or (_FOREVER, 0)
+        bounds = {"before": at, "before_id": number, "skip": _SCAN - 1, "limit": limit}
+        with self._database.transaction() as database:
+            last = database.execute(
+                f"SELECT created, id FROM jobs WHERE {older} ORDER BY created DESC, id DESC LIMIT 1 OFFSET :skip",
+                bounds,
+            ).fetchone()
+            chosen = f"{older} AND ({where})"
+            if last:
+                chosen += " AND (jobs.created, jobs.id) >= (:from, :from_id)"
+                bounds |= {"from": last[0], "from_id": last[1]}
+            order = "ORDER BY jobs.created DESC, jobs.id DESC LIMIT :limit"
+            rows = select_rows(database, f"{chosen} {order}", {**values, **bounds})
+        if len(rows) == limit:
+            return rows, (rows[-1].created, rows[-1].id)
+        return rows, last
+
     def latest(self, origin: str, keys: Sequence[str]) -> dict[str, Row]:
         """By key, the latest attempt of the image last begun with that key."""
         named = "SELECT key, run, number FROM jobs WHERE key IN (SELECT value FROM json_each(?))"
@@ -130,6 +160,11 @@ class Journal:
                 for row in self.rows(chosen, {"origin": origin, "run": run, "number": number}):
                     found[key] = row
         return found
+
+    def by_job(self, jobs: Sequence[str]) -> dict[str, Row]:
+        """By id, the newest row of each of these jobs."""
+        where = "job IN (SELECT value FROM json_each(:jobs)) AND state != 'mismatch' ORDER BY jobs.id"
+        return {str(row.job): row for row in self.rows(where, {"jobs": json.dumps(list(jobs))})}
 
     def count(self) -> int:
         """The number of rows."""

@@ -7,13 +7,13 @@ May import: core.errors, core.signals and the other modules of terminal.
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reve_cli.core.errors import ReveError
 from reve_cli.terminal import streams
 from reve_cli.terminal.live import Spinner
-from reve_cli.terminal.styles import color_system, stderr_console, stdout_console, style_first_word
+from reve_cli.terminal.styles import color_system, has_colors, paint, stderr_console, stdout_console
 from reve_cli.terminal.text import quote, safe
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from reve_cli.core.signals import Signals
     from reve_cli.settings.settings import Color
+    from reve_cli.terminal.columns import Column, Layout
 
 
 class Output:
@@ -53,10 +54,9 @@ class Output:
         """
         if not streams.stdout_is_terminal():
             self._write(streams.encode_path(text) + b"\n")
-        elif style:
-            self._write(streams.encode_text(style_first_word(safe(text), style, self._stdout())))
         else:
-            self._write(streams.encode_text(safe(text)) + b"\n")
+            first, space, rest = safe(text).partition(" ")
+            self._write(streams.encode_text(f"{self._paint(first, style)}{space}{rest}\n"))
 
     def lines(self, *texts: str) -> None:
         """Print lines of data at once, so that nobody who waits for the first can miss the others."""
@@ -84,8 +84,7 @@ class Output:
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows: for people on a terminal, elsewhere tab-separated, without headers and with nothing cut."""
         if not streams.stdout_is_terminal():
-            for row in rows:
-                self._write(streams.encode_path("\t".join(map(safe, row))) + b"\n")
+            self.rows(rows)
             return
         from reve_cli.terminal.tables import blocks, fits, table
 
@@ -95,6 +94,33 @@ class Output:
         else:
             for line in blocks(headers, rows):
                 self.line(line)
+
+    def rows(self, rows: Iterable[Sequence[str]]) -> None:
+        """Print rows tab-separated, without headers and with nothing cut, for other programs."""
+        for row in rows:
+            self._write(streams.encode_path("\t".join(map(safe, row))) + b"\n")
+
+    def listing(
+        self, table: "Sequence[Column]", rows: Sequence[Sequence[str]], layout: "Layout | None" = None
+    ) -> "Layout":
+        """Print rows for people, one line each. Returns the layout, with which more rows follow below the same header.
+
+        layout: of the rows printed before; None for the first.
+        """
+        from reve_cli.terminal.columns import Layout
+
+        shown = [[streams.printable(safe(cell)) for cell in row] for row in rows]
+        if layout is None:
+            layout = Layout(table, shown, shutil.get_terminal_size().columns)
+            self._write(streams.encode_text(f"{self._paint(layout.header(), 'bold')}\n"))
+        for row in shown:
+            line = layout.line(row, self._paint)
+            line = line if streams.printable(line) == line else line.replace("…", "~")
+            self._write(streams.encode_text(f"{line}\n"))
+        return layout
+
+    def _paint(self, text: str, style: str) -> str:
+        return paint(text, style) if has_colors(color_system(self.color, self._environ), self._environ) else text
 
     def _stdout(self) -> "Console":
         return stdout_console(color_system(self.color, self._environ))

@@ -60,6 +60,12 @@ def encode_text(text: str) -> bytes:
         return text.encode(encoding, "backslashreplace")
 
 
+def printable(text: str) -> str:
+    """`text` as stdout will show it: with escapes for characters that its encoding lacks."""
+    encoding = (sys.stdout and sys.stdout.encoding) or "utf-8"
+    return encode_text(text).decode(encoding, "surrogateescape")
+
+
 def encode_path(text: str) -> bytes:
     """Encode text as the file system encodes names, whatever the encoding of stdout: a printed path can be opened."""
     try:

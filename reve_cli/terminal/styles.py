@@ -3,6 +3,7 @@
 May import: nothing of ours. Imports rich late.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -48,12 +49,32 @@ def stderr_console(colors: ColorSystem, *, force: bool) -> "Console":
     )
 
 
-def style_first_word(text: str, style: str, console: "Console") -> str:
-    """A line of text with its first word in `style`, as escape sequences."""
-    from rich.text import Text
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+"""Escape sequences of the styles that need no rich."""
+_VERDICTS = {
+    **dict.fromkeys(("ok", "saved", "COMPLETED", "done"), "green"),
+    **dict.fromkeys(("failed", "FAILED", "CANCELLED", "refused", "expired", "mismatch", "problem", "error"), "red"),
+    **dict.fromkeys(("warning", "hint", "completed", "sending", "unfinished"), "yellow"),
+}
+"""The style of each word that says how something ended. The word is always there, so the color only repeats it."""
+_VERDICT = re.compile(rf"\b(?:{'|'.join(_VERDICTS)})\b")
 
-    line = Text(text)
-    line.stylize(style, 0, len(text.split(" ")[0]))
-    with console.capture() as capture:
-        console.print(line, soft_wrap=True)
-    return capture.get()
+
+def verdict(text: str) -> str:
+    """The style of a verdict, by its first word; empty for any other text."""
+    return _VERDICTS.get(text.split(" ")[0].rstrip(":"), "")
+
+
+def verdicts(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and style of every verdict in a text that has no words of the user."""
+    return [(*found.span(), _VERDICTS[found[0]]) for found in _VERDICT.finditer(text)]
+
+
+def paint(text: str, style: str) -> str:
+    """`text` with the escape sequences of a style, empty for none."""
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and text else text
+
+
+def has_colors(colors: ColorSystem, environ: Mapping[str, str]) -> bool:
+    """Whether a terminal gets colors."""
+    return colors == "standard" or (colors == "auto" and environ.get("TERM") not in (None, "", "dumb", "unknown"))

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,7 @@ def test_an_empty_journal_and_no_match_have_different_notes(reve: Reve) -> None:
     add(reve, "fox")
     result = reve("history", "--search", "wolf")
     assert (result.code, result.stdout, result.stderr) == (0, b"", "no job matches\n")
+    assert reve("history", "--sandbox").stderr == "the journal is empty\n"
 
 
 def test_rows_of_all_states_are_listed(reve: Reve, sandbox: Sandbox) -> None:
@@ -153,11 +156,11 @@ def test_rows_of_all_states_are_listed(reve: Reve, sandbox: Sandbox) -> None:
     assert result.stderr == "3 images, 12 credits paid, 2 pending\n"
 
 
-def test_a_table_row_has_these_cells(reve: Reve, sandbox: Sandbox, zone: None) -> None:
+def test_a_row_in_a_pipe_has_these_cells(reve: Reve, sandbox: Sandbox) -> None:
     job = reve("generate", "a fox", "--out", "fox.png", "--json").document["jobId"]
     saved = str(Path("fox.png").absolute())
     result = reve("history")
-    assert table(result) == [["2027-01-15 13:30", "saved", "4", "24.0 h", job, saved, "a fox"]]
+    assert table(result) == [["2027-01-15T08:00:00.000Z", "saved", "4", "24.0 h", job, saved, "a fox"]]
     assert result.stderr == "1 image, 4 credits paid\n"
     assert reve("history", "--quiet").stderr == ""
 
@@ -171,12 +174,12 @@ def test_a_row_without_job_or_file_shows_its_key_and_output_path(reve: Reve, san
     assert table(reve("history"))[0][FILE] == ""
 
 
-def test_images_of_one_run_are_in_order_and_the_first_file_is_shown(reve: Reve, sandbox: Sandbox) -> None:
+def test_images_of_one_run_are_listed_newest_first_with_the_first_file_of_each(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", "one", "--count", "3", "--out", "a-{index}.png")
     sandbox.faults[:] = parse_faults("outcome:images/2")
     reve("generate", "two", "--out", "b.png")
     result = reve("history")
-    assert [Path(file).name for file in column(result, FILE)] == ["b.png", "a-1.png", "a-2.png", "a-3.png"]
+    assert [Path(file).name for file in column(result, FILE)] == ["b.png", "a-3.png", "a-2.png", "a-1.png"]
     assert result.stderr.startswith("5 images, ")
 
 
@@ -238,7 +241,7 @@ def test_only_jobs_with_images_on_the_server_show_hours_left(reve: Reve, state: 
         ({"state": "completed", "job": "x", "images": 2}, "?", None, "2 images, 0 credits paid, 1 pending"),
         ({"state": "completed", "job": "x", "images": 1, "charge": 4}, "4", 4, "1 image, 4 credits paid"),
         ({"state": "saved", "images": 1}, "", None, "1 image, 0 credits paid"),
-        ({"state": "saved", "charge": 1234567.5}, "1234567.5", 1234567.5, "0 images, 1234567.5 credits paid"),
+        ({"state": "saved", "charge": 1234567.5}, "1234567.5", 1234567.5, "0 images, 1,234,567.5 credits paid"),
         ({"state": "expired", "images": 1}, "", None, "1 image, 0 credits paid"),
         ({"state": "refused"}, "0", 0, "0 images, 0 credits paid"),
         ({"state": "failed", "job": "x"}, "0", 0, "0 images, 0 credits paid"),
@@ -441,12 +444,35 @@ def test_the_limit_leaves_out_the_oldest_and_says_so(reve: Reve) -> None:
     assert reve("history", "--limit", "-1").code == 2
 
 
-def test_the_default_limit_is_fifty(reve: Reve) -> None:
-    add(reve, *(f"fox {number}" for number in range(51)))
+def test_a_pipe_gets_every_row(reve: Reve) -> None:
+    add(reve, *(f"fox {number}" for number in range(1200)))
     result = reve("history")
-    assert column(result, PROMPT) == [f"fox {number}" for number in range(50)]
-    assert "newest 50;" in result.stderr
-    assert len(prompts(reve, "--limit", "0")) == 51
+    assert column(result, PROMPT) == [f"fox {number}" for number in reversed(range(1200))]
+    assert result.stderr == "0 images, 0 credits paid\n"
+    assert len(prompts(reve, "--limit", "501")) == 501
+    assert prompts(reve, "--search", "fox 1") == [name for name in prompts(reve) if "fox 1" in name]
+
+
+def test_the_newest_items_of_a_run_come_first(reve: Reve) -> None:
+    add(reve, *(f"early {number}" for number in (1, 2, 3)))
+    add(reve, *(f"late {number}" for number in (1, 2)))
+    result = reve("history", "--limit", "3")
+    assert column(result, PROMPT) == ["late 2", "late 1", "early 3"]
+    assert result.stderr.endswith("showing the newest 3; --limit 0 shows all\n")
+
+
+def test_jobs_of_runs_that_overlap_are_in_the_order_in_which_they_were_begun(reve: Reve) -> None:
+    add(reve, "batch 1", "batch 2")
+    reve.clock.advance(10)
+    add(reve, "single")
+    with journal(reve) as book:
+        *_, last = book.rows("number = 2")
+        assert book.update(last.id, created=reve.clock.now() + 10)
+    reve.clock.advance(20)
+    assert prompts(reve) == ["batch 2", "single", "batch 1"]
+    begun = [document["begunAt"] for document in reve("history", "--json").documents]
+    assert begun == sorted(begun, reverse=True)
+    assert prompts(reve, "--since", "0.2m") == ["batch 2"]
 
 
 def test_the_limit_counts_matching_rows_only(reve: Reve) -> None:
@@ -537,7 +563,7 @@ def test_all_documents_have_the_same_keys(reve: Reve, sandbox: Sandbox) -> None:
 def test_show_takes_a_job_a_key_or_a_run(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", "another", "--no-wait")
     reve("generate", "a fox", "--count", "2", "--out", "fox.png")
-    first, second, _ = reve("history", "--json").documents
+    second, first, _ = reve("history", "--json").documents
     assert (first["number"], second["number"]) == (1, 2)
     for name in (first["jobId"], first["jobId"].upper(), first["idempotencyKey"]):
         assert reve("history", "show", name, "--json").documents == [first]
@@ -547,7 +573,7 @@ def test_show_takes_a_job_a_key_or_a_run(reve: Reve, sandbox: Sandbox) -> None:
 
 def test_show_prints_a_line_for_each_known_field(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", "a fox", "--seed", "7", "--count", "2", "--out", "fox.png")
-    first, second = reve("history", "--json").documents
+    second, first = reve("history", "--json").documents
     result = reve("history", "show", first["run"])
     assert (result.code, result.stderr) == (0, "")
     one, two = result.out.split("\n\n")
@@ -625,18 +651,80 @@ def test_no_control_character_reaches_a_terminal(reve: Reve, arguments: list[str
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-def test_a_wide_terminal_shows_a_table_and_a_narrow_one_blocks(reve: Reve) -> None:
-    add(reve, "a fox", state="saved", charge=4, images=1, job="some job", files='[{"path":"/tmp/fox.png"}]')
-    with Terminal(reve.command("history", "-q"), env=reve.environ, columns=160) as terminal:
+def test_a_terminal_shows_one_line_for_each_of_the_newest_20_jobs(reve: Reve) -> None:
+    add(
+        reve, *(f"{number} foxes {'in the snow ' * 9}" for number in range(21)), state="saved", charge=4, job="some job"
+    )
+    folder = "/tmp/a folder of some length/" * 2
+    with journal(reve) as book:
+        for row in book.rows():
+            book.update(
+                row.id, files=json.dumps([{"path": f"{folder}fox-{row.number}.png"}]), job=f"{row.id:08} and more"
+            )
+    with Terminal(reve.command("history"), env=reve.environ, columns=80) as terminal:
         assert terminal.wait() == 0
-        header, _, row = terminal.screen.text.splitlines()
-    assert header.split() == ["BEGUN", "STATE", "CREDITS", "EXPIRES", "JOB", "FILE", "PROMPT"]
-    assert row.endswith("a fox")
-    with Terminal(reve.command("history", "-q"), env=reve.environ, columns=40) as terminal:
+        header, *lines, total, more = terminal.screen.text.splitlines()
+    assert header.split() == ["JOB", "AGE", "STATE", "CREDITS", "PROMPT", "FILE"]
+    assert len(lines) == 20
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].startswith("00000021  ")
+    assert re.search(r"  saved  4        20 foxes in the snow in…  …/fox-21\.png$", lines[0])
+    assert (total, more) == ("20 images, 80 credits paid", "showing the newest 20; --limit 0 shows all")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_a_terminal_shows_more_than_a_page_below_one_header(reve: Reve) -> None:
+    add(reve, *(f"fox {number}" for number in range(1001)))
+    with Terminal(reve.command("history", "--limit", "0", "-q"), env=reve.environ) as terminal:
         assert terminal.wait() == 0
         lines = terminal.screen.text.splitlines()
-    assert [line.split()[0] for line in lines] == ["begun", "state", "credits", "job", "file", "prompt"]
-    assert lines[-1] == "prompt   a fox"
+    assert len(lines) == 1002
+    assert [line.split()[0] for line in lines].count("JOB") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_files_are_shown_as_they_would_be_typed_here(reve: Reve, home: Path) -> None:
+    for number, path in enumerate((f"{Path.cwd()}/here/fox.png", f"{home}/pictures/fox.png", "/srv/fox.png")):
+        add(reve, f"fox {number}", state="saved", files=json.dumps([{"path": path}]))
+        reve.clock.advance(1)
+    with Terminal(reve.command("history", "-q"), env=reve.environ) as terminal:
+        assert terminal.wait() == 0
+        _, *lines = terminal.screen.text.splitlines()
+    assert [line.split()[-1] for line in lines] == ["/srv/fox.png", "~/pictures/fox.png", "here/fox.png"]
+
+
+# A long journal
+
+
+def work(reve: Reve, query: history.Query) -> int:
+    """How many thousand steps SQLite takes for the longest page of a list: while it reads one, others must wait."""
+    steps, pages = 0, [0]
+    with journal(reve) as book:
+
+        def step() -> None:
+            nonlocal steps
+            steps += 1
+
+        book._database._database.set_progress_handler(step, 100)
+        for _ in history._pages(book, query, reve.clock.now()):
+            pages.append(steps)
+    return max(after - before for before, after in pairwise(pages))
+
+
+def test_a_page_of_a_long_journal_takes_no_more_work_than_of_a_short_one(reve: Reve) -> None:
+    first_screen = history.Query((), None, None, "", 20)
+    nothing_found = history.Query(("refused",), None, None, "", 0)
+
+    def add_runs(numbers: Iterable[int]) -> None:
+        for number in numbers:
+            add(reve, *(f"fox {number}-{item}" for item in range(100)))
+            reve.clock.advance(1)
+
+    add_runs(range(10))
+    short = work(reve, first_screen), work(reve, nothing_found)
+    add_runs(range(10, 60))
+    assert work(reve, first_screen) <= short[0] * 1.1
+    assert work(reve, nothing_found) <= short[1] * 1.1
 
 
 # What it needs, and what it does not
@@ -655,7 +743,7 @@ def test_history_needs_no_key_and_no_network(reve: Reve, sandbox: Sandbox) -> No
 def test_the_sandbox_has_its_own_history_and_is_not_started(reve: Reve) -> None:
     made = reve("generate", "a simulated fox", "--out", "fox.png", "--sandbox", env={"REVE_SANDBOX_SECONDS": "0"})
     assert made.code == 0, made.stderr
-    assert reve("history").stderr == "the journal is empty\n"
+    assert reve("history").stderr == "the journal is empty; to see the sandbox's jobs: reve history --sandbox\n"
     add(reve, "a real fox")
     assert prompts(reve) == ["a real fox"]
     assert prompts(reve, "--sandbox") == ["a simulated fox"]

@@ -165,14 +165,14 @@ def job(reve: Reve, prompt: str = "fox", **environ: str) -> str:
     return result.out.strip()
 
 
-def test_status_is_a_table_with_a_header_on_a_terminal_and_tab_separated_in_a_pipe(reve: Reve, live: Sandbox) -> None:
+def test_status_is_a_line_for_each_job_on_a_terminal_and_tab_separated_in_a_pipe(reve: Reve, live: Sandbox) -> None:
     live._job_seconds = 0
     identity = job(reve, "a red fox")
-    code, screen = shown(reve, "status", identity, columns=160)
-    header, _, row = screen.text.splitlines()
+    code, screen = shown(reve, "status", identity, columns=100)
+    header, row = screen.text.splitlines()
     assert code == 0
-    assert header.split() == ["JOB", "STATUS", "PROGRESS", "CREDITS", "CREATED", "PROMPT"]
-    assert re.fullmatch(rf"{identity} +COMPLETED +100 % +4 +\S+Z +a red fox", row)
+    assert header.split() == ["JOB", "AGE", "STATE", "CREDITS", "PROMPT"]
+    assert re.fullmatch(rf"{identity[:8]}  \d+ s +COMPLETED  4        a red fox", row)
     piped = reve.child("status", identity).out
     assert re.fullmatch(rf"{identity}\tCOMPLETED\t100 %\t4\t\S+Z\ta red fox\n", piped)
 
@@ -183,27 +183,19 @@ def test_nothing_is_cut_in_a_pipe(reve: Reve, live: Sandbox) -> None:
     assert result.out.rstrip("\n").split("\t")[-1] == prompt
 
 
-@pytest.mark.parametrize("columns", [40, 80])
-def test_on_a_narrow_terminal_a_job_is_a_block_of_lines_with_nothing_cut(
-    reve: Reve, live: Sandbox, columns: int
+@pytest.mark.parametrize(("columns", "shown_too"), [(24, []), (44, ["AGE"]), (60, ["AGE", "CREDITS"])])
+def test_a_narrow_terminal_leaves_out_columns_and_shortens_the_prompt(
+    reve: Reve, live: Sandbox, columns: int, shown_too: list[str]
 ) -> None:
-    prompt = "abcdefghij" * 9
-    identity = job(reve, prompt)
+    live._job_seconds = 0
+    identity = job(reve, "雪の中の赤い狐 " * 9)
     code, screen = shown(reve, "status", identity, columns=columns)
     assert code == 0
-    assert re.sub(r"\s+", "", screen.text).startswith(f"job{identity}")
-    assert "".join(screen.rows).rstrip().endswith(prompt)
-
-
-def test_a_table_folds_its_last_column_only(reve: Reve, live: Sandbox) -> None:
-    prompt = "abcdefghij" * 9
-    identity = job(reve, prompt)
-    code, screen = shown(reve, "status", identity, columns=130)
-    assert code == 0
-    rule = next(number for number, row in enumerate(screen.rows) if set(row) == {"─"})
-    assert all(len(row) <= 130 for row in screen.rows)
-    assert screen.rows[rule + 1].startswith(identity)
-    assert "".join(row.split()[-1] for row in screen.rows[rule + 1 :] if row.split()) == prompt
+    header, row = screen.text.splitlines()
+    prompt = [] if columns < 30 else ["PROMPT"]
+    assert header.split() == ["JOB", *shown_too[:1], "STATE", *shown_too[1:], *prompt]
+    assert row.startswith(identity[:8])
+    assert not prompt or row.endswith("…")
 
 
 # Text from the user
@@ -223,7 +215,8 @@ def test_any_prompt_reaches_the_server_unchanged_and_the_terminal_escaped(
     code, screen = shown(reve, "status", record.id, columns=4000)
     assert code == 0
     tame = prompt.isprintable() or prompt == EMOJI
-    assert tame == (screen.text.endswith(prompt))
+    assert tame == (f"  {prompt}  fox.png" in screen.text)
+    assert len(screen.text.splitlines()) == 2
     piped = reve.child("status", record.id).out
     assert len(piped.splitlines()) == 1
     assert len(piped.split("\t")) == 6
