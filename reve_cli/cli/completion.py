@@ -191,7 +191,8 @@ else
 fi
 """
 
-_FISH = r"""# Completion of reve for fish. In ~/.config/fish/completions; or: reve --show-completion fish | source
+_FISH = r"""# Completion of reve for fish. Save it as ~/.config/fish/completions/reve.fish: only a file in that folder
+# replaces the options that fish reads from the manual page.
 
 function __reve_complete
     set -l words (commandline -opc)

@@ -1,6 +1,6 @@
 """The check `completion`: whether the user's shell has reve's completion, judged by its files.
 
-May import: doctor.findings.
+May import: doctor.findings, terminal.text.
 """
 
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from reve_cli.doctor.findings import Finding
+from reve_cli.terminal.text import quote
 
 # Bytes of a start-up file that are read.
 _LONGEST_START_FILE = 2**20
@@ -40,16 +41,18 @@ _COMPLETION_FILES = {
 _LINES = {
     "bash": 'eval "$(reve --show-completion bash)"',
     "zsh": 'eval "$(reve --show-completion zsh)"',
-    "fish": "reve --show-completion fish | source",
     "pwsh": "reve --show-completion powershell | Out-String | Invoke-Expression",
 }
+_FISH_FOLDER = "{config}/fish/completions"
+"""fish also reads options from the installed manual page, unless a file of this folder or of the system has them."""
+_MISSING = "{} completion is not set up"
 _ROOTS = ("/usr", "/usr/local", "/opt/homebrew", "")
 
 
 def completion(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Whether a start-up file of the shell in `SHELL` loads reve's completion, or a completion file is installed."""
     shell = os.path.basename(environ.get("SHELL", "")).removesuffix(".exe")
-    if shell not in _LINES:
+    if shell not in _START_FILES:
         said = f"reve has no completion for {shell}" if shell else "SHELL is not set"
         yield Finding("completion", "ok", said, details={"shell": shell or None, "where": None})
         return
@@ -61,14 +64,22 @@ def completion(environ: Mapping[str, str]) -> Iterator[Finding]:
     starts = [path for pattern in _START_FILES[shell] for path in _found(pattern.format(**places))]
     patterns = {pattern.format(**places, root=root) for pattern in _COMPLETION_FILES[shell] for root in _ROOTS}
     files = [path for pattern in sorted(patterns) for path in _found(pattern)]
-    where = next((str(path) for path in [*filter(_mentions_us, starts), *files]), None)
+    loading = [*filter(_mentions_us, starts)]
+    where = next((str(path) for path in [*files, *loading]), None)
     details = {"shell": shell, "where": where}
+    if shell == "fish" and not files:
+        folder = _FISH_FOLDER.format(**places)
+        folder = folder if folder.startswith("~") else quote(folder)
+        said = f"{where} loads it, but fish then adds wrong options from the manual page" if where else _MISSING
+        remedy = f"mkdir -p {folder} && reve --show-completion fish > {folder}/reve.fish"
+        yield Finding("completion", "hint", said.format(shell), remedy, details)
+        return
     if where:
         yield Finding("completion", "ok", f"{shell} completion is set up in {where}", details=details)
         return
     start = _START_FILES[shell][0].format(**places)
     remedy = f"add to {'your profile' if '*' in start else start}: {_LINES[shell]}"
-    yield Finding("completion", "hint", f"{shell} completion is not set up", remedy, details)
+    yield Finding("completion", "hint", _MISSING.format(shell), remedy, details)
 
 
 def _found(pattern: str) -> list[Path]:

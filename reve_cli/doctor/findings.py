@@ -20,7 +20,7 @@ _EMAIL = re.compile(r"([\w.+'-])[\w.+'-]*@((?:[\w-]+\.)+[^\W\d]{2,})")
 _KEY = re.compile(rf"{KEY_PREFIX}\S+")
 _AFTER_HOME = r"(?=[/\\]|[\s:,;'\")]|$)"
 # A remedy that starts with one of these is, or ends in, a command to copy.
-_COPIED = ("reve ", "chmod ", "pip ", "unset ", "add to ")
+_COPIED = ("reve ", "chmod ", "mkdir ", "pip ", "unset ", "add to ")
 # Columns a terminal needs to show the finding beside its name.
 _WIDE = 60
 # Columns of the status and of the name.

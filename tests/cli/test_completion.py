@@ -26,6 +26,7 @@ from reve_cli.help.topics import TOPICS
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.terminal.text import safe
 from tests.conftest import Reve, loaded
+from tests.support.terminal import with_reve_on_path
 
 FILES = {"bash": "reve.bash", "zsh": "_reve", "fish": "reve.fish", "powershell": "reve.ps1"}
 FILE = {shell: Path(__file__).parents[2] / "completions" / name for shell, name in FILES.items()}
@@ -590,6 +591,32 @@ def test_fish_shows_the_state_of_jobs_newest_first(fish: Callable[[str], list[st
     found = [tuple(offer.split("\t")) for offer in fish("reve history show ")]
     states = ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
     assert found == list(zip(jobs, states, strict=True))
+
+
+@needs_fish
+@pytest.mark.skipif(not shutil.which("man"), reason="fish finds no manual pages without man")
+def test_fish_set_up_as_the_topic_says_takes_no_options_from_the_manual_page(
+    reve: Reve, home: Path, ask: Callable[..., list[str]]
+) -> None:
+    """With the installed manual page, fish makes completions of all options in it, those of other commands too."""
+    page = home / "man" / "man1" / "reve.1"
+    page.parent.mkdir(parents=True)
+    shutil.copy(FILE["fish"].with_name("reve.1"), page)
+    topic = (Path(reve_cli.__file__).parent / "help" / "topics" / "completion.md").read_text()
+    (set_up,) = re.findall(r"^```fish\n(.*?)^```$", topic, re.MULTILINE | re.DOTALL)
+
+    environ = with_reve_on_path(reve.command(), reve.environ, home) | {"MANPATH": str(home / "man")}
+
+    def fish(script: str) -> list[str]:
+        done = subprocess.run(["fish", "-c", script], env=environ, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    fish("fish_update_completions")
+    (made,) = home.rglob("generated_completions/reve.fish")
+    assert "-l abandon" in made.read_text()
+    fish(set_up)
+    offered = {offer.split("\t")[0] for offer in fish("complete -C 'reve generate --'")}
+    assert offered == {option for option in ask("generate", "--") if option.startswith("--")}
 
 
 # A reve that fails

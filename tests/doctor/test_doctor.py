@@ -648,7 +648,6 @@ def test_a_state_folder_that_cannot_be_created_is_a_problem(reve: Reve, sandbox:
     [
         ("/bin/bash", ".bashrc", 'eval "$(reve --show-completion bash)"'),
         ("/usr/bin/zsh", ".zshrc", 'eval "$(reve --show-completion zsh)"'),
-        ("/usr/bin/fish", ".config/fish/config.fish", "reve --show-completion fish | source"),
     ],
 )
 def test_missing_completion_is_a_hint_with_the_line_to_add(
@@ -677,6 +676,24 @@ def test_a_completion_file_is_enough(reve: Reve, sandbox: Sandbox, home: Path, s
     (home / file).write_text("")
     found = checks(reve("doctor", "--json", env={"SHELL": f"/bin/{shell}"}))["completion"]
     assert (found["status"], found["details"]) == ("ok", {"shell": shell, "where": f"~/{file}"})
+
+
+@pytest.mark.parametrize(
+    ("folder", "shown"), [(None, "~/.config/fish/completions"), ("/a b", "'/a b/fish/completions'")]
+)
+def test_for_fish_the_remedy_is_a_file_because_a_line_in_config_fish_is_not_enough(
+    reve: Reve, sandbox: Sandbox, home: Path, folder: str | None, shown: str
+) -> None:
+    environ = {"SHELL": "/usr/bin/fish", **({"XDG_CONFIG_HOME": folder} if folder else {})}
+    remedy = f"mkdir -p {shown} && reve --show-completion fish > {shown}/reve.fish"
+    found = checks(reve("doctor", "--json", env=environ))["completion"]
+    assert (found["status"], found["finding"], found["remedy"]) == ("hint", "fish completion is not set up", remedy)
+    if folder is None:
+        (home / ".config" / "fish").mkdir(parents=True)
+        (home / ".config" / "fish" / "config.fish").write_text("reve --show-completion fish | source\n")
+        found = checks(reve("doctor", "--json", env=environ))["completion"]
+        assert (found["status"], found["remedy"]) == ("hint", remedy)
+        assert found["finding"].startswith("~/.config/fish/config.fish loads it, but ")
 
 
 @pytest.mark.parametrize("shell", ["", "/bin/tcsh", "/bin/\x1b[31m"])
