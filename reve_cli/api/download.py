@@ -20,7 +20,7 @@ import httpx
 from reve_cli.api.formats import Format, image_format
 from reve_cli.api.http import Say
 from reve_cli.api.network import explain, new_client, patience, proxy_for
-from reve_cli.api.origins import Origins, is_public
+from reve_cli.api.origins import Origins, may_stand_for_a_name
 from reve_cli.core.clock import Clock, Deadline, Limits, Stop
 from reve_cli.core.models import cut, is_loopback
 
@@ -138,7 +138,7 @@ class Images:
                     address = str(info["return_value"].get_extra_info("server_addr")[0])
                 except OSError:
                     return  # already disconnected: nothing can be sent
-                if not is_public(address):
+                if not may_stand_for_a_name(address):
                     info["return_value"].close()
                     raise ValueError(f"{host} resolves to {address}, which is not a public address")
 

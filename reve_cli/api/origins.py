@@ -15,6 +15,8 @@ _NOT_PUBLIC_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 # the last label of a host that is an address in any notation
 _IS_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
+# Proxies in fake-IP mode answer every name with an address in this range. Nothing private uses it.
+_FAKE_IPS = ipaddress.ip_network("198.18.0.0/15")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -28,6 +30,11 @@ def is_public(address: str) -> bool:
         inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
         ip = inner or ip
     return ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _GLOBAL_UNICAST)
+
+
+def may_stand_for_a_name(address: str) -> bool:
+    """Whether a public host name may resolve to `address`: to a public address, or to that of a proxy."""
+    return is_public(address) or ipaddress.ip_address(address.split("%")[0]) in _FAKE_IPS
 
 
 @dataclass(frozen=True)

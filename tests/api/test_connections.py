@@ -5,11 +5,14 @@ A child process runs in a mount namespace with other certificates, hosts or name
 
 import contextlib
 import datetime
+import os
+import shutil
 import signal
 import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -290,6 +293,58 @@ def test_the_other_address_is_tried_if_one_of_two_is_dead(reve: Reve, tmp_path: 
         environ = {**reve.environ, "APIFRAME_BASE_URL": f"http://localhost:{origin.port}", "APIFRAME_API_KEY": KEY}
         result = run(within(mounts, reve.command("status", JOB)), environ)
     assert (result.code, len(origin.asked)) == (8, 1), result.stderr
+
+
+FETCH = """
+import io, ssl, sys
+from reve_cli.api.download import Images, Unusable
+from reve_cli.api.origins import Origins
+from reve_cli.core.clock import Clock, Deadline, Limits, Stop
+from tests.support.pictures import PICTURES
+from tests.support.servers import Origin, Reply
+
+certificate, address, host = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate)
+limits = Limits(connect=5, silence=5, tries=1)
+images = Images(Origins(public=True, loopback=False), clock=Clock(), stop=Stop(), limits=limits, debug=None)
+with Origin(lambda asked: Reply(200, PICTURES["png"]), context, address) as origin:
+    try:
+        print(images.fetch(f"https://{host}:{origin.port}/x.png", io.BytesIO(), Deadline(Clock(), 20)).media_type)
+    except Unusable as error:
+        print(error)
+    images.close()
+    print(len(origin.asked), "requests")
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "outcome"),
+    [
+        ("198.18.0.7", CDN, "image/png\n1 requests\n"),
+        ("198.19.255.254", CDN, "image/png\n1 requests\n"),
+        ("198.18.0.7", "198.18.0.7", "refused: not a public address"),
+        ("198.17.0.7", CDN, "image/png\n1 requests\n"),
+        ("10.0.0.7", CDN, "resolves to 10.0.0.7, which is not a public address (0 requests)"),
+        ("192.168.0.7", CDN, "resolves to 192.168.0.7, which is not a public address (0 requests)"),
+        ("169.254.169.254", CDN, "resolves to 169.254.169.254, which is not a public address (0 requests)"),
+    ],
+)
+def test_only_a_name_may_lead_to_an_address_of_a_fake_ip_proxy(
+    tmp_path: Path, bundle: Path, authority: trustme.CA, address: str, host: str, outcome: str
+) -> None:
+    if not shutil.which("ip"):
+        pytest.skip("needs the command ip")
+    certificate, hosts = tmp_path / "server.pem", tmp_path / "hosts"
+    authority.issue_cert(CDN, address).private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    hosts.write_text(f"{address} {CDN}\n")
+    command = [sys.executable, "-c", FETCH, str(certificate), address, host]
+    before = f"ip link set lo up && ip address add {address}/32 dev lo"
+    environ = {**os.environ, "SSL_CERT_FILE": str(bundle), "PYTHONPATH": str(Path(__file__).parents[2])}
+    result = run(within({"/etc/hosts": hosts}, command, "--net", before=before), environ)
+    assert result.code == 0, result.stderr
+    for part in outcome.rstrip(")").split(" ("):
+        assert part in result.out
 
 
 # Name servers
