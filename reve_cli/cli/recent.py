@@ -14,7 +14,7 @@ from reve_cli.settings.config import SANDBOX, state_folder, truthy
 Wanted = Literal["jobs", "unfinished", "all"]
 _WHERE: Mapping[Wanted, str] = {"jobs": "job IS NOT NULL", "unfinished": UNFINISHED, "all": "TRUE"}
 """The SQL condition of each choice. Jobs that `resume` can finish may have a key but no job id yet."""
-_MOST = 50
+_MOST = 10
 """Jobs that are offered at most."""
 _ABOUT = 60
 """Characters of the prompt that are shown."""

@@ -202,9 +202,9 @@ def test_the_sandbox_offers_only_its_own_jobs(reve: Reve, jobs: list[str], ask: 
     assert ask("status", "") == [simulated]
 
 
-def test_at_most_fifty_jobs_are_offered(reve: Reve, sandbox: Sandbox, ask: Callable[..., list[str]]) -> None:
-    made = reve("generate", "fox", "--count", "60", "--no-wait").out.split()
-    assert ask("status", "") == made[:9:-1]
+def test_the_newest_ten_jobs_are_offered(reve: Reve, sandbox: Sandbox, ask: Callable[..., list[str]]) -> None:
+    made = reve("generate", "fox", "--count", "15", "--no-wait").out.split()
+    assert ask("status", "") == made[:4:-1]
 
 
 def test_prompts_are_shown_without_control_characters_on_one_line(reve: Reve, sandbox: Sandbox) -> None:
@@ -450,6 +450,20 @@ def test_bash_completes_a_job_and_lists_the_newest_first(environ: dict[str, str]
         assert not any(job in before for job in jobs)
         shown = shell.wait_for("reve wait ")
         assert all(job in shown for job in jobs[1:])
+        assert "accepted: a first fox" in shown
+
+
+@needs_bash
+def test_bash_lists_commands_with_their_help_and_inserts_none_of_it(environ: dict[str, str]) -> None:
+    with bash(environ, "bind 'set show-all-if-ambiguous on'") as shell:
+        shell.type("reve sta")
+        shell.type("\t\r")
+        shell.wait_for("<status>.")
+        shell.type("reve s\t")
+        shell.wait_for("status  Show the current state of jobs.")
+        shell.wait_for("reve s")
+        shell.type("x\r")
+        shell.wait_for("<sx>.")
 
 
 def in_bash(environ: dict[str, str], setup: str, line: str, words: list[str], word: str) -> list[str]:
