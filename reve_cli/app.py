@@ -12,7 +12,7 @@ import typer
 
 from reve_cli import __version__
 from reve_cli.cli import completion
-from reve_cli.cli.usage import usage_error
+from reve_cli.cli.usage import in_order, usage_error
 from reve_cli.commands import (
     account,
     auth,
@@ -77,7 +77,7 @@ def _print_version(ctx: typer.Context, wanted: bool) -> None:
 def root(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", "-V", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
     show_completion: completion.ShowCompletion = None,
 ) -> None:
@@ -107,6 +107,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
     if process.environ.get("_REVE_COMPLETE"):
         completion.answer(commands, arguments, process)
         return 0
+    arguments = in_order(arguments, commands)
     code, error = _execute(commands, arguments, process)
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()

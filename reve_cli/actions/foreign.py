@@ -95,7 +95,7 @@ def _right(name: str, value: str, *, in_batch: bool) -> str:
         if not option and advice.startswith("use"):
             return advice
     if not option:
-        return "leave it out: Reve has no such option"
+        return "leave it out: Reve has nothing like it"
     if in_batch and option == "--count":
         return "for several images of each line: --seeds 1-N"
     where = "give it to the whole batch" if in_batch else "put options outside the quotes"

@@ -14,6 +14,7 @@ from reve_cli.actions.when import read_when
 from reve_cli.core.contract import JOB_STATUSES
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import Job, cut, is_model_name, job_id, moment, plural
+from reve_cli.core.suggest import did_you_mean
 from reve_cli.core.tasks import Task
 from reve_cli.terminal.joblist import FIRST, JOBS, JobLine
 from reve_cli.terminal.streams import stdout_is_terminal
@@ -60,7 +61,8 @@ class Query:
         """
         for status in statuses:
             if status.upper() not in JOB_STATUSES:
-                raise ReveError("usage", f"--status {status!r} is not one of {', '.join(JOB_STATUSES)}")
+                near = did_you_mean(status, JOB_STATUSES)
+                raise ReveError("usage", f"--status {status!r} is not one of {', '.join(JOB_STATUSES)}{near}")
         if model is not None and not is_model_name(model):
             raise ReveError("usage", f"--model {model!r} is not a model name")
         if job is not None and job_id(job) is None:

@@ -1,6 +1,6 @@
 """Checks of arguments and options, run by the parser before the command: what is surely not meant is refused here.
 
-Everything after `--` is taken as it is. May import: actions (late), terminal, core.
+Everything after `--` is taken as it is. May import: cli.mistakes, actions (late), terminal, core.
 """
 
 import os
@@ -8,6 +8,7 @@ import re
 
 import typer
 
+from reve_cli.cli.mistakes import double
 from reve_cli.core.errors import REPLACE, ReveError, holds_key
 from reve_cli.core.typer_private import looks_like_an_option, was_attached, was_literal
 from reve_cli.terminal.text import quote
@@ -50,7 +51,7 @@ def prompts_file(ctx: typer.Context, value: str) -> str:
     """Refuse a prompt where `batch` needs the file of prompts."""
     is_prose = re.search(r"\s", value.strip()) and not was_literal(ctx, value)
     if is_prose and not ctx.resilient_parsing and not os.path.lexists(value):
-        message = f"{value!r} is not a file; for one prompt: reve generate {quote(value)}"
+        message = f"{value!r} is not a file; for one prompt: reve generate {double(value)}"
         raise ReveError("usage", message, hint="reve batch --help")
     return value
 

@@ -22,6 +22,7 @@ from typing import Annotated, Literal, get_args
 import typer
 from typer.core import TyperGroup, TyperOption
 
+from reve_cli.cli.usage import in_order
 from reve_cli.core.process import Process
 from reve_cli.core.typer_private import (
     Command,
@@ -58,6 +59,7 @@ def answer(command: Command, arguments: Sequence[str], process: Process) -> None
 
 def _candidates(root: Command, process: Process, words: list[str], word: str) -> Iterable[CompletionItem]:
     """Return the completions of `word` after `words`."""
+    words = in_order(words, root)
     context = context_after(root, words, process)
     command = context.command
     parameters = command.get_params(context)

@@ -18,6 +18,7 @@ Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
 
 FINISH = "; do not submit it again; to finish it:"
 """The end of a message whose hint is the command that finishes the job."""
+_ELSEWHERE = "it may belong to another account (another API key), or to the sandbox: --sandbox"
 _FINAL = ("job_failed", "job_cancelled", "expired", "key_mismatch")  # nothing more can be done for such a job
 
 
@@ -98,6 +99,8 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
         error = error.with_(code="download")
     elif (ours or gave_up) and error.code not in _FINAL and error.exit_code != 75:
         error = error.with_(code="unfinished", message=f"unfinished: {error.message}", hint=None)
+    if error.code == "not_found" and error.hint is None:
+        error = error.with_(hint=_ELSEWHERE)
     charged = charge(task, error)
     if charged:
         error = error.with_(message=f"{error.message}; {charged}")

@@ -37,7 +37,29 @@ COMMANDS: Mapping[str, str] = {
     for word in words.split()
 }
 
-_NONE = "Reve has no such option"
+_IN_GROUPS: Mapping[str, str] = {
+    f"{group} {word}": f"{group} {command}"
+    for group, commands in {
+        "auth": {
+            "login": "add key new set signin store token",
+            "status": "check list ls show who whoami",
+            "logout": "clear delete remove rm signout unset",
+        },
+        "config": {
+            "list": "all dump print show ls",
+            "set": "add change edit update",
+            "get": "read value",
+            "unset": "clear delete remove reset rm",
+            "path": "file location where",
+        },
+        "history": {"show": "cat describe get info inspect view"},
+        "sandbox": {"serve": "run start up", "reset": "clean clear delete rm stop"},
+    }.items()
+    for command, words in commands.items()
+    for word in words.split()
+}
+
+_NONE = "Reve has nothing like it"
 _SHAPE = "for the shape; the API chooses the size"
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "o output outfile output-file output-path out-file save save-to filename dest destination": ("--out PATH",),
@@ -72,7 +94,8 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "after from start newer": ("--since WHEN",),
     "before to end older": ("--until WHEN",),
     "max top tail head last limit": ("--limit N",),
-    "all": ("--limit 0",),
+    "all": ("--limit 0", "ids of jobs; reve resume takes all unfinished jobs"),
+    "completion install-completion completions": ("--show-completion SHELL",),
     "max-time deadline time-limit wait-timeout": ("--timeout SECONDS",),
     "jsonl output-json json-output as-json": ("--json",),
     "model-name engine checkpoint": ("--model NAME",),
@@ -131,10 +154,19 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
         "txt plain lines": ("text",),
         "tsv tab": ("csv",),
         "me mine own": ("user",),
+        "ar ratio aspect shape": ("aspect_ratio",),
+        "out output folder dir": ("output_folder",),
+        "version": ("model_version",),
+        "template name": ("name_template",),
     }.items()
     for word in words.split()
 }
 _SIZE = re.compile(r"(\d{1,5})\s*[x\u00d7/*:]\s*(\d{1,5})", re.IGNORECASE)
+
+
+def right_command(typed: str) -> str:
+    """The command that does what `typed` means: a word after `reve`, or `GROUP WORD`; "" if the table does not know."""
+    return COMMANDS.get(typed) or _IN_GROUPS.get(typed) or ""
 
 
 def right_option(typed: str, options: Collection[str]) -> str:

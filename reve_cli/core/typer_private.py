@@ -12,6 +12,7 @@ from typer._click import Command as Command
 from typer._click import Context as Context
 from typer._click import Parameter as Parameter
 from typer._click.exceptions import BadOptionUsage as BadOptionUsage
+from typer._click.exceptions import BadParameter as BadParameter
 from typer._click.exceptions import NoSuchOption as NoSuchOption
 from typer._click.parser import _Option, _OptionParser, _ParsingState
 from typer._click.shell_completion import CompletionItem as CompletionItem
@@ -96,6 +97,8 @@ class _StrictParser(_OptionParser):
         if value.startswith("="):
             right = f"{short} {value[1:]} or {long}={value[1:]}" if value[1:] else f"{short} VALUE"
             raise BadOptionUsage(short, f"{word!r} is unclear; use {right}", self.ctx)
+        if word.startswith(long[1:]):
+            raise BadOptionUsage(short, f"{word!r} is unclear; use two hyphens: {long} VALUE", self.ctx)
         if value.startswith("--"):
             raise BadOptionUsage(short, f"{word!r} is unclear; use {long}={value}, or {short} VALUE {value}", self.ctx)
 

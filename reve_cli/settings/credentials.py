@@ -6,6 +6,7 @@ May import: settings, terminal (to quote paths), core.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,13 @@ OTHER_VARIABLE = "REVE_API_KEY"
 _LONGEST = 4096
 # Characters of a key that may be shown.
 SHOWN = 8
+# A key with quotes, `Bearer`, a header's name or a variable's name around it.
+_QUOTES = "'\"`\u2018\u2019\u201c\u201d"
+_WRAPPED = re.compile(
+    rf"(?P<before>(?:(?:export|set|bearer|x-api-key|authorization|[A-Z_]*API_?KEY)\s*[:=]?\s*)*)"
+    rf"(?P<quote>[{_QUOTES}]?){KEY_PREFIX}[^\s{_QUOTES}]+[{_QUOTES}]?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -128,8 +136,17 @@ def checked(text: str, source: str) -> Key:
     """The key in `text`, without surrounding space. Raises `ReveError` (`invalid_key`) naming `source` if malformed."""
     key = text.strip()
     if not key.removeprefix(KEY_PREFIX) or not key.startswith(KEY_PREFIX) or not is_header_text(key) or " " in key:
-        raise ReveError(
-            "invalid_key",
-            f"{source} does not hold an Apiframe key; keys start with {KEY_PREFIX} and have no spaces",
-        )
+        right = _to_strip(key) or f"keys start with {KEY_PREFIX} and have no spaces"
+        raise ReveError("invalid_key", f"{source} does not hold an Apiframe key; {right}")
     return Key(key, source)
+
+
+def _to_strip(text: str) -> str:
+    """What to remove from a key that was copied with its name or quotes; "" if that is not what is wrong."""
+    found = _WRAPPED.fullmatch(text)
+    if not found:
+        return ""
+    before, quoted = found["before"].strip(), bool(found["quote"])
+    if not before:
+        return "remove the quotes around it" if quoted else ""
+    return f"remove {before!r} before it{', and the quotes' if quoted else ''}"

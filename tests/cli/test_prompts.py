@@ -12,7 +12,7 @@ from tests.conftest import KEY, Reve
 
 ODD = {
     "a fox --ar 16:9": "put options outside the quotes: --ar 16:9",
-    "a fox --ar 16:9 --v 6": "'--v 6' (leave it out: Reve has no such option)",
+    "a fox --ar 16:9 --v 6": "'--v 6' (leave it out: Reve has nothing like it)",
     '--prompt "a fox" --negative_prompt "dogs"': "reve generate -- ",
     "a fox -s50 -S123": "--seed 123",
     "a fox -W512 -H768": "--ar W:H",
@@ -21,8 +21,8 @@ ODD = {
     "a fox --sandbox": "put options outside the quotes: --sandbox",
     "a fox --dry-run": "put options outside the quotes: --dry-run",
     "a fox \u2014ar 16:9": "--ar 16:9",
-    "a fox --stylize 250 --chaos 10": "Reve has no such option",
-    "a fox --zork 7": "Reve has no such option",
+    "a fox --stylize 250 --chaos 10": "Reve has nothing like it",
+    "a fox --zork 7": "Reve has nothing like it",
     "a fox seed=7": "--seed 7",
     "a fox --size 1024x1024": "--ar W:H",
     "a fox\nNegative prompt: dogs\nSteps: 20, Sampler: Euler a": "a parameter of another tool",

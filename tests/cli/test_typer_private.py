@@ -15,6 +15,7 @@ NAMES = {
     "typer._click.Context",
     "typer._click.Parameter",
     "typer._click.exceptions.BadOptionUsage",
+    "typer._click.exceptions.BadParameter",
     "typer._click.exceptions.NoSuchOption",
     "typer._click.parser._Option",
     "typer._click.parser._OptionParser",

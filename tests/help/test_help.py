@@ -183,9 +183,9 @@ def _words(value: object) -> str:
             "reve generate -- --zzz (if it is no option)",
         ),
         (
-            ["--sandbox", "generate", "x"],
-            "no such option: --sandbox",
-            "reve --help (put options after the command)",
+            ["--force", "generate", "x"],
+            "no such option: --force before a command; put options after it: reve COMMAND --force",
+            "reve --help",
         ),
         (["sandbox", "reset", "x"], "reve sandbox reset takes no arguments", "reve sandbox reset --help"),
         (["generate", "x", "--seed"], "--seed needs a value", "reve generate --help"),
