@@ -3,7 +3,7 @@
 Only tests use it: they compare these tables with the Markdown files, and with `--golden` they write them there. So
 `reve help TOPIC` reads one file and nothing else.
 
-May import: settings, sandbox, journal.states, core.
+May import: documents, settings, sandbox, journal.states, core.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from reve_cli.core.errors import EXIT_CODES
 from reve_cli.core.templates import FIELDS
+from reve_cli.help.documents import DOCUMENTS, ERROR_FIELDS, JOB_FIELDS, Fields
 from reve_cli.journal.states import CLOSED, OPEN
 from reve_cli.sandbox import ALL_FAULTS
 from reve_cli.sandbox.catalog import FAULTS, OUTCOMES
@@ -56,39 +57,6 @@ VARIABLES = {
     "SSL_CERT_DIR": "folder of certificate authorities to trust instead of the system's",
 }
 """Environment variables that are not settings."""
-
-JOB_FIELDS = {
-    "jobId": "the job's id; null until the API accepts the job",
-    "status": "QUEUED, PROCESSING, COMPLETED, FAILED, CANCELLED, or another word from the API",
-    "progress": "progress in percent, as the API reports it",
-    "model": "the model",
-    "prompt": "the requested prompt",
-    "seed": "the requested seed",
-    "aspectRatio": "the requested aspect ratio",
-    "version": "the requested model version",
-    "urls": "addresses of the images, valid for a day",
-    "files": "saved images: path, url, bytes, sha256, mediaType of each",
-    "creditCost": "credits charged; 0 for a failed job, null if not yet known",
-    "createdAt": "time at which the API made the job",
-    "completedAt": "time at which the job ended",
-    "expired": "whether the API has deleted the images",
-    "idempotencyKey": "idempotency key of the request",
-    "adopted": "whether an earlier command began the job and this one continued it",
-    "replayed": "whether the API answered the idempotency key with an older job",
-    "simulated": "whether the sandbox made the job",
-    "error": "null, or an object",
-}
-"""Fields of a job's document."""
-
-ERROR_FIELDS = {
-    "code": "error code: see reve help exit-codes",
-    "message": "one line for people",
-    "exitCode": "exit code of this error alone",
-    "hint": "what to do next; for exit code 75, the command that finishes the job",
-    "requestId": "the API's id of the request, if it sent one",
-    "details": "more from the API, if it sent more",
-}
-"""Fields of an error."""
 
 STATES = {
     "intent": "recorded, not sent",
@@ -154,6 +122,22 @@ def _faults() -> Table:
     return [("fault", "effect", "place"), *rows]
 
 
+def _fields(fields: Fields) -> Table:
+    return _two("field", {name: field.about for name, field in fields.items()})
+
+
+def _documents() -> Table:
+    """Documents without a table of their own. A field's meaning follows its name in parentheses."""
+    rows = []
+    for name, document in DOCUMENTS.items():
+        if name != "job" and not name.startswith("manifest"):
+            known = document.fields.items()
+            rows.append(
+                (document.commands, " ".join(f"`{n}`{f' ({field.about})' * bool(field.about)}" for n, field in known))
+            )
+    return [("command", "fields"), *rows]
+
+
 def _two(head: str, meanings: Mapping[str, str]) -> Table:
     return [(head, "meaning"), *meanings.items()]
 
@@ -162,8 +146,9 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "exit codes": _exit_codes,
     "settings": _settings,
     "variables": _variables,
-    "job fields": lambda: _two("field", JOB_FIELDS),
-    "error fields": lambda: _two("field", ERROR_FIELDS),
+    "job fields": lambda: _fields(JOB_FIELDS),
+    "error fields": lambda: _fields(ERROR_FIELDS),
+    "documents": _documents,
     "states": lambda: _two("state", {state: STATES[state] for state in (*OPEN, *CLOSED)}),
     "templates": lambda: _two("field", {f"{{{field}}}": PLACES[field] for field in FIELDS}),
     "faults": _faults,

@@ -12,7 +12,7 @@ from reve_cli.help.pages import Section
 
 TOPICS = (
     "batch", "shards", "templates", "json", "exit-codes", "money", "journal", "configuration", "environment", "files",
-    "security", "ci", "containers", "sandbox", "faults", "completion",
+    "security", "ci", "agents", "containers", "sandbox", "faults", "completion",
 )  # fmt: skip
 """Names of topics, in the order of the list that `reve help` prints."""
 _FOLDER = Path(__file__).with_name("topics")
@@ -30,14 +30,15 @@ def read(name: str) -> Topic:
     """Read a topic by its name."""
     from reve_cli.help.markdown import parse
 
-    (title, blocks), *sections = parse(_text(name))
+    (title, blocks), *sections = parse(text(name))
     return Topic(title, [("", blocks), *sections])
 
 
 def about(name: str) -> str:
     """The sentence that says what a topic is about."""
-    return " ".join(_text(name).split("\n\n")[1].split())
+    return " ".join(text(name).split("\n\n")[1].split())
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """The Markdown of a topic."""
     return (_FOLDER / f"{name}.md").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from reve_cli.core.errors import EXIT_CODES, ReveError
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import FIELDS
 from reve_cli.help import tables
+from reve_cli.help.documents import ERROR_FIELDS, JOB_FIELDS
 from reve_cli.help.manual import commands_in_groups
 from reve_cli.help.markdown import parse
 from reve_cli.help.pages import Code, Items, plain, roff
@@ -171,9 +172,10 @@ def test_every_variable_of_the_program_is_in_a_list() -> None:
 def test_every_field_and_every_state_of_json_is_listed(reve: Reve) -> None:
     text = text_of(reve, "json")
     job, error = Task(0, "done").document(False), ReveError("internal", "").document()
-    assert (list(job), list(error)) == (list(tables.JOB_FIELDS), list(tables.ERROR_FIELDS))
+    assert (list(job), list(error)) == (list(JOB_FIELDS), list(ERROR_FIELDS))
     assert list(tables.STATES) == [*OPEN, *CLOSED]
-    for name, meaning in (tables.JOB_FIELDS | tables.ERROR_FIELDS | tables.STATES).items():
+    meanings = {name: field.about for name, field in {**JOB_FIELDS, **ERROR_FIELDS}.items()}
+    for name, meaning in (meanings | tables.STATES).items():
         assert f"{name} {meaning}" in text
 
 

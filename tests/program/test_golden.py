@@ -11,7 +11,7 @@ from typer.main import get_command
 from reve_cli.app import app
 from reve_cli.help.manual import summary, walk
 from reve_cli.sandbox import Sandbox, parse_faults
-from tests.conftest import Reve
+from tests.conftest import KEY, Reve
 
 Golden = Callable[[str, str], None]
 TREE = dict(walk(get_command(app)))
@@ -33,7 +33,7 @@ NAMES = (
 
 def named(text: str) -> str:
     """Replace the parts of `text` that differ from run to run by names."""
-    text = text.replace(str(Path.cwd()), "<folder>")
+    text = text.replace(str(Path.cwd()), "<folder>").replace(str(Path.home()), "<home>")
     for pattern, name in NAMES:
         text = re.sub(pattern, name, text)
     return text
@@ -91,9 +91,21 @@ def test_json_documents_match_their_golden_file(reve: Reve, simulate: Callable[.
     runs["model"] = reve("model", "--json")
     runs["model that is not offered"] = reve("model", "reve-2", "--json")
     runs["history"] = reve("history", "--json", "--state", "saved", "--search", "fox.png")
+    Path("list.txt").write_text("a red fox\n")
+    runs["batch"] = reve("batch", "list.txt", "--out", "foxes/", "--json")
+    runs["auth login"] = reve("auth", "login", "--with-key", "--json", stdin=KEY.encode())
+    runs["auth status"] = reve("auth", "status", "--json")
+    runs["auth logout"] = reve("auth", "logout", "--json")
+    runs["config get"] = reve("config", "get", "timeout", "--json")
+    runs["config path"] = reve("config", "path", "--json")
+    shown = {f"{name}: {run.code}": run.document for name, run in runs.items()}
+    shown["doctor"] = next(
+        document for document in reve("doctor", "--json").documents if document["check"] == "certificates"
+    )
+    begun, made = Path("foxes/manifest.jsonl").read_text().splitlines()
+    shown |= {"manifest, a run": json.loads(begun), "manifest, an image": json.loads(made)}
     text = "".join(
-        f"## {name}: {run.code}\n{json.dumps(run.document, indent=2, ensure_ascii=False)}\n"
-        for name, run in runs.items()
+        f"## {name}\n{json.dumps(document, indent=2, ensure_ascii=False)}\n" for name, document in shown.items()
     )
     golden("documents.txt", named(text))
 
