@@ -16,6 +16,8 @@ _FRAME = 0.25
 """Seconds between two frames of the live view."""
 _LINE_SECONDS = 10.0
 """Seconds between two lines without a live view."""
+ALIKE = 20
+"""After so many refusals in a row for the same reason, a batch stops submitting."""
 _FAILURES = 3
 """Recent failures in the live view."""
 _MARGIN = 5
@@ -88,10 +90,26 @@ class Report:
         self._simulated, self._is_over = simulated, is_over
         self._told: set[str] = set()
         """Meanings of errors that concern many images and were printed."""
+        self._held: list[tuple[Task, ReveError]] = []
+        """Refusals in a row, all for the same reason."""
 
-    def result(self, task: Task, *, unbegun: bool) -> None:
-        """Print how a task ended. unbegun: nothing was tried for it."""
-        if task.error is not None:
+    def hold(self, task: Task, error: ReveError) -> int:
+        """Keep a refusal, to print it alone or with others. Returns how many in a row have its reason."""
+        if self._held and _reason(self._held[0][1]) != _reason(error):
+            self.release()
+        self._held.append((task, error))
+        return len(self._held)
+
+    def release(self) -> None:
+        """Print the refusals that were kept, one by one: the API does not refuse every request."""
+        held, self._held = self._held, []
+        for task, error in held:
+            self._error(task, error, unbegun=False)
+
+    def result(self, task: Task, *, unbegun: bool, is_held: bool) -> None:
+        """Print how a task ended. unbegun: nothing was tried for it. is_held: see `hold`."""
+        is_one_of_many = unbegun and len(self._held) >= ALIKE
+        if task.error is not None and not is_held and not is_one_of_many:
             self._error(task, task.error, unbegun=unbegun)
         if self._output.json:
             self._output.document(task.document(self._simulated()))
@@ -135,6 +153,12 @@ class Report:
         parts += [f"{tally.unbegun} not submitted"] if tally.unbegun else []
         pending = f", {tally.pending} pending" if tally.pending else ""
         parts += [f"charged: {tally.spent:g} credits{pending}", _duration(tally.elapsed(now))]
+        if len(self._held) >= ALIKE:
+            _, error = self._held[0]
+            message = f"the API refused {len(self._held)} requests in a row for the same reason: {_reason(error)}"
+            refusal = error.with_(message=f"{message}; stopped submitting")
+        else:
+            self.release()
         if refusal is not None and _meaning(refusal) not in self._told:
             self._output.fail(refusal)
         if tally.unfinished:
@@ -148,6 +172,11 @@ class Report:
 def _meaning(error: ReveError) -> str:
     """A text that errors with the same meaning share; a refusal's message is left out, because it names a request."""
     return error.code if error.exit_code in (3, 4) else error.message
+
+
+def _reason(error: ReveError) -> str:
+    """The message of a refusal without what differs from request to request."""
+    return error.message.partition(" [request ")[0].removesuffix("; nothing was charged")
 
 
 def _packed(parts: list[str], width: int) -> list[str]:

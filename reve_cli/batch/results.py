@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reve_cli.batch.manifest import FINAL, Manifest
-from reve_cli.batch.progress import LiveView, Report
-from reve_cli.batch.tally import Stop, Tally, is_unbegun
+from reve_cli.batch.progress import ALIKE, LiveView, Report
+from reve_cli.batch.tally import Stop, Tally, is_refused, is_unbegun
 from reve_cli.batch.worklist import Planned
 from reve_cli.core.clock import Clock
 from reve_cli.core.errors import ReveError
@@ -81,7 +81,8 @@ class Results:
         self._run, self._retries, self._simulated = run, retries, simulated
 
     def accepted(self, task: Task) -> None:
-        pass  # hundreds a minute: the live view counts them
+        if self._stop.refusal is None:  # nothing else: the live view counts what is accepted
+            self._report.release()
 
     def say(self, text: str) -> None:
         self._report.say(text)
@@ -92,7 +93,7 @@ class Results:
     def done(self, task: Task) -> None:
         """Count a task that ended, record it and print it."""
         item = self._active.pop(task.index)
-        unbegun = task.error is not None and is_unbegun(task, task.error)
+        unbegun = task.error is not None and is_unbegun(task, task.error, self._stop.refusal)
         if unbegun and item.failure is not None:  # the retry never started, so the failure is the result
             task.error, unbegun = item.failure, False
         self._tally.add(task, self._clock.monotonic(), unbegun=unbegun)
@@ -102,9 +103,12 @@ class Results:
         is_beside = error is not None and error.code == "saved_elsewhere" and self.is_in_folder(task)
         if task.job_id and (error is None or error.code in FINAL or is_beside):
             self.record(task, item.planned)
+        is_held = error is not None and is_refused(task, error)
+        if task.error is not None and is_held and self._report.hold(task, task.error) == ALIKE:
+            self._stop.because(task.error.with_(message="stopped submitting: the API refuses every request"))
         if error is not None:
             self._stop.after_failure(error, self._tally.failures)
-        self._report.result(task, unbegun=unbegun)
+        self._report.result(task, unbegun=unbegun, is_held=is_held)
 
     def end(self, task: Task, error: ReveError) -> None:
         """End a task with an error before the engine gets it."""

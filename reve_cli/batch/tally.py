@@ -91,9 +91,16 @@ class Tally:
         return worst([*self.codes, refusal.exit_code if refusal else 0])
 
 
-def is_unbegun(task: Task, error: ReveError) -> bool:
-    """Whether nothing was tried for `task`, because the batch stopped first."""
-    return task.first_uptime is None and not task.was_sent and task.job_id is None and error.exit_code not in (2, 7)
+def is_unbegun(task: Task, error: ReveError, refusal: ReveError | None) -> bool:
+    """Whether nothing was tried for `task`, because the batch stopped first. refusal: why it stopped."""
+    if task.first_uptime is not None or task.was_sent or task.job_id is not None:
+        return False
+    return error.exit_code not in (2, 7) or (refusal is not None and error.message.startswith(refusal.message))
+
+
+def is_refused(task: Task, error: ReveError) -> bool:
+    """Whether the API refused the request of `task`, and would refuse it again."""
+    return task.first_uptime is not None and task.job_id is None and error.code in ("invalid_request", "gateway")
 
 
 class Stop:

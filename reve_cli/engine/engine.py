@@ -169,7 +169,7 @@ class Engine:
 
     def _look(self, task: Task) -> Then:
         assert task.job_id is not None
-        patient = self.goal in ("ended", "saved")
+        patient = self.goal in ("ended", "saved") and self.deadline.seconds < FOREVER
         job = self.api.job(task.job_id, self.deadline, tries=FOREVER if patient else self._limits.tries)
         return lambda: self._outcomes.found(task, job)
 

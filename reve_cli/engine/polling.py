@@ -4,7 +4,7 @@ May import: api, core.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reve_cli.api.endpoints import PAGE, Api, Page
 from reve_cli.api.sending import FOREVER
@@ -97,16 +97,21 @@ class PagePoller(Poller):
     _EVERY = 6
     _ELSE = ("FAILED", "oldest", "CANCELLED", "FAILED", "oldest")
 
+    # Seconds after which a job is given up if nothing else runs and the API answers, but not about this job.
+    _GIVE_UP = 300.0
+
     def __init__(self, api: Api) -> None:
         super().__init__(api)
         self._polls = 0
         # Rises with each poll that finds the pages incomplete, falls with each that does not.
         self._doubts = 0
+        # By job: since when the API answers, but not about this job.
+        self._silent_since: dict[str, float] = {}
 
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
-        """Ask where `jobs` stand, as `Poller.ask` does."""
+        """Ask where `jobs` stand, as `Poller.ask` does, but never until the deadline: a batch may have none."""
         if len(jobs) <= _FEW:
-            return super().ask(jobs, deadline)
+            return self._ask_few(jobs, deadline)
         self._polls += 1
         about = self._ELSE[self._polls // self._EVERY % len(self._ELSE)] if self._polls % self._EVERY == 0 else ""
         answered, found, unclear, requests = self._completed(jobs, deadline)
@@ -124,6 +129,31 @@ class PagePoller(Poller):
             was_omitted = any(isinstance(job := found.get(name), Job) and _ended_before(job, latest) for name in rest)
             self._doubts = min(self._doubts + 1, _MOST_DOUBTS) if was_omitted else max(self._doubts - 1, 0)
         return found if found or answered else None, requests
+
+    def _ask_few(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
+        """Ask about the last few jobs by the page of newest jobs and by id. A single job is asked for by id first."""
+        found: Found = {}
+        page, requests = None, 0
+        for ask_page in (False, True) if len(jobs) == 1 else (True, False):
+            silent = [job for job in jobs if job not in found]
+            if ask_page and silent:
+                page, requests = self._page(None, None, deadline), requests + 1
+                found |= {job.id: job for job in page.jobs if job.urls or job.status != "COMPLETED"} if page else {}
+            elif not ask_page:
+                requests += sum(self._by_id([job], deadline, found) for job in silent)
+        self._give_up([job for job in jobs if page and job not in found], len(jobs), found)
+        return found if found or page else None, requests
+
+    def _give_up(self, silent: Sequence[str], running: int, found: Found) -> None:
+        """Add an error for each of `silent` jobs, if no other is `running` and this has lasted long.
+
+        silent: jobs about which the API answers nothing, although it answers other requests.
+        """
+        now = self._api.http.clock.monotonic()
+        self._silent_since = {job: self._silent_since.get(job, now) for job in silent}
+        if len(silent) == running and all(now - since >= self._GIVE_UP for since in self._silent_since.values()):
+            error = ReveError("server", "the API answers other requests, but not those about this job")
+            found |= dict.fromkeys(silent, error)
 
     def _completed(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[int, Found, list[str], int]:
         """Read pages of completed jobs: more than one if many `jobs` are older.
@@ -154,10 +184,10 @@ class PagePoller(Poller):
                 break
         return pages, found, list(dict.fromkeys([*without_images, *beyond])), requests
 
-    def _page(self, status: str, cursor: str | None, deadline: Deadline) -> Page | None:
-        """A page of jobs with one status; None if the API does not answer."""
+    def _page(self, status: str | None, cursor: str | None, deadline: Deadline) -> Page | None:
+        """A page of jobs, all with `status` if given; None if the API does not answer."""
         try:
-            return self._api.page(cursor, deadline, tries=_QUICK, filters={"status": status})
+            return self._api.page(cursor, deadline, tries=_QUICK, filters={"status": status} if status else None)
         except ReveError:
             return None
 

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from reve_cli.batch.results import is_for_capacity
 from reve_cli.core.clock import Limits
 from reve_cli.sandbox import Fault, Sandbox, parse_faults
 from tests.conftest import Result, Reve
+from tests.support.servers import HOST, Asked, Origin, Reply, sandbox_behind
 from tests.support.terminal import Terminal, eventually
 
 Simulate = Callable[..., Sandbox]
@@ -643,6 +645,130 @@ def test_retries_are_limited(batch: Batch, simulate: Simulate, retries: str, job
     write("a fox\n")
     assert batch("--retries", retries).code == 5
     assert len(sandbox.jobs()) == jobs
+
+
+# The API fails for one job, or refuses all
+
+
+@contextmanager
+def without_answers_about_one_job(reve: Reve, sandbox: Sandbox, *, listed: bool) -> Iterator[list[str]]:
+    """An API that answers 500 to each GET of the first job; lists of jobs leave it out unless `listed`."""
+    inside = sandbox_behind(sandbox, sandbox.cdn_url)
+    silent: list[str] = []
+    made: list[str] = []
+
+    def answer(asked: Asked) -> Reply:
+        reply = inside(asked)
+        if asked.method == "POST" and not made:
+            made.append(json.loads(reply.body)["jobId"])
+            silent.extend(made)
+        if asked.target.removeprefix("/v2/jobs/") in silent:
+            return Reply(500, b"{}", {"Content-Type": "application/json"})
+        if asked.target.startswith("/v2/jobs?") and not listed:
+            page = json.loads(reply.body)
+            page["jobs"] = [job for job in page["jobs"] if job["id"] not in silent]
+            return Reply(200, json.dumps(page).encode(), reply.headers)
+        return reply
+
+    with Origin(answer) as origin:
+        reve.environ["APIFRAME_BASE_URL"] = f"http://{HOST}:{origin.port}"
+        yield silent
+
+
+def test_a_job_whose_gets_fail_for_ever_is_found_in_the_list(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
+    write(FOXES)
+    with without_answers_about_one_job(reve, sandbox, listed=True):
+        assert batch().code == 0
+    assert (len(pictures()), posts(sandbox)) == (3, 3)
+
+
+@pytest.mark.parametrize("lines", ["a fox\n", FOXES, "".join(f"fox {number}\n" for number in range(40))])
+def test_a_job_whose_gets_fail_for_ever_is_named_once_all_others_have_ended(
+    reve: Reve, batch: Batch, sandbox: Sandbox, lines: str
+) -> None:
+    write(lines)
+    images = lines.count("\n")
+    with without_answers_about_one_job(reve, sandbox, listed=False) as silent:
+        result = batch()
+        assert (result.code, len(pictures()), posts(sandbox)) == (75, images - 1, images)
+        assert f"job {silent[0]}: the API answers other requests, but not those about this job" in result.stderr
+        silent.clear()
+        assert batch().code == 0
+    assert (len(pictures()), posts(sandbox)) == (images, images)
+
+
+def test_an_outage_while_the_last_job_runs_is_outlasted(reve: Reve, batch: Batch, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("job:500*100,jobs:500*100"))
+    write("a fox\n")
+    started = reve.clock.monotonic()
+    assert batch().code == 0
+    assert reve.clock.monotonic() - started > 600
+
+
+def test_a_continued_job_whose_gets_fail_for_ever_is_named(reve: Reve, batch: Batch, sandbox: Sandbox) -> None:
+    write("a fox\n")
+    sandbox.faults = parse_faults("job:500,jobs:missing")
+    assert batch("--timeout", "60").code == 75
+    result = batch()
+    assert result.code == 75
+    assert f"job {sandbox.jobs()[0].id}" in result.stderr
+    sandbox.faults = []
+    assert (batch().code, posts(sandbox)) == (0, 1)
+
+
+@pytest.mark.parametrize("lines", [200, 60])
+def test_after_20_equal_refusals_in_a_row_a_batch_stops_with_one_error(
+    batch: Batch, simulate: Simulate, lines: int
+) -> None:
+    sandbox = simulate(faults=parse_faults("submit:400"))
+    write("".join(f"fox {number}\n" for number in range(lines)))
+    result = batch("--json")
+    assert (result.code, len(sandbox.jobs())) == (2, 0)
+    assert 20 <= posts(sandbox) <= 36
+    (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert f"the API refused {posts(sandbox)} requests in a row for the same reason: the API answered 400" in error
+    assert f"{posts(sandbox)} failed; {lines - posts(sandbox)} not submitted; charged: 0 credits" in result.stderr
+    assert len(result.documents) >= posts(sandbox)
+
+
+def test_fewer_refusals_are_printed_one_by_one(batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("submit:400"))
+    write("".join(f"fox {number}\n" for number in range(19)))
+    result = batch()
+    assert (result.code, posts(sandbox)) == (2, 19)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: line ")]
+    assert len(errors) == 19
+
+
+def test_refusals_between_accepted_requests_do_not_stop_a_batch(batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate()
+    write("".join(f"fox {number}\n" for number in range(60)))
+    on_post(sandbox, lambda count: parse_faults("submit:400*1") if count % 3 else [])
+    result = batch()
+    assert (result.code, posts(sandbox), len(pictures())) == (2, 60, 20)
+    assert len([line for line in result.stderr.splitlines() if line.startswith("error: line ")]) == 40
+
+
+def test_the_same_batch_runs_again_once_requests_are_accepted(batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(faults=parse_faults("submit:400"))
+    write("".join(f"fox {number}\n" for number in range(40)))
+    assert batch().code == 2
+    sandbox.faults = []
+    assert batch().code == 0
+    assert (len(pictures()), len(sandbox.jobs())) == (40, 40)
+
+
+def on_post(sandbox: Sandbox, faults: Callable[[int], list[Fault]]) -> None:
+    """Set the sandbox's faults before each POST, by its number from 1."""
+    count = itertools.count(1)
+
+    class Requests(list[Any]):
+        def append(self, request: Any) -> None:
+            super().append(request)
+            if request.method == "POST":
+                sandbox.faults = faults(next(count))
+
+    sandbox.requests = Requests()
 
 
 def test_a_prompt_that_moderation_refuses_is_submitted_once(batch: Batch, simulate: Simulate) -> None:
