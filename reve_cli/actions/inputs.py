@@ -7,19 +7,25 @@ import random
 import re
 import select
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from reve_cli.actions.foreign import refuse
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ReveError
-from reve_cli.core.models import ImageRequest, echo, is_header_text, job_id
+from reve_cli.core.models import UUID, ImageRequest, echo, is_header_text, job_id
 from reve_cli.core.tasks import Task, new_key
 
 _LONGEST = 1 << 20
-"""Most bytes that are read, far more than any prompt or list of job ids."""
+"""Most bytes that are read of a prompt, far more than any has."""
+_LONGEST_WORD = 10_000
+_MANY_WORDS = 1_000_000
+_CHUNK = 1 << 16
+_AROUND = "\ufeff\"'`\u2018\u2019\u201c\u201d<>[](){},;"
+"""What may stand around a job id that was copied from JSON, a table or a text."""
 _RANDOM_SEEDS = 2**31
 _MANY_SEEDS = 100_000
 _LONGEST_SEED = 18
@@ -125,8 +131,41 @@ def read_words(arguments: Sequence[str], deadline: Deadline) -> list[str]:
     """Return the arguments, with `-` replaced by the words on standard input."""
     words: list[str] = []
     for argument in arguments:
-        words += read_stdin(_LONGEST, deadline).decode(errors="replace").split() if argument == "-" else [argument]
+        if argument != "-":
+            words += _ids_in(argument) or [argument]
+            continue
+        for word in _words_on_stdin(deadline):
+            words += _ids_in(word) or ([word] if word.strip(_AROUND) else [])
+            if len(words) > _MANY_WORDS:
+                raise ReveError("usage", f"standard input has more than {_MANY_WORDS:,} job ids")
     return words
+
+
+def _ids_in(word: str) -> list[str]:
+    """The job ids in a word: in quotes, separated by commas, or one in a URL. Empty if the word has anything else."""
+    found: list[str] = []
+    for part in re.split("[,;]", word):
+        bare = part.strip(_AROUND)
+        ids = set(UUID.findall(bare.lower())) if "://" in bare else {bare} if job_id(bare) else set()
+        if bare and len(ids) != 1:
+            return []
+        found += ids
+    return found
+
+
+def _words_on_stdin(deadline: Deadline) -> Iterator[str]:
+    """The words on standard input, however many."""
+    decoder: codecs.IncrementalDecoder | None = None
+    rest = ""
+    for chunk in _stdin_chunks(deadline):
+        if decoder is None:  # Windows PowerShell writes UTF-16
+            encoding = "utf-16" if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+            decoder = codecs.getincrementaldecoder(encoding)("replace")
+        *words, rest = re.split(r"\s+", rest + decoder.decode(chunk))
+        if len(rest) > _LONGEST_WORD:
+            raise ReveError("usage", f"standard input has no job ids: a word has over {_LONGEST_WORD:,} characters")
+        yield from filter(None, words)
+    yield from (rest + decoder.decode(b"", final=True)).split() if decoder else ()
 
 
 def read_job_ids(arguments: Sequence[str], deadline: Deadline) -> list[str]:
@@ -149,22 +188,31 @@ def earlier_jobs(arguments: Sequence[str], deadline: Deadline) -> list[Task]:
 
 
 def read_stdin(limit: int, deadline: Deadline) -> bytes:
-    """Read standard input to its end, to about `limit` bytes, or fail at the `deadline`."""
+    """Read standard input to its end, or to about `limit` bytes. Raises as `_stdin_chunks` does."""
+    raw = b""
+    for chunk in _stdin_chunks(deadline):
+        raw += chunk
+        if len(raw) >= limit:
+            break
+    return raw
+
+
+def _stdin_chunks(deadline: Deadline) -> Iterator[bytes]:
+    """Read standard input to its end. Raises `ReveError` if it is closed, and at the `deadline` (code `timed_out`)."""
     if sys.stdin is None:
         raise ReveError("usage", "standard input is closed")
     try:
         descriptor = sys.stdin.fileno()
     except OSError:  # not a real file, as in tests
-        return sys.stdin.buffer.read(limit)
-    raw = b""
-    while len(raw) < limit:
+        yield from iter(partial(sys.stdin.buffer.read, _CHUNK), b"")
+        return
+    while True:
         if os.name != "nt" and not select.select([descriptor], [], [], max(0.0, deadline.left))[0]:
             raise ReveError("timed_out", "standard input did not end within the time limit; nothing was submitted")
-        part = os.read(descriptor, limit)
-        if not part:
-            break
-        raw += part
-    return raw
+        chunk = os.read(descriptor, _CHUNK)
+        if not chunk:
+            return
+        yield chunk
 
 
 class TimedFile(io.RawIOBase):

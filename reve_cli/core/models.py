@@ -25,7 +25,7 @@ Identity = tuple[int, int, int, int]
 ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 """Terminal states. A job with any other status, known or unknown, is still running."""
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _MODEL = re.compile(rf"(?!{KEY_PREFIX})[A-Za-z0-9][A-Za-z0-9._/-]{{0,99}}")
 _LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 _HEADER_TEXT = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -38,7 +38,7 @@ def utf16_units(text: str) -> int:
 
 def job_id(text: object) -> str | None:
     """`text` as a job id in lower case, or None if it is not a UUID."""
-    return text.lower() if isinstance(text, str) and _UUID.fullmatch(text) else None
+    return text.lower() if isinstance(text, str) and UUID.fullmatch(text) else None
 
 
 @dataclass(frozen=True)

@@ -320,6 +320,56 @@ def test_a_404_for_a_job_that_this_account_did_not_submit_exits_8(
     assert reve("wait", job, env=other).code == 8
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        '"{0}"',
+        "'{0}'",
+        "\u201c{0}\u201d",
+        "{0},",
+        "\ufeff{0}",
+        '["{0}",',
+        "https://api.apiframe.ai/v2/jobs/{0}",
+        '"https://cdn.example.com/images/{0}/1.png?token=x"',
+        "{0},{0}",
+    ],
+)
+def test_a_job_id_is_understood_as_it_was_copied(reve: Reve, sandbox: Sandbox, form: str) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    word = form.format(job)
+    assert [document["jobId"] for document in reve("status", word, "--json").documents] == [job]
+    assert reve("wait", "-", "--json", stdin=word.encode()).document["jobId"] == job
+
+
+def test_job_ids_are_read_from_a_json_array_and_from_utf_16(reve: Reve, sandbox: Sandbox) -> None:
+    jobs = reve("generate", "fox", "--no-wait", "--count", "3").out.split()
+    for text in (json.dumps(jobs), json.dumps(jobs, indent=2), "\ufeff" + "\r\n".join(jobs)):
+        for encoding in ("utf-8", "utf-16-le") if text[0] == "\ufeff" else ("utf-8",):
+            result = reve("status", "-", "--json", stdin=text.encode(encoding))
+            assert [document["jobId"] for document in result.documents] == jobs
+
+
+@pytest.mark.parametrize("word", [f"https://x.example/{NOBODY}/{NOBODY[:-1]}2", f"x{NOBODY}", f"{NOBODY},fox", "fox,"])
+def test_a_word_with_something_else_than_one_job_id_is_refused(reve: Reve, sandbox: Sandbox, word: str) -> None:
+    assert reve("wait", word).code == 2
+    assert reve("wait", "-", stdin=word.encode()).code == 2
+    assert sandbox.requests == []
+
+
+def test_all_of_a_long_standard_input_is_read(reve: Reve, live: Sandbox) -> None:
+    job = reve.child("generate", "fox", "--no-wait").out.strip()
+    repeated = f"{NOBODY}\n".encode() * 40_000
+    assert len(repeated) > 2**20
+    result = reve.child("status", "-", "--json", stdin=repeated + job.encode())
+    assert [document["jobId"] for document in result.documents] == [NOBODY, job]
+
+
+def test_a_standard_input_without_blanks_is_refused(reve: Reve, sandbox: Sandbox) -> None:
+    result = reve("wait", "-", stdin=bytes(10**6))
+    assert (result.code, sandbox.requests) == (2, [])
+    assert "standard input has no job ids" in result.stderr
+
+
 def test_job_ids_from_standard_input_are_used_once_each(reve: Reve, sandbox: Sandbox) -> None:
     jobs = reve("generate", "fox", "--no-wait", "--count", "3").out
     result = reve("wait", "-", jobs.split()[0].upper(), "--json", stdin=jobs.encode())
