@@ -12,7 +12,7 @@ import typer
 
 from reve_cli import __version__
 from reve_cli.cli import completion
-from reve_cli.cli.usage import in_order, usage_error
+from reve_cli.cli.command import in_order
 from reve_cli.commands import (
     account,
     auth,
@@ -34,8 +34,8 @@ from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.process import Process
 from reve_cli.core.signals import die, die_by_broken_pipe
 from reve_cli.core.typer_private import Command, parse_strictly
-from reve_cli.help.manual import describe_with_this, walk
 from reve_cli.help.topics import TOPICS
+from reve_cli.help.tree import describe_commands, walk
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import discard_stdout
 
@@ -95,7 +95,7 @@ def root(
 @functools.cache
 def _commands() -> Command:
     """The tree of commands, built once: it takes longer to build than a small command takes to run."""
-    root = describe_with_this(typer.main.get_command(app))
+    root = describe_commands(typer.main.get_command(app))
     for _, command in walk(root):
         parse_strictly(command)
     return root
@@ -133,6 +133,8 @@ def _execute(commands: Command, arguments: Sequence[str], process: Process) -> t
     except ReveError as caught:
         return 0, caught
     except typer.TyperException as caught:
+        from reve_cli.cli.usage import usage_error
+
         return 0, usage_error(caught, commands, arguments)
     except typer.Abort:
         return 0, ReveError("interrupted", "interrupted")

@@ -1,6 +1,6 @@
 """Checks of arguments and options, run by the parser before the command: what is surely not meant is refused here.
 
-Everything after `--` is taken as it is. May import: cli.mistakes, actions (late), terminal, core.
+Everything after `--` is taken as it is. May import: actions (late), terminal, core.
 """
 
 import os
@@ -8,13 +8,12 @@ import re
 
 import typer
 
-from reve_cli.cli.mistakes import double
 from reve_cli.core.errors import REPLACE, ReveError, holds_key
 from reve_cli.core.typer_private import looks_like_an_option, was_attached, was_literal
-from reve_cli.terminal.text import quote
+from reve_cli.terminal.text import double_quote, quote
 
 _CURLY = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
-_FILE = re.compile(r"\S+\.(?:txt|prompts|csv|tsv|jsonl?|md|xlsx|ods)", re.IGNORECASE)
+_FILE = r"(?i)\S+\.(?:txt|prompts|csv|tsv|jsonl?|md|xlsx|ods)"
 _WORDS_FOR_FLAGS = ("true", "false", "yes", "no", "on", "off")
 
 
@@ -35,7 +34,7 @@ def prompt(ctx: typer.Context, value: str | None) -> str | None:
         raise ReveError("usage", f"{word!r} is a command; for its help: reve help {_helped(word.lower())}", hint=hint)
     if word.lower() in _WORDS_FOR_FLAGS:
         raise ReveError("usage", f"{word!r} is no prompt; options such as --sandbox take no value", hint=hint)
-    if _FILE.fullmatch(word):
+    if re.fullmatch(_FILE, word):
         right = f"--prompt-file {quote(word)} for one prompt, or reve batch {quote(word)}"
         raise ReveError("usage", f"{word!r} is the name of a file; use {right}", hint=hint)
     foreign.refuse(value)
@@ -51,7 +50,7 @@ def prompts_file(ctx: typer.Context, value: str) -> str:
     """Refuse a prompt where `batch` needs the file of prompts."""
     is_prose = re.search(r"\s", value.strip()) and not was_literal(ctx, value)
     if is_prose and not ctx.resilient_parsing and not os.path.lexists(value):
-        message = f"{value!r} is not a file; for one prompt: reve generate {double(value)}"
+        message = f"{value!r} is not a file; for one prompt: reve generate {double_quote(value)}"
         raise ReveError("usage", message, hint="reve batch --help")
     return value
 

@@ -22,7 +22,7 @@ from typing import Annotated, Literal, get_args
 import typer
 from typer.core import TyperGroup, TyperOption
 
-from reve_cli.cli.usage import in_order
+from reve_cli.cli.command import in_order
 from reve_cli.core.process import Process
 from reve_cli.core.typer_private import (
     Command,

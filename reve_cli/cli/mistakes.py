@@ -14,7 +14,7 @@ from reve_cli.core.models import job_id
 from reve_cli.core.suggest import did_you_mean, with_beginning
 from reve_cli.core.synonyms import right_command, right_option
 from reve_cli.core.typer_private import Command, looks_like_an_option
-from reve_cli.terminal.text import quote
+from reve_cli.terminal.text import double_quote, quote
 
 _UNKNOWN = re.compile(r"No such command '(.*?)'\.(?: Did you mean .*)?", re.DOTALL)
 _EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)\.?", re.DOTALL)
@@ -64,9 +64,9 @@ def no_such_command(path: str, group: TyperGroup, typed: str, words: Sequence[st
         return f"{message}; for a file of prompts: reve batch {quote(typed)}"
     if _CURLY.match(typed):
         prompt = _CURLY.sub("", " ".join(words))
-        return f"{message}, which begins with a curly quote; use straight ones: reve generate {double(prompt)}"
+        return f"{message}, which begins with a curly quote; use straight ones: reve generate {double_quote(prompt)}"
     if re.search(r"\s", typed):
-        return f"{message}; for a prompt: reve generate {double(typed)}"
+        return f"{message}; for a prompt: reve generate {double_quote(typed)}"
     known = typed.lower()
     command = known if known in group.commands else right_command(known) or with_beginning(known, group.commands)
     if command:
@@ -75,7 +75,7 @@ def no_such_command(path: str, group: TyperGroup, typed: str, words: Sequence[st
     if nearest and len(words) < 3:
         return message + nearest
     lists = "" if len(words) > 1 else "; reve --help lists the commands"
-    return f"{message}{lists}; for a prompt: reve generate {double(' '.join(words))}"
+    return f"{message}{lists}; for a prompt: reve generate {double_quote(' '.join(words))}"
 
 
 def _in_group(path: str, group: TyperGroup, typed: str) -> str:
@@ -123,9 +123,4 @@ def _after_prompt(prompt: str, words: Sequence[str]) -> str:
     if " " in prompt:
         return f"unexpected {shown!r} after the prompt; options begin with two hyphens"
     together = _CURLY.sub("", f"{prompt} {shown}")
-    return f"unexpected {shown!r}; put quotes around the prompt: reve generate {double(together)}"
-
-
-def double(text: str) -> str:
-    """Quote `text` as people do, in double quotes, if a shell takes that as it is."""
-    return quote(text) if re.search(r"[\"$`\\!\x00-\x1f]", text) else f'"{text}"'
+    return f"unexpected {shown!r}; put quotes around the prompt: reve generate {double_quote(together)}"

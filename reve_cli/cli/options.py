@@ -10,7 +10,7 @@ import typer
 
 from reve_cli.cli import checks
 from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
-from reve_cli.help.manual import COMMON
+from reve_cli.help.tree import COMMON
 from reve_cli.journal.states import CLOSED, OPEN
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from reve_cli.core.errors import REPLACE, ReveError, holds_key
 from reve_cli.core.suggest import did_you_mean
 from reve_cli.core.synonyms import right_option
 from reve_cli.core.typer_private import BadParameter, Command, NoSuchOption
-from reve_cli.help.manual import find
+from reve_cli.help.tree import find
 from reve_cli.terminal.text import quote
 
 _NOT_A_NUMBER = re.compile(
@@ -22,18 +22,6 @@ _NOT_A_NUMBER = re.compile(
     r"(?:a valid (?:int|integer)(?: range)?|in the range (?:(\d+)<=)?x(?:<=(\d+)|>=(\d+))?)\.?",
     re.DOTALL,
 )
-FLAGS = ("--json", "--quiet", "-q", "--debug", "--sandbox")
-"""The options without a value that also work before the command."""
-
-
-def in_order(arguments: Sequence[str], root: Command) -> list[str]:
-    """Move the common flags at the start of a command line behind its command: `--sandbox generate` works."""
-    start = next((place for place, word in enumerate(arguments) if word not in FLAGS), len(arguments))
-    flags, rest = list(arguments[:start]), list(arguments[start:])
-    if not rest or rest[0].startswith("-"):
-        return list(arguments)
-    words = len(find(root, rest)[0].split()) - 1
-    return [*rest[:words], *flags, *rest[words:]] if words else [*rest, *flags]
 
 
 def usage_error(caught: typer.TyperException, root: Command, arguments: Sequence[str]) -> ReveError:

@@ -2,15 +2,14 @@
 
 The text is plain ASCII, for any terminal, pipe and locale, and needs no rich.
 
-May import: topics, pages, terminal, core.
+May import: tree, topics, pages, terminal, core.
 """
 
 import inspect
 import os
 import shutil
 import textwrap
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperArgument, TyperGroup, TyperOption
@@ -21,42 +20,17 @@ from reve_cli.core.suggest import did_you_mean
 from reve_cli.core.typer_private import Command, Context, Parameter
 from reve_cli.help.pages import WIDTH, Block, Code, Section, plain, roff
 from reve_cli.help.topics import TOPICS, about, read
+from reve_cli.help.tree import COMMON, find, walk
 from reve_cli.terminal.streams import stdout_is_terminal
 
-COMMON = "Common options"
 _HELP = ("--help, -h", "Show this help.")
 _ALSO = "reve help COMMAND is the same as reve COMMAND --help. reve help --man prints the manual page."
 _NARROWEST = 30
 _METAVARS = {"integer": "N", "integer range": "N", "int": "N", "int range": "N", "float": "N", "float range": "N"}
 
 
-def walk(command: Command, path: str = "reve") -> Iterator[tuple[str, Command]]:
-    """All visible commands with their full names, from the root down."""
-    yield path, command
-    if isinstance(command, TyperGroup):
-        for name, inner in command.commands.items():
-            if not inner.hidden:
-                yield from walk(inner, f"{path} {name}")
-
-
-def find(root: Command, words: Sequence[str]) -> tuple[str, Command]:
-    """The command that `words` begin with, after its full name."""
-    path, command = "reve", root
-    for word in words:
-        if not isinstance(command, TyperGroup) or word not in command.commands:
-            break
-        path, command = f"{path} {word}", command.commands[word]
-    return path, command
-
-
-def describe_with_this(root: Command) -> Command:
-    """Make every command of a tree answer --help with the text of this module."""
-    for path, command in walk(root):
-        command.get_help = partial(_help, command, path)  # type: ignore[method-assign]
-    return root
-
-
-def _help(command: Command, path: str, context: Context) -> str:
+def help_of(command: Command, path: str, context: Context) -> str:
+    """The text of a command's --help."""
     environ = context.obj.environ
     bold = stdout_is_terminal() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and os.name != "nt"
     return describe(command, path, bold=bold)

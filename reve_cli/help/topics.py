@@ -5,10 +5,11 @@ A file has a title, a paragraph of one sentence that says what the topic is abou
 May import: pages and markdown.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from reve_cli.help.pages import Section
+if TYPE_CHECKING:
+    from reve_cli.help.pages import Section
 
 TOPICS = (
     "batch", "shards", "templates", "json", "exit-codes", "money", "journal", "configuration", "environment", "files",
@@ -18,12 +19,11 @@ TOPICS = (
 _FOLDER = Path(__file__).with_name("topics")
 
 
-@dataclass(frozen=True)
-class Topic:
+class Topic(NamedTuple):
     """What a file says. The first section has no heading."""
 
     title: str
-    sections: list[Section]
+    sections: "list[Section]"
 
 
 def read(name: str) -> Topic:

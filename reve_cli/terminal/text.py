@@ -100,3 +100,8 @@ def near_path(path: str, folder: str, home: str) -> str:
         if len(base) > 1 and path.startswith(inside):
             return start + path[len(inside) :]
     return path
+
+
+def double_quote(text: str) -> str:
+    """Quote `text` as people do, in double quotes, if a shell takes that as it is."""
+    return quote(text) if re.search(r"[\"$`\\!\x00-\x1f]", text) else f'"{text}"'

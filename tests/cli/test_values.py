@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from reve_cli.app import app
 from reve_cli.core.typer_private import Command
-from reve_cli.help.manual import walk
+from reve_cli.help.tree import walk
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
 

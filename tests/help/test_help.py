@@ -12,8 +12,9 @@ from typer.main import get_command
 
 from reve_cli.app import app
 from reve_cli.core.suggest import did_you_mean
-from reve_cli.help.manual import COMMON, explained, parameters, summary, walk
+from reve_cli.help.manual import explained, parameters, summary
 from reve_cli.help.topics import TOPICS, about, read
+from reve_cli.help.tree import COMMON, walk
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
 from tests.support.terminal import Terminal

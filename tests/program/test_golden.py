@@ -9,7 +9,8 @@ import pytest
 from typer.main import get_command
 
 from reve_cli.app import app
-from reve_cli.help.manual import summary, walk
+from reve_cli.help.manual import summary
+from reve_cli.help.tree import walk
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import KEY, Reve
 
