@@ -28,7 +28,8 @@ def print_fields(output: Output, fields: Mapping[str, Any]) -> None:
     """Print a line for each field of a document, for people. Leaves out what only programs need."""
     for name, value in fields.items():
         if name not in ("simulated", "error"):
-            output.line(f"{in_words(name)}: {safe(_as_text(value))}")
+            label = "simulated credits" if name == "credits" and fields["simulated"] else in_words(name)
+            output.line(f"{label}: {safe(_as_text(value))}")
 
 
 def _as_text(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reve_cli.actions.inputs import read_stdin
 from reve_cli.api.accounts import Account
 from reve_cli.core.errors import ReveError
+from reve_cli.core.models import plural
 from reve_cli.runtime import Runtime
 from reve_cli.settings import config, configfile
 from reve_cli.settings.credentials import Key, checked, place_in_file, variable_with_key
@@ -64,6 +65,7 @@ def status(run: Runtime) -> int:
         return 0
     document["credits"] = None if account.credits is None else _amount(account.credits)
     for name, label in _LABELS.items():
+        label = "simulated credits" if name == "credits" and document["simulated"] else label
         run.output.line(safe(f"{label}: {document[name] or '-'}"))
     return 0
 
@@ -207,7 +209,7 @@ def _document(account: Account, key: Key, api: "Api") -> dict[str, Any]:
 
 def _account_in_words(account: Account) -> str:
     """Return the account in words: email, team, plan and credits, as far as known."""
-    amount = None if account.credits is None else f"{_amount(account.credits)} credits"
+    amount = None if account.credits is None else plural(account.credits, "credit")
     more = [account.team_name, account.plan and f"plan {account.plan}", amount]
     known = ", ".join(word for word in more if word)
     return (account.email or account.user) + (f" ({known})" if known else "")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reve_cli.core.errors import ReveError
+from reve_cli.core.models import plural
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
 from reve_cli.terminal.text import quote
@@ -118,7 +119,7 @@ def keeping_piped_jobs(run: "Runtime", tasks: Sequence[Task], command: str) -> I
     except ReveError as error:
         if not tasks or error.exit_code not in (2, 7):
             raise
-        why = f"{error.message}; nothing was saved; save the {len(tasks)} jobs with:"
+        why = f"{error.message}; nothing was saved; save the {plural(len(tasks), 'job')} with:"
         words = ["reve", command, *(str(task.job_id) for task in tasks), *run.flags]
         raise ReveError("unsaved", why, hint=f"{' '.join(map(quote, words))} --out PATH") from error
 

@@ -89,7 +89,7 @@ def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None
     if price is None:
         message = f"the price of {model} is unknown, so the spending cap cannot be checked; nothing was submitted"
         raise ReveError("price_unknown", message, hint="set credits_per_image in the config file")
-    ledger.spending.caps = Caps(command, day, price)
+    ledger.spending.caps = Caps(command, day, price, run.api.http.simulated)
 
 
 def _claim_run(run: Runtime, ledger: "Ledger", identity: str) -> "dict[int, Row]":

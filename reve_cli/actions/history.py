@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reve_cli.actions.when import read_when
 from reve_cli.core.clock import HOUR
 from reve_cli.core.errors import ReveError
-from reve_cli.core.models import iso, job_id, plural, whole
+from reve_cli.core.models import credits_of, iso, job_id, plural, whole
 from reve_cli.core.suggest import did_you_mean
 from reve_cli.journal.database import JournalError, peek
 from reve_cli.journal.journal import NAME, Journal, Place
@@ -203,12 +203,14 @@ class Entry:
         return request.get(name, request.get("reveParams", {}).get(name))
 
 
-def listing(output: Output, journal: Journal | None, query: Query, now: float, elsewhere: Callable[[], str]) -> int:
+def listing(
+    output: Output, journal: Journal | None, query: Query, now: float, elsewhere: Callable[[], str], *, simulated: bool
+) -> int:
     """Print the rows that match `query`, newest first, page by page. Returns the exit code.
 
     elsewhere: what to say of another journal if this one is empty.
     """
-    total, layout, shown, has_more = Total(), None, 0, False
+    total, layout, shown, has_more = Total(simulated=simulated), None, 0, False
     for page in [] if journal is None else _pages(journal, query, now):
         has_more = bool(query.limit) and shown + len(page) > query.limit
         page = page[: query.limit - shown] if query.limit else page
@@ -264,7 +266,8 @@ def details(output: Output, journal: Journal | None, name: str, now: float) -> i
 class Total:
     """Images and credits of the rows that were added. A job in several rows (a reused key) counts once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, simulated: bool) -> None:
+        self._simulated = simulated
         self._images: dict[Any, int] = {}
         self._charges: dict[Any, float] = {}
         self._pending: set[Any] = set()
@@ -281,7 +284,7 @@ class Total:
     def __str__(self) -> str:
         """The line below the list."""
         paid, pending = sum(self._charges.values()), len(self._pending - self._charges.keys())
-        said = f"{plural(sum(self._images.values()), 'image')}, {plural(paid, 'credit')} paid"
+        said = f"{plural(sum(self._images.values()), 'image')}, {credits_of(paid, simulated=self._simulated)} paid"
         return said + (f", {pending} pending" if pending else "")
 
 

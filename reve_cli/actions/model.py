@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reve_cli.actions.account import print_fields
 from reve_cli.core.contract import ASPECT_RATIOS, PROMPT_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ErrorCode, ReveError
-from reve_cli.core.models import is_model_name
+from reve_cli.core.models import credits_of, is_model_name
 
 if TYPE_CHECKING:
     from reve_cli.api.accounts import Offer
@@ -76,7 +76,7 @@ def _not_offered(name: str, offered: Sequence[str]) -> ReveError:
 def _for_people(document: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a document, with its limits and prices in one line each."""
     shown = {
-        "costMin": ("price", _price(document["costMin"], document["costMax"])),
+        "costMin": ("price", _price(document["costMin"], document["costMax"], simulated=document["simulated"])),
         "costMax": None,
         "promptLimit": ("promptLimit", f"{PROMPT_LIMIT:,} characters (an emoji counts as 2)"),
         "seedMin": ("seeds", f"{-SEED_LIMIT} to {SEED_LIMIT}"),
@@ -87,8 +87,9 @@ def _for_people(document: Mapping[str, Any]) -> dict[str, Any]:
     return dict(line for line in lines if line)
 
 
-def _price(least: float | None, most: float | None) -> str | None:
+def _price(least: float | None, most: float | None, *, simulated: bool) -> str | None:
     """The price of an image in words; None if it is unknown."""
     if most is None:
-        return None if least is None else f"at least {least:g} credits per image"
-    return f"{most:g} credits per image" if least in (most, None) else f"{least:g} to {most:g} credits per image"
+        return None if least is None else f"at least {credits_of(least, simulated=simulated)} per image"
+    price = f"{credits_of(most, simulated=simulated)} per image"
+    return price if least in (most, None) else f"{least:g} to {price}"

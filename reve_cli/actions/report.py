@@ -10,6 +10,7 @@ from typing import Literal
 
 from reve_cli.core.clock import HOUR, Clock
 from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.models import credits_of, plural
 from reve_cli.core.tasks import Phase, Task
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import output_is_terminal
@@ -58,7 +59,7 @@ class Report:
         """Say how a job ended, and print every result whose turn it is."""
         self.note(task)
         for number, saved in enumerate(task.files):
-            cost = "charge unknown" if task.charge is None else f"{task.charge:g} credits"
+            cost = "charge unknown" if task.charge is None else credits_of(task.charge, simulated=self._simulated())
             cost += ", paid for before" if task.replayed else ""
             charge = f", {cost}" if number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
@@ -126,10 +127,11 @@ class Report:
         charges = [0 if task.replayed else task.charge for task in self._tasks]
         made = [charge for task, charge in zip(self._tasks, charges, strict=True) if task.job_id]
         pending = made.count(None) + sum(not task.job_id and _is_unfinished(task) for task in self._tasks)
-        said = f"charged: {sum(filter(None, charges)):g} credits" + (f", {pending} pending" if pending else "")
+        said = f"charged: {credits_of(sum(filter(None, charges)), simulated=self._simulated())}"
+        said += f", {pending} pending" if pending else ""
         if finish:
             count = sum(map(_is_unfinished, self._tasks))
-            message = f"{count} of {len(self._tasks)} jobs unfinished; {said}; finish them with:"
+            message = f"{count} of {plural(len(self._tasks), 'job')} unfinished; {said}; finish them with:"
             self._output.fail(ReveError("unfinished", message, hint=finish))
         elif any(task.request for task in self._tasks):
             self._output.note(said)

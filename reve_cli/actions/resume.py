@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from reve_cli.actions.drive import Outcome, drive
 from reve_cli.actions.generate import announce_wait, learn_account
 from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.models import plural
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
 from reve_cli.runtime import Runtime
@@ -42,7 +43,7 @@ def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, aba
             "unfinished", "submitted with --no-wait, so the output path is unknown; save it with:", hint=hint
         )
     if handed_over and not names:
-        text = f"{len(handed_over)} jobs of the last 24 hours were submitted with --no-wait and are left alone"
+        text = f"left alone: {plural(len(handed_over), 'job')} of the last 24 hours, submitted with --no-wait"
         run.output.note(f"{text}; list them with: reve history --state accepted")
     if dry_run:
         return _show(run, plan.look())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from reve_cli.batch.tally import Tally
 from reve_cli.core.clock import MINUTE, Clock
 from reve_cli.core.errors import ReveError
+from reve_cli.core.models import credits_of
 from reve_cli.core.tasks import Task
 from reve_cli.terminal.output import Output
 
@@ -37,8 +38,9 @@ class LiveView:
         *,
         phases: Callable[[], Counter[str]],
         trouble: Callable[[], str],
+        simulated: Callable[[], bool],
     ) -> None:
-        self._output, self._clock, self._tally = output, clock, tally
+        self._output, self._clock, self._tally, self._simulated = output, clock, tally, simulated
         self._phases, self._trouble = phases, trouble
         self._failures: deque[str] = deque(maxlen=_FAILURES)
         self._last_line = clock.monotonic()
@@ -66,7 +68,7 @@ class LiveView:
         parts += [f"{phases[phase]} {word}" for phase, word in _WORDS.items() if phases[phase]]
         parts += [f"{tally.failures} failed"] if tally.failures else []
         parts += [trouble] if trouble else []
-        parts += [f"{rate:.0f}/min", f"{tally.spent:g} credits"]
+        parts += [f"{rate:.0f}/min", credits_of(tally.spent, simulated=self._simulated())]
         parts += [f"{_duration(tally.left * MINUTE / rate)} left"] if rate and tally.left else []
         return [*parts, _duration(tally.elapsed(now))]
 
@@ -152,7 +154,8 @@ class Report:
         parts += [f"{tally.retries} retried"] if tally.retries else []
         parts += [f"{tally.unbegun} not submitted"] if tally.unbegun else []
         pending = f", {tally.pending} pending" if tally.pending else ""
-        parts += [f"charged: {tally.spent:g} credits{pending}", _duration(tally.elapsed(now))]
+        charged = credits_of(tally.spent, simulated=self._simulated())
+        parts += [f"charged: {charged}{pending}", _duration(tally.elapsed(now))]
         if len(self._held) >= ALIKE:
             _, error = self._held[0]
             message = f"the API refused {len(self._held)} requests in a row for the same reason: {_reason(error)}"

@@ -199,7 +199,14 @@ def _make_images(
 ) -> Report:
     """Make all images that are left."""
     clock, active = run.process.clock, ActiveItems()
-    view = LiveView(run.output, clock, tally, phases=active.phases, trouble=lambda: run.api.sender.obstacles.tell())
+    view = LiveView(
+        run.output,
+        clock,
+        tally,
+        phases=active.phases,
+        trouble=lambda: run.api.sender.obstacles.tell(),
+        simulated=lambda: run.api.http.simulated,
+    )
     report = Report(
         run.output,
         tally,

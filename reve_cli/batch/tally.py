@@ -7,6 +7,7 @@ from collections import Counter, deque
 
 from reve_cli.core.clock import MINUTE
 from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.models import plural
 from reve_cli.core.tasks import Task
 
 _WINDOW = MINUTE
@@ -132,5 +133,4 @@ class Stop:
         if error.exit_code in (3, 4):
             self.because(error)
         elif self._max_failures is not None and failures >= self._max_failures:
-            many = "1 image" if self._max_failures == 1 else f"{self._max_failures} images"
-            self.because(ReveError(error.code, f"{many} failed; stopped submitting"))
+            self.because(ReveError(error.code, f"{plural(self._max_failures, 'image')} failed; stopped submitting"))

@@ -35,7 +35,7 @@ def history(
 
     now, everything = run.process.clock.now(), run.output.json or not stdout_is_terminal()
     query = Query.of(state or [], since, until, search, limit, now, everything=everything)
-    return listing(run.output, _journal(run), query, now, lambda: in_the_sandbox(run))
+    return listing(run.output, _journal(run), query, now, lambda: in_the_sandbox(run), simulated=run.sandbox)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from reve_cli.core.errors import WORST_FIRST, ErrorCode, ReveError
-from reve_cli.core.models import Job, cut
+from reve_cli.core.models import Job, credits_of, cut, plural
 from reve_cli.core.tasks import Task
 
 Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
@@ -45,7 +45,7 @@ def of_images(problems: Sequence[ReveError | None]) -> ReveError | None:
     if len(found) < 2:
         return found[0] if found else None
     hint = " && ".join(problem.hint for problem in found if problem.hint)
-    return found[0].with_(message=f"{found[0].message} (and {len(found) - 1} more images)", hint=hint)
+    return found[0].with_(message=f"{found[0].message} (and {plural(len(found) - 1, 'more image')})", hint=hint)
 
 
 def expired(job: Job) -> ReveError:
@@ -74,19 +74,19 @@ def cut_short(task: Task, why: str, *, interrupted: bool, goal: Goal) -> ReveErr
     return ReveError("unsaved", f"{why} before all images of job {task.job_id} were saved")
 
 
-def charge(task: Task, error: ReveError) -> str:
+def charge(task: Task, error: ReveError, *, simulated: bool) -> str:
     """What a task with this error was charged, in words; empty if this command cannot know."""
     if task.charge is not None:
-        return f"charged {task.charge:g} credits" if task.charge else "not charged"
+        return f"charged {credits_of(task.charge, simulated=simulated)}" if task.charge else "not charged"
     if error.exit_code == 75:
         return "charge pending"
     return "nothing was charged" if task.request is not None and task.job_id is None else ""
 
 
-def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], str]) -> ReveError:
+def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], str], *, simulated: bool) -> ReveError:
     """The error that `task` finally shows: with its job's id and charge, and for exit code 75 with how to finish it.
 
-    recover: returns the command that finishes a task.
+    recover: returns the command that finishes a task. simulated: the API is the sandbox.
     """
     if task.job_id and task.job_id not in error.message:
         error = error.with_(message=f"job {task.job_id}: {error.message}")
@@ -101,7 +101,7 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
         error = error.with_(code="unfinished", message=f"unfinished: {error.message}", hint=None)
     if error.code == "not_found" and error.hint is None:
         error = error.with_(hint=_ELSEWHERE)
-    charged = charge(task, error)
+    charged = charge(task, error, simulated=simulated)
     if charged:
         error = error.with_(message=f"{error.message}; {charged}")
     if error.code == "saved_elsewhere":

@@ -195,6 +195,11 @@ def plural(count: float, word: str, many: str = "") -> str:
     return f"{number} {word if count == 1 else many or f'{word}s'}"
 
 
+def credits_of(amount: float, *, simulated: bool) -> str:
+    """`amount` in words. The sandbox's credits are always called simulated, because they cost nothing."""
+    return plural(amount, "simulated credit" if simulated else "credit")
+
+
 def is_header_text(text: str) -> bool:
     """Whether `text` is valid as an HTTP header's value."""
     return bool(_HEADER_TEXT.fullmatch(text))

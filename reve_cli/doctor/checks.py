@@ -18,6 +18,7 @@ from typing import Any
 from reve_cli import __version__
 from reve_cli.core.clock import Clock
 from reve_cli.core.errors import ReveError
+from reve_cli.core.models import plural
 from reve_cli.doctor.findings import Finding, problem
 from reve_cli.engine.recovery import resume_command
 from reve_cli.engine.saving import RESCUE, SPOOL
@@ -151,7 +152,7 @@ def journal(folder: Path | None, clock: Clock, flags: Sequence[str], *, keeps: b
         count = sum(path.is_file() for path in kept.glob("*"))
         if count:
             remedy = f"copy what you want to keep; list it with: ls {quote(str(kept))}"
-            finding = f"{count} {kind} image{'' if count == 1 else 's'} in {kept}"
+            finding = f"{plural(count, kind + ' image')} in {kept}"
             yield Finding("journal", "hint", finding, remedy, {"path": str(kept), "files": count})
 
 
@@ -166,7 +167,7 @@ def _rows(opened: Journal | None, flags: Sequence[str]) -> Iterator[Finding]:
         live = sum(row.is_unfinished for run in runs if run.standing == "live" for row in run.rows)
         unfinished = sum(row.is_unfinished for run in runs for row in run.rows) - live
         details = {"rows": opened.count(), "unfinished": unfinished, "atWork": live}
-    jobs = f"{details['rows']} job{'' if details['rows'] == 1 else 's'}"
+    jobs = plural(details["rows"], "job")
     running = f", {live} running" if live else ""
     if unfinished:
         finding = f"{jobs}, {unfinished} unfinished{running}"

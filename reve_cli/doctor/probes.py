@@ -29,7 +29,7 @@ from reve_cli.api.network import SYSTEM, new_client, patience, proxy_for, tls_co
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Clock, Deadline, Limits
 from reve_cli.core.errors import ErrorCode, ReveError
-from reve_cli.core.models import Job, cut, is_web_url
+from reve_cli.core.models import Job, credits_of, cut, is_web_url
 from reve_cli.doctor.findings import Finding, problem
 
 # Seconds for one check. A slower network is not usable anyway.
@@ -165,7 +165,12 @@ def account(endpoints: Api, deadline: Deadline) -> Iterator[Finding]:
         "keyName": found.key_name,
         "simulated": endpoints.http.simulated,
     }
-    named = (_masked(found.email), found.team_name, found.plan and f"plan {found.plan}", _credits(found))
+    named = (
+        _masked(found.email),
+        found.team_name,
+        found.plan and f"plan {found.plan}",
+        _credits(found, simulated=endpoints.http.simulated),
+    )
     said = ", ".join(part for part in ("key accepted", *named) if part)
     if found.credits is not None and found.credits <= 0:
         yield Finding("account", "hint", said, "buy credits in the Apiframe console", details)
@@ -173,8 +178,8 @@ def account(endpoints: Api, deadline: Deadline) -> Iterator[Finding]:
         yield Finding("account", "ok", said, details=details)
 
 
-def _credits(found: Account) -> str:
-    return "" if found.credits is None else f"{found.credits:g} credits"
+def _credits(found: Account, *, simulated: bool) -> str:
+    return "" if found.credits is None else credits_of(found.credits, simulated=simulated)
 
 
 def _masked(email: str | None) -> str | None:

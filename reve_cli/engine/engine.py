@@ -64,6 +64,7 @@ class Engine:
             clock=self._clock,
             is_over=self._over,
             recover=self.recover,
+            is_simulated=lambda: self.api.http.simulated,
         )
         # The tasks that are not done.
         self._open: list[Task] = []

@@ -39,6 +39,8 @@ class Outcomes:
     """Whether the run is winding down."""
     recover: Callable[[Task], str]
     """The command that finishes a task."""
+    is_simulated: Callable[[], bool]
+    """Whether the API is the sandbox."""
     refusal: ReveError | None = None
     """Why the API refuses the key or the account: what it says of one request it says of all."""
 
@@ -105,7 +107,7 @@ class Outcomes:
                 error = refused
             if task.phase == "sending" and error.exit_code in (3, 4):
                 self.refusal = error
-            task.error = endings.final(task, error, self.goal, self.recover)
+            task.error = endings.final(task, error, self.goal, self.recover, simulated=self.is_simulated())
         self.ledger.ended(task, saved=self.goal in ("saved", "saved if ended"))
         task.phase = "done"
         self.watcher.done(task)

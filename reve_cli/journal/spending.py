@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reve_cli.core.clock import DAY, HOUR, Clock
 from reve_cli.core.errors import ReveError
+from reve_cli.core.models import credits_of, plural
 
 if TYPE_CHECKING:
     from reve_cli.journal.journal import Journal
@@ -26,6 +27,7 @@ class Caps:
     command: float | None
     day: float | None
     price: float
+    simulated: bool = False
 
     def check_command(self, count: int) -> None:
         """Raise `ReveError` (code `over_cap`) if `count` images cost more than the command may."""
@@ -33,8 +35,8 @@ class Caps:
         if self.command is not None and cost > self.command:
             raise ReveError(
                 "over_cap",
-                f"{_images(count)} at up to {self.price:g} credits each may cost {cost:g} credits, but --max-credits "
-                f"is {self.command:g}; nothing was submitted",
+                f"{self._images(count)} may cost {self._credits(cost)}, but --max-credits is {self.command:g}; "
+                "nothing was submitted",
                 hint="raise --max-credits or request fewer images",
             )
 
@@ -44,10 +46,16 @@ class Caps:
         if self.day is not None and spent + cost > self.day:
             raise ReveError(
                 "over_cap",
-                f"{_images(count)} at up to {self.price:g} credits each, after {spent:g} credits in the last 24 hours, "
-                f"may cost {spent + cost:g} credits, but max_credits_per_day is {self.day:g}; nothing was submitted",
+                f"{self._images(count)}, after {self._credits(spent)} in the last 24 hours, may cost "
+                f"{self._credits(spent + cost)}, but max_credits_per_day is {self.day:g}; nothing was submitted",
                 hint="reve history shows past charges; raise max_credits_per_day or wait",
             )
+
+    def _images(self, count: int) -> str:
+        return f"{plural(count, 'image')} at up to {self._credits(self.price)} each"
+
+    def _credits(self, amount: float) -> str:
+        return credits_of(amount, simulated=self.simulated)
 
 
 class Spending:
@@ -83,7 +91,3 @@ class Spending:
                 spent = journal.spent(self._origin, since, self.caps.price, without=without)
                 self.caps.check_day(spent, count)
             self._count += count
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"

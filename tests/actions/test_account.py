@@ -113,7 +113,7 @@ def test_model_prints_price_and_limits(reve: Reve, sandbox: Sandbox) -> None:
     found = fields(result)
     assert found["model"] == "reve-create"
     assert found["offered"] == "yes"
-    assert (found["pricing mode"], found["price"]) == ("flat", "4 credits per image")
+    assert (found["pricing mode"], found["price"]) == ("flat", "4 simulated credits per image")
     assert found["prompt limit"] == "2,000 characters (an emoji counts as 2)"
     assert found["aspect ratios"] == "16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1"
     assert found["seeds"] == "-9007199254740991 to 9007199254740991"

@@ -71,7 +71,7 @@ def test_login_without_a_keychain_stores_the_key_in_a_private_file(reve: Reve, a
     file = config_file()
     assert (result.code, file) == (0, config_file())
     assert result.out == (
-        f"logged in as sandbox@example.com (Sandbox, plan sandbox, 100000 credits); key stored in {file} (api_key)\n"
+        f"logged in as sandbox@example.com (Sandbox, plan sandbox, 100,000 credits); key stored in {file} (api_key)\n"
     )
     assert (
         result.stderr == "keychain not used: the package keyring is not installed (pip install 'reve-cli[keyring]')\n"
@@ -340,7 +340,7 @@ def test_status_shows_the_account_but_not_the_key(reve: Reve, api: Sandbox) -> N
     assert result.code == 0
     assert result.out == (
         f"key from: APIFRAME_API_KEY\nkey: {KEY[:12]}\nkey name: Sandbox\nbase URL: {api.url}\n"
-        "email: sandbox@example.com\nrole: OWNER\nteam: Sandbox\nplan: sandbox\ncredits: 100000\n"
+        "email: sandbox@example.com\nrole: OWNER\nteam: Sandbox\nplan: sandbox\nsimulated credits: 100000\n"
     )
     assert KEY not in result.stderr
 

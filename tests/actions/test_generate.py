@@ -1,6 +1,9 @@
 """`reve generate`, from the prompt to the saved file."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
@@ -26,3 +29,29 @@ def test_count_makes_that_many_jobs_with_seeds_in_a_row(reve: Reve, sandbox: San
     assert result.code == 0
     assert result.out.split() == ["fox-1.png", "fox-2.png", "fox-3.png"]
     assert sorted(job.body["reveParams"]["seed"] for job in sandbox.jobs()) == [5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["generate", "fox", "--count", "2"],
+        ["generate", "fox", "--max-credits", "1"],
+        ["batch", "foxes.txt", "--out", "foxes"],
+        ["account"],
+        ["auth", "status"],
+        ["model"],
+        ["doctor"],
+        ["history"],
+    ],
+    ids=" ".join,
+)
+def test_the_sandbox_speaks_of_simulated_credits_only(reve: Reve, command: list[str]) -> None:
+    Path("foxes.txt").write_text("a red fox\n")
+    env = {"REVE_SANDBOX": "1", "REVE_SANDBOX_SECONDS": "0"}
+    assert reve("generate", "fox", "--out", "fox.png", env=env).code == 0
+    result = reve(*command, env=env)
+    said = (result.out + result.stderr).replace("--max-credits", "")
+    assert "simulated credits" in said
+    assert not re.search("(?<!simulated )credits?", said)
+    assert "charged now" not in said
+    assert "nothing is charged" not in said

@@ -749,7 +749,7 @@ def test_the_sandbox_has_its_own_history_and_is_not_started(reve: Reve) -> None:
     assert prompts(reve, "--sandbox") == ["a simulated fox"]
     result = reve("history", env={"REVE_SANDBOX": "1"})
     assert column(result, PROMPT) == ["a simulated fox"]
-    assert result.stderr == "1 image, 4 credits paid\n"
+    assert result.stderr == "1 image, 4 simulated credits paid\n"
     job = column(result, JOB)[0]
     assert reve("history", "show", job, "--sandbox").code == 0
     assert reve("history", "show", job).code == 8

@@ -69,7 +69,7 @@ def test_every_line_becomes_an_image(batch: Batch, sandbox: Sandbox) -> None:
     assert result.code == 0
     assert sorted(result.out.splitlines()) == sorted(f"pics/{name}" for name in pictures())
     assert slugs() == ["a-blue-fox", "a-green-fox", "a-red-fox"]
-    assert "3 of 3 saved; charged: 12 credits" in result.stderr
+    assert "3 of 3 saved; charged: 12 simulated credits" in result.stderr
     assert sandbox.charged == 12
 
 
@@ -277,7 +277,7 @@ def test_a_second_run_makes_only_new_lines_in_any_order(batch: Batch, sandbox: S
     write("a new fox\na green fox\na red fox\na red fox\n")  # added, reordered, removed, repeated
     result = batch("--json")
     assert sorted(document["prompt"] for document in result.documents) == ["a new fox", "a red fox"]
-    assert "4 of 4 saved (2 before); charged: 8 credits" in result.stderr
+    assert "4 of 4 saved (2 before); charged: 8 simulated credits" in result.stderr
     assert sandbox.charged == 20
 
 
@@ -358,7 +358,7 @@ def test_a_deleted_image_is_downloaded_again_without_paying(batch: Batch, sandbo
     result = batch()
     assert (result.code, len(sandbox.jobs())) == (0, 3)
     assert result.out.startswith("pics/a-blue-fox")
-    assert "3 of 3 saved (2 before); charged: 0 credits" in result.stderr
+    assert "3 of 3 saved (2 before); charged: 0 simulated credits" in result.stderr
     assert (batch().out, len(sandbox.jobs())) == ("", 3)
 
 
@@ -372,7 +372,7 @@ def test_an_expired_image_is_reported_and_not_bought_again(reve: Reve, batch: Ba
         assert (result.code, len(sandbox.jobs())) == (7, 3)
         assert "line 2: the images of job" in result.stderr
         assert "hint: to pay for a new image, change the line, or use --new for all lines" in result.stderr
-        assert "2 of 3 saved (2 before); 1 failed; charged: 0 credits" in result.stderr
+        assert "2 of 3 saved (2 before); 1 failed; charged: 0 simulated credits" in result.stderr
 
 
 def test_a_job_that_expired_before_its_image_was_saved_is_not_bought_again(batch: Batch, simulate: Simulate) -> None:
@@ -454,7 +454,7 @@ def test_replayed_jobs_are_reported_as_not_charged(batch: Batch, sandbox: Sandbo
     lose_all("pics")
     result = batch("--run", "r", "--json")
     assert [document["replayed"] for document in result.documents] == [True] * 3
-    assert "charged: 0 credits" in result.stderr
+    assert "charged: 0 simulated credits" in result.stderr
 
 
 def test_a_deleted_folder_is_a_new_batch(batch: Batch, sandbox: Sandbox) -> None:
@@ -487,7 +487,7 @@ def test_the_same_run_in_another_folder_downloads_its_images_there(reve: Reve, s
     result = reve("batch", "p.txt", "--run", "r", "--out", "two")
     assert (result.code, len(sandbox.jobs())) == (0, 3)
     assert pictures("one") == pictures("two")
-    assert "charged: 0 credits" in result.stderr
+    assert "charged: 0 simulated credits" in result.stderr
 
 
 def test_incomplete_and_foreign_lines_of_the_manifest_are_skipped(batch: Batch, sandbox: Sandbox) -> None:
@@ -635,7 +635,7 @@ def test_lack_of_capacity_is_retried_with_new_keys(reve: Reve, batch: Batch, sim
     assert len({job.key for job in sandbox.jobs()}) == 4
     assert "line 1: job" in result.stderr
     assert "trying again in 20 s" in result.stderr
-    assert "1 of 1 saved; 3 retried; charged: 4 credits" in result.stderr
+    assert "1 of 1 saved; 3 retried; charged: 4 simulated credits" in result.stderr
     assert reve.clock.monotonic() - started > 5 + 10 + 20
 
 
@@ -806,7 +806,7 @@ def test_other_failures_are_not_retried(batch: Batch, simulate: Simulate) -> Non
     write(FOXES)
     result = batch()
     assert (result.code, len(sandbox.jobs())) == (5, 3)
-    assert "1 of 3 saved; 2 failed; charged: 4 credits" in result.stderr
+    assert "1 of 3 saved; 2 failed; charged: 4 simulated credits" in result.stderr
 
 
 @pytest.mark.parametrize(("option", "failures"), [(["--fail-fast"], 1), (["--max-failures", "3"], 3)])
@@ -819,7 +819,7 @@ def test_submitting_stops_after_the_maximum_of_failures(
     assert (result.code, len(sandbox.jobs())) == (5, failures)
     many = "1 image" if failures == 1 else f"{failures} images"
     assert f"error: {many} failed; stopped submitting" in result.stderr
-    assert f"{failures} failed; {40 - failures} not submitted; charged: 0 credits" in result.stderr
+    assert f"{failures} failed; {40 - failures} not submitted; charged: 0 simulated credits" in result.stderr
     assert batch("--concurrency", "1").code == (5 if failures < 4 else 0)
     assert sandbox.charged == 160 - 4 * (4 - failures)
 
@@ -857,7 +857,7 @@ def test_a_refused_request_is_one_failure(batch: Batch, simulate: Simulate) -> N
     write(FOXES)
     result = batch()
     assert (result.code, len(sandbox.jobs())) == (2, 2)
-    assert "2 of 3 saved; 1 failed; charged: 8 credits" in result.stderr
+    assert "2 of 3 saved; 1 failed; charged: 8 simulated credits" in result.stderr
     assert batch().code == 0
 
 
@@ -916,7 +916,7 @@ def test_a_daily_cap_submits_and_saves_what_fits(batch: Batch, sandbox: Sandbox,
     result = batch()
     assert (result.code, len(pictures()), sandbox.charged) == (4, fit, charge)
     assert f"max_credits_per_day is {cap}" in result.stderr
-    assert f"{fit} of 40 saved; {40 - fit} not submitted; charged: {charge} credits" in result.stderr
+    assert f"{fit} of 40 saved; {40 - fit} not submitted; charged: {charge} simulated credits" in result.stderr
     reve.clock.advance(86401)
     assert (batch().code, sandbox.charged) == (0 if fit == 20 else 4, 2 * charge)
 
@@ -1104,7 +1104,7 @@ def test_a_retry_that_never_starts_ends_with_its_failure(batch: Batch, simulate:
     write("a\nb\nc\nd\n")
     result = batch("--fail-fast", "--concurrency", "4")
     assert result.code == 5
-    assert "0 of 4 saved; 4 failed; 3 retried; charged: 0 credits" in result.stderr
+    assert "0 of 4 saved; 4 failed; 3 retried; charged: 0 simulated credits" in result.stderr
     assert len(sandbox.jobs()) == 4
 
 

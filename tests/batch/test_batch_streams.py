@@ -69,7 +69,7 @@ def test_the_live_view_shows_counts_rate_time_credits_and_failures_and_disappear
         r"\d+ running",
         "2 failed",
         r"\d+/min",
-        r"\d+ credits",
+        r"\d+ simulated credits",
         r"\d+ (min|s)( \d+ s)? left",
         r"\d+ s$",
     ):
@@ -78,7 +78,7 @@ def test_the_live_view_shows_counts_rate_time_credits_and_failures_and_disappear
     assert all(len(line) <= columns for line in screen.erased)
     rows = screen.text.splitlines()
     assert len(rows) == 10 + 2 + 1
-    assert re.match(r"10 of 12 saved; 2 failed; charged: 40 credits; \d+ s", rows[-1])
+    assert re.match(r"10 of 12 saved; 2 failed; charged: 40 simulated credits; \d+ s", rows[-1])
     assert screen.cursor_is_visible
     assert b"\x1b[?25" not in seen
 
@@ -126,7 +126,7 @@ def test_without_a_terminal_a_progress_line_is_printed_from_time_to_time(reve: R
     assert result.code == 0
     lines = result.stderr.splitlines()
     assert 2 <= len(lines) <= 6
-    assert all(re.match(r"[01] of 2 saved · .*\d+/min · \d credits", line) for line in lines[:-1])
+    assert all(re.match(r"[01] of 2 saved · .*\d+/min · \d simulated credits", line) for line in lines[:-1])
     assert reve(*COMMAND, "--quiet").stderr == ""
 
 
@@ -147,7 +147,8 @@ def test_after_a_signal_the_message_says_how_to_finish_and_the_same_command_does
     assert process.returncode == -signum
     (said,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
     assert re.search(
-        r"\d+ not submitted; charged: \d+ credits, \d+ pending; .* unfinished: run the same command again", said
+        r"\d+ not submitted; charged: \d+ simulated credits, \d+ pending; .* unfinished: run the same command again",
+        said,
     )
     assert re.search(r"^reve resume [0-9a-f]{32}$", stderr, re.MULTILINE)
     live._job_seconds, reve.fast = 0.2, 20

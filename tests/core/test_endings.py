@@ -70,7 +70,7 @@ def test_an_accepted_job_without_its_file_ends_with_75(
     code: ErrorCode, phase: Phase, goal: Goal, ours: bool, final: ErrorCode
 ) -> None:
     subject = task(phase, job=phase != "sending", ours=ours)
-    error = endings.final(subject, ReveError(code, "why"), goal, lambda _: "reve wait")
+    error = endings.final(subject, ReveError(code, "why"), goal, lambda _: "reve wait", simulated=False)
     assert error.code == final
     assert (error.hint == "reve wait") == (error.exit_code == 75)
     assert subject.job_id is None or subject.job_id in error.message

@@ -135,7 +135,7 @@ def test_a_healthy_system_is_one_ok_line_per_check(reve: Reve, sandbox: Sandbox)
     said = dict(zip(ALL, (line[23:] for line in lines), strict=True))
     assert said["key"] == "afk_test… from APIFRAME_API_KEY"
     assert said["settings"] == f"base_url = {sandbox.url} (APIFRAME_BASE_URL)"
-    assert said["account"].endswith("99996 credits")
+    assert said["account"].endswith("99,996 simulated credits")
     assert said["journal"] == "1 job, none unfinished"
     assert said["completion"] == "bash completion is set up in ~/.bashrc"
 
@@ -409,7 +409,7 @@ def test_the_note_about_the_sandbox_comes_before_the_findings(reve: Reve) -> Non
         text=True,
         check=False,
     )
-    assert done.stdout.splitlines()[0] == "sandbox: simulated on this machine, nothing is charged"
+    assert done.stdout.splitlines()[0] == "sandbox: simulated on this machine; images and credits are not real"
 
 
 def test_an_image_url_is_checked_by_the_rules_of_saving(reve: Reve, simulate: Callable[..., Sandbox]) -> None:

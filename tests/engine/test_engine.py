@@ -39,7 +39,7 @@ def test_a_bug_while_saving_exits_75_and_the_other_jobs_are_saved(
     assert "a bug in reve" in document["error"]["message"]
     assert document["error"]["hint"] == f"reve resume {document['jobId']}"
     *_, why, command = result.stderr.splitlines()
-    assert why == "error: 1 of 3 jobs unfinished; charged: 12 credits; finish them with:"
+    assert why == "error: 1 of 3 jobs unfinished; charged: 12 simulated credits; finish them with:"
     assert re.fullmatch("reve resume [0-9a-f]{32}", command)
     assert len(list(Path.cwd().iterdir())) == 2
 
@@ -118,7 +118,7 @@ def test_the_last_line_finishes_all_unfinished_jobs(reve: Reve, simulate: Simula
     result = reve("generate", "fox", "--count", "6", "--out", "fox.png", "--timeout", "10")
     *_, why, command = result.stderr.splitlines()
     assert result.code == 75
-    assert why == "error: 6 of 6 jobs unfinished; charged: 0 credits, 6 pending; finish them with:"
+    assert why == "error: 6 of 6 jobs unfinished; charged: 0 simulated credits, 6 pending; finish them with:"
     assert re.fullmatch("reve resume [0-9a-f]{32}", command)
     reve.clock.advance(3600)
     assert reve(*shlex.split(command)[1:]).code == 0

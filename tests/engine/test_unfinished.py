@@ -237,7 +237,7 @@ def test_three_identical_no_wait_commands_are_three_jobs(reve: Reve, sandbox: Sa
     ids = [reve("generate", "fox", "--no-wait").out for _ in range(3)]
     assert len(set(ids)) == len(sandbox.jobs()) == 3
     said = reve("resume").stderr
-    assert said.startswith("3 jobs of the last 24 hours were submitted with --no-wait and are left alone; ")
+    assert said.startswith("left alone: 3 jobs of the last 24 hours, submitted with --no-wait; ")
     assert said.endswith("nothing to finish\n")
 
 

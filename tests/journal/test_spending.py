@@ -16,7 +16,7 @@ Simulate = Callable[..., Sandbox]
 def test_a_command_over_its_cap_is_refused_before_anything_is_sent(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("generate", "fox", "--count", "3", "--max-credits", "11", "--json")
     assert (result.code, result.document["error"]["code"]) == (4, "over_cap")
-    assert "3 images at up to 4 credits each may cost 12 credits" in result.stderr
+    assert "3 images at up to 4 simulated credits each may cost 12 simulated credits" in result.stderr
     assert sandbox.jobs() == []
     assert reve("generate", "fox", "--count", "3", "--max-credits", "12").code == 0
 
@@ -147,14 +147,14 @@ def test_a_cap_refuses_for_a_day_after_the_journal_was_damaged(reve: Reve, sandb
 @pytest.mark.parametrize(
     ("faults", "words", "cost"),
     [
-        ("", "4 credits", 4),
+        ("", "4 simulated credits", 4),
         ("outcome:fail", "not charged", 0),
         ("submit:400", "nothing was charged", None),
         ("submit:503", "nothing was charged", None),
         ("submit:drop-after", "charge pending", None),
         ("job:502", "charge pending", None),
-        ("image:cut", "charged 4 credits", 4),
-        ("outcome:expired", "charged 4 credits", 4),
+        ("image:cut", "charged 4 simulated credits", 4),
+        ("outcome:expired", "charged 4 simulated credits", 4),
     ],
 )
 def test_every_result_states_the_charge(
@@ -169,7 +169,7 @@ def test_every_result_states_the_charge(
 def test_the_total_charge_of_several_images_is_stated(reve: Reve, simulate: Simulate) -> None:
     simulate(faults=parse_faults("outcome:fail*1"))
     result = reve("generate", "fox", "--count", "3")
-    assert "charged: 8 credits\n" in result.stderr
+    assert "charged: 8 simulated credits\n" in result.stderr
     waiting = reve("generate", "wolf", "--count", "2", "--no-wait")
-    assert "charged: 0 credits, 2 pending\n" in waiting.stderr
+    assert "charged: 0 simulated credits, 2 pending\n" in waiting.stderr
     assert len(list(Path.cwd().iterdir())) == 2

@@ -37,7 +37,7 @@ def shown(reve: Reve, *arguments: str, columns: int = 80, env: dict[str, str] | 
 
 def without_ids(text: str) -> str:
     text = JOB.sub("JOB", text)
-    return re.sub(r"\([\d,]+ bytes, 4 credits\) after [\d.]+ s", "(…)", text)
+    return re.sub(r"\([\d,]+ bytes, 4 simulated credits\) after [\d.]+ s", "(…)", text)
 
 
 # The spinner
@@ -66,7 +66,7 @@ def test_the_spinner_counts_several_jobs(reve: Reve, live: Sandbox, columns: int
     code, screen = shown(reve, "generate", "fox", "--count", "3", "--out", "fox.png", columns=columns)
     assert code == 0
     lines = sorted(screen.text.splitlines())
-    assert lines[:4] == ["charged: 12 credits", "fox-1.png", "fox-2.png", "fox-3.png"]
+    assert lines[:4] == ["charged: 12 simulated credits", "fox-1.png", "fox-2.png", "fox-3.png"]
     assert len(lines) == 10
     assert any(re.match(r". 3 \w+ · \d+ s$", frame) for frame in screen.erased)
 

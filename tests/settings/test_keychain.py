@@ -73,7 +73,7 @@ def test_login_use_and_logout_with_a_real_keychain(reve: Reve, file: Path, tmp_p
     result = in_session(reve, script)
     assert result.code == 0, result.stderr
     lines = result.out.splitlines()
-    kept = "logged in as sandbox@example.com (Sandbox, plan sandbox, 100000 credits); key stored in the keychain"
+    kept = "logged in as sandbox@example.com (Sandbox, plan sandbox, 100,000 credits); key stored in the keychain"
     assert lines[0] == f"{kept} (Secret Service)"
     assert lines[1:4] == ["# mine", "timeout = 30", "keychain = true"]
     assert lines[4] == "key from: the keychain (Secret Service)"
