@@ -192,7 +192,7 @@ class Runtime:
 
         simulation = simulate(self.process)
         self._resources.callback(simulation.stop)
-        self.output.note("sandbox: simulated on this machine; images and credits are not real")
+        self.output.note("sandbox: simulated on this machine, with simulated credits")
         return simulation.url, simulation.key
 
     def ledger(self, *, begin: bool) -> "Ledger":

@@ -409,7 +409,7 @@ def test_the_note_about_the_sandbox_comes_before_the_findings(reve: Reve) -> Non
         text=True,
         check=False,
     )
-    assert done.stdout.splitlines()[0] == "sandbox: simulated on this machine; images and credits are not real"
+    assert done.stdout.splitlines()[0] == "sandbox: simulated on this machine, with simulated credits"
 
 
 def test_an_image_url_is_checked_by_the_rules_of_saving(reve: Reve, simulate: Callable[..., Sandbox]) -> None:
