@@ -74,7 +74,7 @@ def unset(run: "Runtime", name: options.SettingName) -> int:
 @app.command()
 @command.lenient_local_command
 def path(run: "Runtime") -> int:
-    """Print the path of your config file. With --json, also of the project's.
+    """Print the path of your config file. With --json, print the project's file too.
 
     Examples:
         reve config path

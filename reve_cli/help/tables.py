@@ -40,7 +40,7 @@ MEANINGS = {
 
 VARIABLES = {
     "APIFRAME_API_KEY": "the API key; --api-key-file takes precedence",
-    "REVE_API_KEY": "the API key if no other variable has it; ignored unless it begins with afk_",
+    "REVE_API_KEY": "the API key, if no other variable has one; ignored unless it begins with afk_",
     "PYTHON_KEYRING_BACKEND": "the keychain to use, if the setting keychain is on; keyring.backends.fail.Keyring "
     "means none",
     "REVE_STATE_DIR": "folder of the journal, rescued images and sandbox jobs",
@@ -74,9 +74,9 @@ STATES = {
 
 PLACES = {
     "index": "number of the job in its command, from 1",
-    "seed": "the seed, or none",
+    "seed": "the seed; the word none if no seed was given",
     "job": "the job id; only in the file name",
-    "slug": "the prompt in letters, digits and hyphens, at most 40; image if nothing is left",
+    "slug": "the prompt in at most 40 letters, digits and hyphens; the word image if none is left",
     "date": "the day, in UTC",
     "ext": "png, jpg or webp, from the image's format; only in the file name",
 }
