@@ -87,6 +87,12 @@ def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None
     )
     price = next((price for price in prices if price is not None), None)
     if price is None:
+        if run.process.stop:
+            raise ReveError("interrupted", "interrupted before the request was sent")
+        if run.deadline.passed:
+            trouble = f" ({run.api.sender.trouble})" if run.api.sender.trouble else ""
+            limit = f"the time limit of {run.deadline.seconds:g} s passed"
+            raise ReveError("timed_out", f"{limit} while the price was asked for{trouble}; nothing was submitted")
         message = f"the price of {model} is unknown, so the spending cap cannot be checked; nothing was submitted"
         raise ReveError("price_unknown", message, hint="set credits_per_image in the config file")
     ledger.spending.caps = Caps(command, day, price, run.api.http.simulated)

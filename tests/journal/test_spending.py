@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,31 @@ def test_the_price_comes_from_the_first_source_that_knows_it(reve: Reve, simulat
     assert reve("generate", "fox").code == 0
     assert reve("generate", "fox", "--max-credits", "3").code == 4  # the journal has a charge of 4
     assert reve("generate", "fox", "--max-credits", "4").code == 0
+
+
+@pytest.mark.parametrize("fault", ["models:500", "models:drop-before"])
+def test_a_time_limit_that_passes_while_the_price_is_asked_for_exits_6(
+    reve: Reve, simulate: Simulate, fault: str
+) -> None:
+    sandbox = simulate(faults=parse_faults(fault))
+
+    class Requests(list[Any]):
+        def append(self, request: Any) -> None:
+            super().append(request)
+            reve.clock.advance(31)
+
+    sandbox.requests = Requests()
+    result = reve("generate", "fox", "--max-credits", "9", "--timeout", "60", "--json")
+    assert (result.code, result.document["error"]["code"]) == (6, "timed_out")
+    assert "the time limit of 60 s passed while the price was asked for" in result.stderr
+    assert {request.method for request in sandbox.requests} == {"GET"}
+
+
+def test_an_api_that_does_not_answer_about_the_price_exits_6(reve: Reve, live: Sandbox) -> None:
+    live.faults = parse_faults("models:hang-before")
+    result = reve.child("generate", "fox", "--max-credits", "9", "--timeout", "1", "--json")
+    assert (result.code, result.document["error"]["code"]) == (6, "timed_out")
+    assert live.jobs() == []
 
 
 @pytest.mark.parametrize("value", ["-1", "much", "nan", "inf"])
