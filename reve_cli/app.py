@@ -12,7 +12,7 @@ import typer
 
 from reve_cli import __version__
 from reve_cli.cli import completion
-from reve_cli.cli.command import in_order
+from reve_cli.cli.command import documented, in_order
 from reve_cli.commands import (
     account,
     auth,
@@ -74,6 +74,7 @@ def _print_version(ctx: typer.Context, wanted: bool) -> None:
 
 
 @app.callback(invoke_without_command=True)
+@documented
 def root(
     ctx: typer.Context,
     version: Annotated[

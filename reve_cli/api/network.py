@@ -57,6 +57,10 @@ def tls_context() -> ssl.SSLContext:
             raise NotADirectoryError(errno.ENOTDIR, "no such folder")
         return (httpx.create_ssl_context() if variable else _system_context()) or httpx.create_ssl_context()
     except OSError as error:
+        keys = os.environ.get("SSLKEYLOGFILE")
+        if keys and error.filename == keys:  # Python writes the keys of each connection there
+            message = f"cannot write to SSLKEYLOGFILE={keys}: {error.strerror}"
+            raise ReveError("config", message, hint="correct or unset SSLKEYLOGFILE") from None
         source = f"{variable}={os.environ[variable]}" if variable else "the system"
         message = f"cannot read the trusted certificates of {source}: {error.strerror or error}"
         hint = f"correct or unset {variable}" if variable else "set SSL_CERT_FILE to a file of certificates"

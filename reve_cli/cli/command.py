@@ -3,9 +3,11 @@
 `runtime` is imported when a command runs, so that `--help` and completion stay fast. May import: runtime, core.
 """
 
+import functools
 import inspect
+import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _COMMON_OPTIONS = {
     "json": options.Json,
@@ -95,8 +98,27 @@ def _with_runtime(
         for name, kind in common.items()
     ]
     with_runtime.__signature__ = inspect.Signature([context, *own, *shared])  # type: ignore[attr-defined]
-    with_runtime.__name__, with_runtime.__doc__ = command.__name__, command.__doc__
+    with_runtime.__name__, with_runtime.__doc__ = command.__name__, documented(command).__doc__
     return with_runtime
+
+
+def documented(command: F) -> F:
+    """Give a command its docstring, which is its help, even if Python drops docstrings (`PYTHONOPTIMIZE=2`)."""
+    if command.__doc__ is None:
+        command.__doc__ = _docstrings(command.__module__).get(command.__name__)
+    return command
+
+
+@functools.cache
+def _docstrings(module: str) -> dict[str, str | None]:
+    """The docstrings of a module's functions, from its source; empty without a source."""
+    import ast
+
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except OSError:
+        return {}
+    return {node.name: ast.get_docstring(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def _shown(parameter: Parameter) -> str:

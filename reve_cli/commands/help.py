@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reve_cli.cli import options
+from reve_cli.cli import command, options
 from reve_cli.core.errors import ReveError
 from reve_cli.core.process import Process
 
@@ -18,6 +18,7 @@ Install = Annotated[
 ]
 
 
+@command.documented
 def help_(
     ctx: typer.Context,
     words: options.HelpWords = None,

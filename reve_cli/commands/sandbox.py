@@ -28,6 +28,7 @@ Port = Annotated[
 
 
 @app.command()
+@command.documented
 def serve(ctx: typer.Context, port: Port = 0) -> None:
     """Run the simulated API until interrupted.
 
@@ -52,6 +53,7 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
 
 
 @app.command()
+@command.documented
 def reset(ctx: typer.Context) -> None:
     """Delete the simulated jobs.
 

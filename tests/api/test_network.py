@@ -688,6 +688,21 @@ def test_a_page_of_jobs_follows_no_redirect(reve: Reve, sandbox: Sandbox) -> Non
     assert all(path.startswith("/images/") for path in asked)
 
 
+@pytest.mark.parametrize("keys", ["/nonexistent/keys.log", "/"])
+def test_a_key_log_that_cannot_be_written_is_not_blamed_on_the_certificates(
+    trust: Callable[[], None], reve: Reve, monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    trust()
+    tls_context.cache_clear()
+    set_variable(reve, monkeypatch, "SSLKEYLOGFILE", keys)
+    result = reve("account", env={"APIFRAME_BASE_URL": "https://127.0.0.2.example", "APIFRAME_API_KEY": KEY})
+    tls_context.cache_clear()
+    assert result.code == 2
+    assert f"cannot write to SSLKEYLOGFILE={keys}: " in result.stderr
+    assert "hint: correct or unset SSLKEYLOGFILE" in result.stderr
+    assert "SSL_CERT_FILE" not in result.stderr
+
+
 # Base URLs
 
 

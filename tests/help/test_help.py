@@ -38,6 +38,13 @@ def test_help_command_equals_command_help(reve: Reve, path: str) -> None:
         assert reve("help", *words).out == text
 
 
+def test_help_is_the_same_if_python_drops_docstrings(reve: Reve) -> None:
+    for words in ("--help",), ("help", "--man"), ("config", "set", "--help"):
+        plain, optimized = (reve.child(*words, env=env) for env in ({}, {"PYTHONOPTIMIZE": "2"}))
+        assert optimized.out == plain.out
+        assert (optimized.code, optimized.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("path", TREE)
 def test_every_command_has_a_summary_of_one_sentence(path: str) -> None:
     text = summary(TREE[path])
