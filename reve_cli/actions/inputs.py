@@ -1,4 +1,7 @@
-"""Turns arguments, files and standard input into requests, seeds and job ids. May import: terminal, core."""
+"""Turns arguments, files and standard input into requests, seeds and job ids.
+
+May import: journal.names (late), terminal, core.
+"""
 
 import codecs
 import io
@@ -10,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reve_cli.actions.foreign import refuse
 from reve_cli.core.clock import Deadline
@@ -18,6 +21,9 @@ from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import UUID, ImageRequest, echo, is_header_text, job_id
 from reve_cli.core.tasks import Task, new_key
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
 
 _LONGEST = 1 << 20
 """Most bytes that are read of a prompt, far more than any has."""
@@ -168,23 +174,27 @@ def _words_on_stdin(deadline: Deadline) -> Iterator[str]:
     yield from (rest + decoder.decode(b"", final=True)).split() if decoder else ()
 
 
-def read_job_ids(arguments: Sequence[str], deadline: Deadline) -> list[str]:
-    """Return the job ids, each once, in order. `-` reads standard input."""
-    words = read_words(arguments, deadline)
-    found: dict[str, None] = {}
-    for word in words:
-        identity = job_id(word)
-        if identity is None:
-            raise ReveError("usage", f"{word!r} is not a job id such as 01234567-89ab-cdef-0123-456789abcdef")
-        found[identity] = None
-    if not found:
+def earlier_jobs(run: "Runtime", arguments: Sequence[str]) -> list[Task]:
+    """Return tasks for the jobs that a command line names, each once, in order. `-` reads standard input."""
+    words = read_words(arguments, run.deadline)
+    if not words:
         raise ReveError("usage", "no job ids on standard input")
-    return list(found)
+    found = dict.fromkeys(name.lower() for name in full_ids(run, words))
+    return [Task(index, "accepted", job_id=job) for index, job in enumerate(found, start=1)]
 
 
-def earlier_jobs(arguments: Sequence[str], deadline: Deadline) -> list[Task]:
-    """Return tasks for the jobs that a command line names."""
-    return [Task(index, "accepted", job_id=job) for index, job in enumerate(read_job_ids(arguments, deadline), start=1)]
+def full_ids(run: "Runtime", words: Sequence[str]) -> list[str]:
+    """Return the job ids that `words` name: `last` and beginnings of ids are those of jobs in the journal."""
+    from reve_cli.journal.names import full_names
+
+    return full_names(words, lambda: run.journal(begin=False), only_jobs=True)
+
+
+def read_names(run: "Runtime", arguments: Sequence[str]) -> list[str]:
+    """Return the jobs, idempotency keys and runs that a command line names. `-` reads standard input."""
+    from reve_cli.journal.names import full_names
+
+    return full_names(read_words(arguments, run.deadline), lambda: run.journal(begin=False), only_jobs=False)
 
 
 def read_stdin(limit: int, deadline: Deadline) -> bytes:

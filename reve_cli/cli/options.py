@@ -38,7 +38,7 @@ def _recent(wanted: "Wanted") -> Callable[[typer.Context, str], list[tuple[str, 
 
         typed = ctx.params.get("jobs") or ()
         found = jobs(ctx.obj.environ, wanted, incomplete, sandbox=bool(ctx.params.get("sandbox")))
-        return [(name, about) for name, about in found if name not in typed]
+        return [(name, about) for name, about in found if not any(word.startswith(name) for word in typed)]
 
     return complete
 
@@ -89,7 +89,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace existing files.", 
 JobIds = Annotated[
     list[str],
     typer.Argument(
-        metavar="JOB...", help="Job ids, or - to read them from standard input.", autocompletion=_recent("jobs")
+        metavar="JOB...",
+        help="Job ids, their beginnings, last, or - to read them from standard input.",
+        autocompletion=_recent("jobs"),
     ),
 ]
 
@@ -202,7 +204,7 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="JOB...",
-        help="Job ids, idempotency keys or run ids, or - to read them from standard input (default: all unfinished).",
+        help="Jobs, idempotency keys or run ids, or - to read them from standard input (default: all unfinished).",
         autocompletion=_recent("unfinished"),
     ),
 ]
@@ -257,7 +259,7 @@ Limit = Annotated[
 ]
 Name = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="Job id, idempotency key or run id.", autocompletion=_recent("all")),
+    typer.Argument(metavar="NAME", help="Job, idempotency key or run id.", autocompletion=_recent("all")),
 ]
 HelpWords = Annotated[
     list[str] | None,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from reve_cli.journal.database import peek
 from reve_cli.journal.journal import NAME
+from reve_cli.journal.names import LAST
 from reve_cli.journal.states import UNFINISHED
 from reve_cli.settings.config import SANDBOX, state_folder, truthy
 
@@ -18,20 +19,36 @@ _MOST = 10
 """Jobs that are offered at most."""
 _ABOUT = 60
 """Characters of the prompt that are shown."""
+_SHORT = 8
+"""Characters of a job id that are offered, if they are enough."""
 _NEWEST = """
-    SELECT coalesce(job, key) AS name, state, substr(json_extract(body, '$.prompt'), 1, :about), max(id) FROM jobs
+    SELECT coalesce(job, key) AS name, job IS NOT NULL, state, substr(json_extract(body, '$.prompt'), 1, :about),
+        (SELECT count(DISTINCT job) FROM jobs AS other
+         WHERE other.job >= substr(jobs.job, 1, :short) AND other.job < substr(jobs.job, 1, :short) || 'g'), max(id)
+    FROM jobs
     WHERE {where} AND substr(coalesce(job, key), 1, length(:start)) = :start
     GROUP BY name ORDER BY max(id) DESC LIMIT :most
 """
 
 
 def jobs(environ: Mapping[str, str], wanted: Wanted, start: str, *, sandbox: bool) -> list[tuple[str, str]]:
-    """Return the job ids or keys that begin with `start`, newest first, each with its state and prompt."""
+    """Return the names of jobs that begin with `start`, newest first, each with its state and prompt.
+
+    A job's name is the beginning of its id, or the whole id if `start` or another job needs more of it; without an id
+    it is its key. `last` comes first.
+    """
     folder = state_folder(environ)
     if folder is None or not truthy(environ.get("REVE_JOURNAL") or "on"):
         return []
     if sandbox or truthy(environ.get("REVE_SANDBOX")):
         folder /= SANDBOX
     query = _NEWEST.format(where=_WHERE[wanted])
-    rows = peek(folder / NAME, query, {"start": start, "about": _ABOUT, "most": _MOST})
-    return [(name, f"{state}: {prompt}" if prompt else state) for name, state, prompt, _ in rows]
+    from_last = bool(start) and LAST.startswith(start)
+    values = {"start": "" if from_last else start, "about": _ABOUT, "most": _MOST, "short": _SHORT}
+    found = []
+    for name, is_job, state, prompt, same, _ in peek(folder / NAME, query, values):
+        is_short = is_job and same == 1 and len(start) < _SHORT
+        found.append((name[:_SHORT] if is_short else name, f"{state}: {prompt}" if prompt else state))
+    has_last = bool(found) and LAST.startswith(start) and wanted != "unfinished"
+    newest = [(LAST, f"the newest, {found[0][1]}")] if has_last else []
+    return newest if from_last else [*newest, *found]

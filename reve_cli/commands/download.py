@@ -18,7 +18,7 @@ def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, forc
     from reve_cli.actions.drive import follow, keeping_piped_jobs
     from reve_cli.actions.inputs import earlier_jobs
 
-    tasks = earlier_jobs(jobs, run.deadline)
+    tasks = earlier_jobs(run, jobs)
     with keeping_piped_jobs(run, tasks if "-" in jobs else [], "download"):
         naming = run.naming(out, tasks, force=force)
         naming.check(tasks)

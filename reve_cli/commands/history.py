@@ -47,8 +47,11 @@ def show(run: "Runtime", name: options.Name) -> int:
         reve history show "$job"
     """
     from reve_cli.actions.history import details
+    from reve_cli.journal.names import full_names
 
-    return details(run.output, _journal(run), name, run.process.clock.now())
+    journal = _journal(run)
+    (full,) = full_names([name], lambda: (journal, ""), only_jobs=False)
+    return details(run.output, journal, full, run.process.clock.now())
 
 
 def _journal(run: "Runtime") -> "Journal | None":

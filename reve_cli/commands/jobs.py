@@ -31,11 +31,13 @@ def jobs(
         reve jobs --json | jq -s 'map(.creditCost) | add'
         reve jobs --since 7d --download
     """
+    from reve_cli.actions import inputs
     from reve_cli.actions.jobs import Query, save, show
     from reve_cli.terminal.streams import stdout_is_terminal
 
     if not download and (out is not None or force):
         raise ReveError("usage", "--out and --force need --download")
     now, everything = run.process.clock.now(), download or run.output.json or not stdout_is_terminal()
+    job = job and inputs.full_ids(run, [job])[0]
     query = Query.of(status or [], model, scope, job, since, until, limit, now, all_by_default=everything)
     return save(run, query, out, force=force) if download else show(run, query)

@@ -23,12 +23,12 @@ def resume(
         reve resume
     """
     from reve_cli.actions import resume as action
-    from reve_cli.actions.inputs import read_words
+    from reve_cli.actions.inputs import read_names
     from reve_cli.batch.resumed import Finished
 
     if abandon and (not jobs or dry_run):
         raise ReveError("usage", "--abandon needs the jobs, keys or runs to give up, and cannot be used with --dry-run")
-    names = read_words(jobs or [], run.deadline)
+    names = read_names(run, jobs or [])
     if jobs and not names:
         raise ReveError("usage", "no jobs, keys or runs on standard input")
     finished = Finished(lambda: run.api.http.simulated)

@@ -21,7 +21,7 @@ def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus
     from reve_cli.actions.inputs import earlier_jobs
     from reve_cli.actions.jobs import show_status
 
-    tasks = earlier_jobs(jobs, run.deadline)
+    tasks = earlier_jobs(run, jobs)
     code = follow(run, tasks, "seen", "rows")
     found = [task.job for task in tasks if task.job and not task.error]
     if not run.output.json:

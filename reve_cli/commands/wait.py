@@ -19,7 +19,7 @@ def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: o
     from reve_cli.actions.drive import follow, keeping_piped_jobs
     from reve_cli.actions.inputs import earlier_jobs
 
-    tasks = earlier_jobs(jobs, run.deadline)
+    tasks = earlier_jobs(run, jobs)
     if out is None:
         return follow(run, tasks, "ended", "urls")
     with keeping_piped_jobs(run, tasks if "-" in jobs else [], "wait"):

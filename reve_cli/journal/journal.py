@@ -166,6 +166,15 @@ class Journal:
         where = "job IN (SELECT value FROM json_each(:jobs)) AND state != 'mismatch' ORDER BY jobs.id"
         return {str(row.job): row for row in self.rows(where, {"jobs": json.dumps(list(jobs))})}
 
+    def jobs_from(self, start: str, most: int) -> list[str]:
+        """Up to `most` ids of jobs that begin with `start`, newest first."""
+        query = (
+            "SELECT job FROM jobs WHERE job >= ? AND job < ? AND state != 'mismatch'"
+            " GROUP BY job ORDER BY max(created) DESC LIMIT ?"
+        )
+        with self._database.transaction() as database:
+            return [str(job) for (job,) in database.execute(query, (start, start + "g", most))]  # g is after all digits
+
     def count(self) -> int:
         """The number of rows."""
         return int(self._database.value("SELECT count(*) FROM jobs"))

@@ -159,6 +159,11 @@ def jobs(reve: Reve, sandbox: Sandbox) -> list[str]:
     return made[::-1]
 
 
+def short(jobs: list[str]) -> list[str]:
+    """What completion offers for these jobs."""
+    return ["last", *(job[:8] for job in jobs)]
+
+
 def offers(reve: Reve, *words: str) -> list[tuple[str, ...]]:
     """The candidates for the last word, each with its description."""
     result = reve(*words[:-1], env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": words[-1]})
@@ -168,13 +173,15 @@ def offers(reve: Reve, *words: str) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("command", [["status"], ["wait"], ["download"], ["history", "show"]], ids=" ".join)
 def test_jobs_are_offered_newest_first_with_state_and_prompt(reve: Reve, jobs: list[str], command: list[str]) -> None:
-    states = ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
-    assert offers(reve, *command, "") == list(zip(jobs, states, strict=True))
+    states = ("the newest, accepted: a last fox", "accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
+    assert offers(reve, *command, "") == list(zip(short(jobs), states, strict=True))
 
 
 def test_only_jobs_with_the_typed_prefix_are_offered_each_once(ask: Callable[..., list[str]], jobs: list[str]) -> None:
     assert ask("status", jobs[1][:12]) == [jobs[1]]
-    assert ask("status", jobs[0], "") == jobs[1:]
+    assert ask("status", jobs[1][:5]) == [jobs[1][:8]]
+    assert ask("status", jobs[0], "") == ["last", *short(jobs)[2:]]
+    assert ask("status", "la") == ["last"]
     assert ask("status", "%") == []
 
 
@@ -185,7 +192,8 @@ def test_resume_offers_the_key_of_an_unfinished_job_without_an_id(
     reve("generate", "a saved fox", "--out", "one.png", env={"REVE_SANDBOX_FAULTS": ""})
     key = reve("resume", "--dry-run", "--json").document["idempotencyKey"]
     assert offers(reve, "resume", "") == [(key, "sending: a saved fox")]
-    assert offers(reve, "history", "show", "") == [(key, "sending: a saved fox")]
+    newest, named = offers(reve, "history", "show", "")
+    assert (newest, named) == (("last", "the newest, sending: a saved fox"), (key, "sending: a saved fox"))
     assert ask("status", "") == []
 
 
@@ -196,20 +204,20 @@ def test_resume_does_not_offer_saved_or_no_wait_jobs(ask: Callable[..., list[str
 
 def test_the_sandbox_offers_only_its_own_jobs(reve: Reve, jobs: list[str], ask: Callable[..., list[str]]) -> None:
     simulated = reve("generate", "fox", "--no-wait", "--sandbox", env={"REVE_SANDBOX_SECONDS": "0"}).out.strip()
-    assert ask("status", "--sandbox", "") == [simulated]
-    assert ask("status", "") == jobs
+    assert ask("status", "--sandbox", "") == ask("--sandbox", "status", "") == short([simulated])
+    assert ask("status", "") == short(jobs)
     reve.environ["REVE_SANDBOX"] = "1"
-    assert ask("status", "") == [simulated]
+    assert ask("status", "") == short([simulated])
 
 
 def test_the_newest_ten_jobs_are_offered(reve: Reve, sandbox: Sandbox, ask: Callable[..., list[str]]) -> None:
     made = reve("generate", "fox", "--count", "15", "--no-wait").out.split()
-    assert ask("status", "") == made[:4:-1]
+    assert ask("status", "") == short(made[:4:-1])
 
 
 def test_prompts_are_shown_without_control_characters_on_one_line(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", f"a\tred\x1b[31m\nfox {'x' * 100}", "--no-wait")
-    ((_, about),) = offers(reve, "status", "")
+    _, (_, about) = offers(reve, "status", "")
     assert about.startswith("accepted: a red\\x1b[31m fox x")
     assert len(about) < 80
 
@@ -222,7 +230,7 @@ def test_a_locked_journal_offers_nothing_without_waiting(
     done = reve.child("status", env={"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": jobs[0][:8]})
     assert (done.code, done.out, done.stderr) == (0, "", "")
     database.close()
-    assert ask("status", "") == jobs
+    assert ask("status", "") == short(jobs)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "FIFO", "folder"])
@@ -257,7 +265,7 @@ def test_nothing_is_offered_if_the_journal_is_off(reve: Reve, jobs: list[str]) -
 @pytest.mark.usefixtures("jobs")
 def test_offering_jobs_does_not_load_httpx_or_rich() -> None:
     candidates, modules = loaded(["status"], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": ""})
-    assert len(candidates) == 3
+    assert len(candidates) == 4
     assert not {"httpx", "rich", "truststore", "reve_cli.api.http"} & modules
 
 
@@ -446,10 +454,10 @@ def test_bash_completes_a_job_and_lists_the_newest_first(environ: dict[str, str]
         shell.type(f"reve status {jobs[1][:8]}\t\r")
         shell.wait_for(f"<status><{jobs[1]}>.")
         shell.type("reve wait \t\t")
-        before = shell.wait_for(jobs[0])
-        assert not any(job in before for job in jobs)
+        before = shell.wait_for("last")
+        assert not any(job[:8] in before for job in jobs)
         shown = shell.wait_for("reve wait ")
-        assert all(job in shown for job in jobs[1:])
+        assert all(job in shown for job in short(jobs)[1:])
         assert "accepted: a first fox" in shown
 
 
@@ -541,7 +549,7 @@ def test_zsh_shows_the_state_of_jobs_newest_first(environ: dict[str, str], jobs:
     with zsh(environ, AUTOLOAD) as shell:
         shell.type("reve wait \t")
         for job, about in zip(
-            jobs, ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox"), strict=True
+            short(jobs)[1:], ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox"), strict=True
         ):
             shell.wait_for(job)
             shell.wait_for(about)
@@ -603,8 +611,8 @@ def test_fish_shows_descriptions(fish: Callable[[str], list[str]]) -> None:
 @needs_fish
 def test_fish_shows_the_state_of_jobs_newest_first(fish: Callable[[str], list[str]], jobs: list[str]) -> None:
     found = [tuple(offer.split("\t")) for offer in fish("reve history show ")]
-    states = ("accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
-    assert found == list(zip(jobs, states, strict=True))
+    states = ("the newest, accepted: a last fox", "accepted: a last fox", "accepted: a first fox", "saved: a saved fox")
+    assert found == list(zip(short(jobs), states, strict=True))
 
 
 @needs_fish
