@@ -18,7 +18,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.process import Process
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
-from reve_cli.engine.workers import Inbox
+from reve_cli.engine.workers import Inbox, check_threads, no_threads
 from reve_cli.settings import config
 from reve_cli.settings.settings import Settings, seconds
 from reve_cli.terminal.output import Output
@@ -130,9 +130,14 @@ class Runtime:
         """The API, real or simulated. Raises `ReveError` if there is no key."""
         for problem in self._project_problems:
             self.output.warn(f"{problem.message}; it is ignored here")
-        if self.sandbox:
+        if not self.sandbox:
+            base_url, key = self.settings.base_url, self.key.text
+            check_threads()
+            return self.api_of(base_url, key)
+        try:
             return self.api_of(*self._start_sandbox())
-        return self.api_of(self.settings.base_url, self.key.text)
+        except RuntimeError:
+            raise no_threads() from None
 
     @cached_property
     def key(self) -> "Key":

@@ -4,9 +4,10 @@ A thread puts a function into the inbox; the main thread takes it out and calls 
 May import: core.
 """
 
+import contextlib
 import queue
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
@@ -18,6 +19,10 @@ from reve_cli.core.errors import ReveError
 T = TypeVar("T")
 # What the main thread does with the outcome of some work.
 Then = Callable[[], None]
+
+
+# Seconds until a thread that the system did not allow is tried again.
+_RETRY_SECONDS = 0.1
 
 
 class Inbox:
@@ -63,7 +68,10 @@ class Inbox:
                 problems.append(error)
             self.put(lambda: finished.append(True))  # after every note that the question put here
 
-        threading.Thread(target=work, daemon=True).start()
+        try:
+            threading.Thread(target=work, daemon=True).start()
+        except RuntimeError:
+            raise no_threads() from None
         while not finished:
             if not self.receive(max(deadline.left, 0.0) + self._grace, idle=False):
                 known = f" ({trouble()})" if trouble() else ""
@@ -74,13 +82,31 @@ class Inbox:
         return answers[0]
 
 
+def check_threads() -> None:
+    """Raise `ReveError` if this process cannot start a thread. Called before anything is paid."""
+    try:
+        thread = threading.Thread(target=lambda: None, daemon=True)
+        thread.start()
+    except RuntimeError:
+        raise no_threads() from None
+    thread.join()
+
+
+def no_threads() -> ReveError:
+    """The error of a process that cannot start the threads it needs."""
+    message = "the system allows this process no more threads; nothing was submitted"
+    return ReveError("config", message, hint="raise the limits of processes and memory: ulimit -u, ulimit -v")
+
+
 class Workers:
-    """Daemon threads, at most so many for each kind of work."""
+    """Daemon threads, at most so many for each kind of work, and no more than the system allows."""
 
     def __init__(self, inbox: Inbox, at_once: Mapping[str, int]) -> None:
         """at_once: the most threads for each kind of work."""
         self._inbox, self._at_once = inbox, at_once
         self._busy: Counter[str] = Counter()
+        # Work that waits because the system allowed no more threads.
+        self._waiting: deque[threading.Thread] = deque()
 
     def are_busy(self, kind: str) -> bool:
         """Whether a thread does this kind of work."""
@@ -88,7 +114,7 @@ class Workers:
 
     def have_room(self, kind: str) -> bool:
         """Whether one more thread may do this kind of work."""
-        return self._busy[kind] < self._at_once[kind]
+        return self._busy[kind] < self._at_once[kind] and not self._waiting
 
     def start(self, kind: str, work: Callable[[], Then], fail: Callable[[ReveError], None]) -> None:
         """Do `work` in a new thread and what it returns in the main thread. If it raises, `fail` is called there."""
@@ -108,8 +134,19 @@ class Workers:
 
             self._inbox.put(finish)
 
-        threading.Thread(target=run, daemon=True, name=kind).start()
+        self._waiting.append(threading.Thread(target=run, daemon=True, name=kind))
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        """Start the threads that wait, as far as the system allows: each that ends makes room for another."""
+        with contextlib.suppress(RuntimeError):
+            while self._waiting:
+                self._waiting[0].start()
+                self._waiting.popleft()
 
     def receive(self, seconds: float) -> bool:
         """Handle the next outcome. Returns False if none arrives within `seconds`."""
+        self._start_waiting()
+        if self._waiting:
+            seconds = min(seconds, _RETRY_SECONDS)
         return self._inbox.receive(seconds, idle=not self._busy.total())

@@ -102,7 +102,11 @@ class Listener:
                     target=self._serve, args=(connection,), name=f"sandbox-{self._name}-connection", daemon=True
                 )
                 self._open[thread] = connection
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # the system allows no more threads: the client tries again
+                    del self._open[thread]
+                    connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
         try:
