@@ -114,7 +114,7 @@ class Reve:
     environ: dict[str, str]
     folder: Path
     clock: MadeUpClock = field(default_factory=MadeUpClock)
-    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=1, tries=3, grace=1))
+    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=1, tries=3, grace=1, image_bytes=1 << 14))
     fast: int = 1
     """How many times as fast a child's clocks run: above 1 it waits less, and for a silent server less long."""
 

@@ -60,7 +60,7 @@ def drive(
     """
     from reve_cli.actions.report import Report
     from reve_cli.engine.engine import Engine
-    from reve_cli.engine.recovery import finish_command, resume_command
+    from reve_cli.engine.recovery import finish_command, rescue_command, resume_command
 
     def recover(task: Task) -> str:
         if ledger.can_resume(task):
@@ -105,9 +105,14 @@ def drive(
     names = {str(task.run) for task in resumable} if by_run else {_name(task) for task in resumable}
     resume = [resume_command(sorted(names), run.flags)] if resumable else []
     done_with = {task.index for task in resumable}
-    others = [hint for index, hint in hints.items() if hint and index not in done_with and _ABANDON not in hint]
+    left = [task for task in tasks if hints.get(task.index) and task.index not in done_with]
+    together = naming_of(left[0]) if naming_of and len(left) > 1 and all(task.rescued for task in left) else None
+    if together is not None and together.names_the_job:
+        others = [rescue_command(left, together, run.flags)]
+    else:
+        others = [hint for task in left if _ABANDON not in (hint := str(hints[task.index]))]
     finish = [*others, *resume]
-    report.total(" && ".join(finish))
+    report.total(" && ".join(finish), engine.refusal)
     return Outcome(report.exit_code(), finish)
 
 

@@ -68,15 +68,18 @@ class Report:
             )
             name = "" if follows else f" {saved.path}"
             self._output.note(f"saved{name} ({saved.bytes:,} bytes{charge}){took}")
-        if task.error is not None and not self._is_one_of_many(task.error):
+        if task.error is not None and not self._is_one_of_many(task, task.error):
             self._output.fail(task.error)
         while self._printed < len(self._tasks) and self._tasks[self._printed].phase == "done":
             self._print(self._tasks[self._printed])
             self._printed += 1
 
-    def _is_one_of_many(self, error: ReveError) -> bool:
+    def _is_one_of_many(self, task: Task, error: ReveError) -> bool:
         """Whether many jobs end like this together, so that the last line is enough."""
-        return len(self._tasks) > 1 and self._is_over() and error.code in ("unfinished", "unsettled", "unsaved")
+        if len(self._tasks) == 1:
+            return False
+        stopped = self._is_over() and error.code in ("unfinished", "unsettled", "unsaved")
+        return stopped or task.rescued or _is_unsent(task)
 
     def _print(self, task: Task) -> None:
         if self._output.json:
@@ -120,10 +123,16 @@ class Report:
         progress = task.job.progress
         return task.job.status if progress is None else f"{task.job.status} {progress:.0f} %"
 
-    def total(self, finish: str) -> None:
-        """Print what several jobs were charged in total. finish: the command that finishes unfinished ones."""
+    def total(self, finish: str, refusal: ReveError | None) -> None:
+        """Print what several jobs were charged in total.
+
+        finish: the command that finishes unfinished ones. refusal: why not all were submitted.
+        """
         if len(self._tasks) < 2:
             return
+        unsent, rescued = sum(map(_is_unsent, self._tasks)), sum(task.rescued for task in self._tasks)
+        if refusal is not None and (unsent or rescued):
+            self._output.fail(refusal)
         charges = [0 if task.replayed else task.charge for task in self._tasks]
         made = [charge for task, charge in zip(self._tasks, charges, strict=True) if task.job_id]
         pending = made.count(None) + sum(not task.job_id and _is_unfinished(task) for task in self._tasks)
@@ -131,7 +140,11 @@ class Report:
         said += f", {pending} pending" if pending else ""
         if finish:
             count = sum(map(_is_unfinished, self._tasks))
-            message = f"{count} of {plural(len(self._tasks), 'job')} unfinished; {said}; finish them with:"
+            parts = [f"{count} of {plural(len(self._tasks), 'job')} unfinished"]
+            parts += [f"the images of {rescued} are in the rescue folder"] if rescued else []
+            parts += [f"{unsent} not submitted"] if unsent else []
+            again = "run the same command again, or finish only those" if unsent else "finish them"
+            message = f"{'; '.join(parts)}; {said}; {again} with:"
             self._output.fail(ReveError("unfinished", message, hint=finish))
         elif any(task.request for task in self._tasks):
             self._output.note(said)
@@ -139,6 +152,12 @@ class Report:
     def exit_code(self) -> int:
         """The worst exit code of the jobs."""
         return worst(task.error.exit_code if task.error else 0 for task in self._tasks)
+
+
+def _is_unsent(task: Task) -> bool:
+    """Whether a job was not submitted because of something that concerned all."""
+    never = task.request is not None and task.first_uptime is None and not task.was_sent and task.job_id is None
+    return never and task.error is not None and task.error.code in ("output", "journal")
 
 
 def _is_unfinished(task: Task) -> bool:

@@ -123,6 +123,8 @@ class Report:
         """Print the error of one item. An error that ends many items is printed once, or in the summary."""
         if self._is_over() and error.code in ("unfinished", "unsettled", "unsaved", "interrupted", "timed_out"):
             return
+        if task.rescued or (unbegun and error.exit_code == 7):  # the summary says why the batch stopped
+            return
         if error.exit_code in (3, 4) or unbegun:
             if _meaning(error) in self._told:
                 return
@@ -150,6 +152,7 @@ class Report:
             f"{tally.there + tally.saved} of {tally.total} saved" + (f" ({tally.there} before)" if tally.there else "")
         ]
         parts += [f"{tally.elsewhere} saved elsewhere"] if tally.elsewhere else []
+        parts += [f"{tally.rescued} in the rescue folder"] if tally.rescued else []
         parts += [f"{tally.failed} failed"] if tally.failed else []
         parts += [f"{tally.retries} retried"] if tally.retries else []
         parts += [f"{tally.unbegun} not submitted"] if tally.unbegun else []

@@ -92,8 +92,10 @@ class Results:
 
     def done(self, task: Task) -> None:
         """Count a task that ended, record it and print it."""
+        self._close(task, unbegun=task.error is not None and is_unbegun(task))
+
+    def _close(self, task: Task, *, unbegun: bool) -> None:
         item = self._active.pop(task.index)
-        unbegun = task.error is not None and is_unbegun(task, task.error, self._stop.refusal)
         if unbegun and item.failure is not None:  # the retry never started, so the failure is the result
             task.error, unbegun = item.failure, False
         self._tally.add(task, self._clock.monotonic(), unbegun=unbegun)
@@ -113,7 +115,7 @@ class Results:
     def end(self, task: Task, error: ReveError) -> None:
         """End a task with an error before the engine gets it."""
         task.phase, task.error = "done", error
-        self.done(task)
+        self._close(task, unbegun=is_unbegun(task) and error.exit_code not in (2, 7))
 
     def already_made(self, task: Task) -> Planned:
         """End a task whose image an earlier run made, unknown to the manifest. Returns its item."""

@@ -263,6 +263,8 @@ def _make_images(
         poller=PagePoller(run.api),
     )
     engine.run([])
+    if engine.refusal is not None:
+        stop.because(engine.refusal)
     run.output.rest()
     return report
 

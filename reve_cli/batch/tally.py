@@ -28,7 +28,9 @@ class Tally:
         self.failed = 0
         """Failures that are final: `resume` cannot finish them."""
         self.elsewhere = 0
-        """Images saved, but not at the requested path."""
+        """Images saved, but not at the requested path, and not to be moved by reve."""
+        self.rescued = 0
+        """Images in the rescue folder."""
         self.retries = 0
         self.spent = 0.0
         """Credits charged by this run."""
@@ -52,9 +54,11 @@ class Tally:
             self._saved_at.append(now)
         elif not unbegun:
             self.failures += 1
-            self.elsewhere += error.code == "saved_elsewhere"
+            elsewhere = error.code == "saved_elsewhere" and not task.rescued
+            self.elsewhere += elsewhere
+            self.rescued += task.rescued
             self.failed += error.exit_code != 75
-            if error.exit_code == 75 and error.code != "saved_elsewhere":
+            if error.exit_code == 75 and not elsewhere:
                 self.unfinished_runs.add(task.run or "")
         if task.job_id and not task.replayed and task.index not in self.paid_before:
             self.spent += task.charge or 0.0
@@ -65,7 +69,7 @@ class Tally:
 
     @property
     def unfinished(self) -> int:
-        """Images that were paid for, or may have been, and are not saved anywhere."""
+        """Images that were paid for, or may have been, and are not saved where a user would look."""
         return self.codes[75] - self.elsewhere
 
     @property
@@ -92,11 +96,9 @@ class Tally:
         return worst([*self.codes, refusal.exit_code if refusal else 0])
 
 
-def is_unbegun(task: Task, error: ReveError, refusal: ReveError | None) -> bool:
-    """Whether nothing was tried for `task`, because the batch stopped first. refusal: why it stopped."""
-    if task.first_uptime is not None or task.was_sent or task.job_id is not None:
-        return False
-    return error.exit_code not in (2, 7) or (refusal is not None and error.message.startswith(refusal.message))
+def is_unbegun(task: Task) -> bool:
+    """Whether nothing was tried for `task`, because the batch stopped first."""
+    return task.first_uptime is None and not task.was_sent and task.job_id is None
 
 
 def is_refused(task: Task, error: ReveError) -> bool:

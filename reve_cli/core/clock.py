@@ -97,6 +97,7 @@ class Limits:
 
     connect: for a connection. silence: between two parts of an answer. tries: how often an optional request is sent.
     grace: for an unanswered POST after a signal. images: in one batch; a million takes a week at 100 a minute.
+    image_bytes: the size of an image, while no larger one was seen.
     """
 
     connect: float = 10.0
@@ -104,3 +105,4 @@ class Limits:
     tries: int = 5
     grace: float = 3.0
     images: int = 1_000_000
+    image_bytes: int = 4 << 20

@@ -105,7 +105,7 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
     if charged:
         error = error.with_(message=f"{error.message}; {charged}")
     if error.code == "saved_elsewhere":
-        error = error.with_(message=f"{error.message}; to finish:")
-    if error.exit_code == 75 and error.hint is None:
+        error = error.with_(message=f"{error.message}; to finish:", hint=recover(task) if task.rescued else error.hint)
+    elif error.exit_code == 75 and error.hint is None:
         error = error.with_(message=error.message + FINISH, hint=recover(task))
     return error

@@ -104,6 +104,8 @@ class Task:
     job: Job | None = None
     files: list[SavedFile] = field(default_factory=list)
     """The images saved so far. Set by the thread that saves them."""
+    rescued: bool = False
+    """An image is in the rescue folder, until it can be written to its own path. Set by the thread that saves it."""
     replayed: bool | None = None
     error: ReveError | None = None
     accepted_at: float | None = None
@@ -121,7 +123,7 @@ class Task:
         self.phase, self.row, self.job_id, self.job, self.error = "intent", None, None, None, None
         self.first_try = self.first_uptime = self.accepted_at = self.missing_since = self.replayed = None
         self.asked_at = self.due = 0.0
-        self.was_sent = self.adopted = self.ended_before = False
+        self.was_sent = self.adopted = self.ended_before = self.rescued = False
         self.files, self.token = [], secrets.token_hex(8)
 
     @property

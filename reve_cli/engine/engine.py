@@ -85,6 +85,9 @@ class Engine:
                 self._workers.receive(min(self._seconds_to_wait(), tick) if self._open else 0.0)
             if self._open:
                 self._wind_down()
+            if self.saver and self.saver.moved:
+                many = f"{self.saver.moved} images" if self.saver.moved > 1 else "1 image"
+                self.watcher.say(f"moved {many} out of the rescue folder, to the paths asked for")
         except Exception as error:  # a bug in reve must not hide jobs that are paid for
             self._rest()
             if all(task.phase == "done" for task in self._open):
@@ -103,22 +106,50 @@ class Engine:
         """Drop tasks that are done, and take more from the supply if there is room. Returns whether there is work."""
         outcomes = self._outcomes
         self._open = [task for task in self._open if task.phase != "done"]
-        outcomes.refusal = outcomes.refusal or self.supply.refusal
+        outcomes.refusal = outcomes.refusal or self.supply.refusal or self._trouble
         if not self.supply.is_empty and not outcomes.refusal and not self._over():
             waiting = sum(task.phase in ("intent", "sending") for task in self._open)
             more = self.supply.more(len(self._open), waiting)
             self._open += (task for task in more if task.phase != "done")
         return bool(self._open) or (not self.supply.is_empty and not outcomes.refusal)
 
+    @property
+    def refusal(self) -> ReveError | None:
+        """Why no more requests are sent; None if there is no reason."""
+        return self._outcomes.refusal
+
+    @property
+    def _trouble(self) -> ReveError | None:
+        """Why an image could not be written to its own path; None while all could."""
+        return self.saver.trouble if self.saver else None
+
+    def _most_to_send(self) -> float:
+        """How many requests may be sent now: the rescue folder has room for the images of so many more jobs.
+
+        Zero while rescued images are being moved, because that tells whether their folders can be written. If there is
+        no room and no job at work whose end may bring some, no request is sent any more.
+        """
+        if self.saver is None or not any(task.phase == "intent" and not task.was_sent for task in self._open):
+            return FOREVER
+        if any(task.files and task.phase in ("completed", "saving") for task in self._open):
+            return 0
+        at_work = sum(task.phase not in ("intent", "done") for task in self._open)
+        room = self.saver.room() - at_work
+        if room < 1 and not at_work:
+            self._outcomes.refusal = self._outcomes.refusal or self.saver.no_room()
+        return room
+
     def _dispatch(self) -> None:
         """Start all work that can be started."""
-        now, workers = self._clock.monotonic(), self._workers
+        now, workers, most = self._clock.monotonic(), self._workers, self._most_to_send()
         refusal = self._outcomes.refusal
         for task in self._open:
             if task.phase == "intent" and refusal and not task.was_sent:
                 self._outcomes.end(task, refusal)
             elif task.phase == "intent" and workers.have_room("send") and task.due <= now:
-                task.phase = "sending"
+                if most < 1 and not task.was_sent:
+                    continue
+                task.phase, most = "sending", most - 1
                 self._start("send", self._send, task)
             elif task.phase == "completed" and workers.have_room("save"):
                 task.phase = "saving"
@@ -150,11 +181,17 @@ class Engine:
             task.request,
             task.idempotency_key,
             self.deadline,
-            lambda: self.ledger.sending(task, self._server_time),
+            lambda: self._may_send(task),
             lambda: setattr(task, "was_sent", True),
             perhaps=task.was_sent,
         )
         return lambda: self._take_acceptance(task, accepted)
+
+    def _may_send(self, task: Task) -> None:
+        """Record that a request is about to be sent. Raises `ReveError` if it must not be."""
+        if self._trouble and not task.was_sent:
+            raise self._trouble
+        self.ledger.sending(task, self._server_time)
 
     def _take_acceptance(self, task: Task, accepted: Accepted) -> None:
         self._outcomes.accepted(task, accepted)

@@ -181,6 +181,16 @@ class Naming:
 
     # Paths
 
+    @property
+    def template(self) -> str:
+        """The template of all paths."""
+        return self._template.text
+
+    @property
+    def names_the_job(self) -> bool:
+        """Whether the job's id is part of each path, so that it is the same in any command about the job."""
+        return self._template.names_the_job
+
     def path(self, values: Values, number: int = 1) -> str:
         """The path of an image. number: counts the images of its job from 1."""
         filled = self._template.fill(values)

@@ -42,7 +42,7 @@ class Outcomes:
     is_simulated: Callable[[], bool]
     """Whether the API is the sandbox."""
     refusal: ReveError | None = None
-    """Why the API refuses the key or the account: what it says of one request it says of all."""
+    """Why no more requests are sent: what holds for one holds for all, such as a refused key or a full folder."""
 
     # Answers
 
@@ -105,7 +105,7 @@ class Outcomes:
                     return
             except ReveError as refused:
                 error = refused
-            if task.phase == "sending" and error.exit_code in (3, 4):
+            if task.phase == "sending" and (error.exit_code in (3, 4) or error.code == "journal"):
                 self.refusal = error
             task.error = endings.final(task, error, self.goal, self.recover, simulated=self.is_simulated())
         self.ledger.ended(task, saved=self.goal in ("saved", "saved if ended"))

@@ -25,9 +25,10 @@ def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> s
     out: list[str] = []
     if naming is not None:
         option = naming.as_option(Values.of(task))
-        if not naming.meant(task):
+        is_beside = bool(task.files) and not task.rescued
+        if is_beside and not naming.meant(task):
             option = numbered(option, str(task.job_id))
-        out = [f"--out={option}", *(["--force"] if naming.force or task.files else [])]
+        out = [f"--out={option}", *(["--force"] if naming.force or is_beside else [])]
     if task.job_id:
         words = ["reve", "wait", task.job_id, *out, *flags]
     else:
@@ -35,6 +36,12 @@ def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> s
         words += ["--", task.request.prompt if task.request else ""]
     from_stdin = "printf %s - | " if words[-1] == "-" else ""  # a prompt "-" cannot be given as an argument
     return from_stdin + " ".join(map(quote, words))
+
+
+def rescue_command(tasks: Sequence[Task], naming: Naming, flags: Sequence[str]) -> str:
+    """The command that moves the rescued images of several jobs to the paths that `naming` gives them."""
+    words = ["reve", "download", *(str(task.job_id) for task in tasks), f"--out={naming.template}", *flags]
+    return " ".join(map(quote, words))
 
 
 def _options(task: Task) -> list[str]:

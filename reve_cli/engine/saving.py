@@ -1,23 +1,27 @@
-"""Where an image goes: to the path that `--out` asks for, to a pipe, or to a safe place if that path fails.
+"""Where an image goes: to the path that `--out` asks for, to a pipe, or to the rescue folder if that path fails.
 
+An image in the rescue folder moves to its own path as soon as a command asks for it there and it can be written.
 `publishing` writes the file. Files that a killed process left half done are finished or removed by `Saver.recover`.
 May import: engine.publishing, engine.naming, api.download, api.formats, terminal.text, core.
 """
 
 import contextlib
 import glob
+import hashlib
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from reve_cli.api.download import Images
-from reve_cli.api.formats import Format
+from reve_cli.api.formats import Format, image_format
 from reve_cli.core.clock import DAY, Deadline
 from reve_cli.core.errors import ReveError
+from reve_cli.core.filesystem import room
 from reve_cli.core.tasks import SavedFile, Task
 from reve_cli.engine.naming import Naming, Values, numbered
 from reve_cli.engine.publishing import Note, Publisher, holds, seal, sync_folder
@@ -28,6 +32,8 @@ Say = Callable[[str], None]
 # Folders in the state folder: for images that cannot be saved elsewhere, and for images on their way to a pipe.
 RESCUE, SPOOL = "rescue", "spool"
 _SPOOL_SECONDS = DAY
+# Writes an image into a file and returns its format. Raises `Unusable`, or OSError if it cannot be written.
+Fill = Callable[[BinaryIO], Format]
 
 
 class Saver:
@@ -42,11 +48,16 @@ class Saver:
         note: Note,
         is_kept: Callable[[str], bool],
     ) -> None:
-        """is_kept: whether a file in the spool is still needed."""
+        """is_kept: whether a file in the spool or the rescue folder is still needed."""
         self._images, self._naming_of, self._say, self._is_kept = images, naming_of, say, is_kept
         self._rescue = state / RESCUE if state else None
         self._spool = state / SPOOL if state else None
         self._publisher = Publisher(note)
+        self._largest = images.limits.image_bytes
+        # Why an image could not be written to its own path: the first time that it happened.
+        self.trouble: ReveError | None = None
+        # How many images came from the rescue folder to their own paths.
+        self.moved = 0
 
     def refusal(self, task: Task) -> ReveError | None:
         """Why the images of `task` cannot be saved to their paths, before anything is fetched; None if they can."""
@@ -55,6 +66,16 @@ class Saver:
         except ReveError as error:
             return error
         return None
+
+    def room(self) -> float:
+        """How many images the rescue folder could take now."""
+        return room(str(self._rescue) if self._rescue else tempfile.gettempdir(), self._largest)
+
+    def no_room(self) -> ReveError:
+        """The error for a request that is not sent because its image might have no place."""
+        place = self._rescue.parent if self._rescue else tempfile.gettempdir()
+        message = f"no room in {place}, where images go that cannot be saved elsewhere; nothing more is submitted"
+        return ReveError("output", message, hint="free some space, or set REVE_STATE_DIR to another folder")
 
     def close(self) -> None:
         """Save nothing from now on, and leave no temporary file behind."""
@@ -71,14 +92,15 @@ class Saver:
     def save(self, task: Task, url: str, number: int, deadline: Deadline) -> ReveError | None:
         """Save the image `number` of `task`'s job from `url`, and add it to `task.files`.
 
-        Returns an error (`saved_elsewhere`) if it is not saved to its own path.
-        Raises `Unusable` if the image cannot be fetched, and OSError if it can be written nowhere.
+        An image that an earlier command rescued is moved to its own path, not fetched again. Returns an error
+        (`saved_elsewhere`) if it is not saved to its own path. Raises `Unusable` if the image cannot be fetched, and
+        OSError if it can be written nowhere.
         """
         naming = self._naming_of(task)
         saved = next((file for file in task.files if file.number == number), None)
-        if saved is not None:  # by the process whose run this one continues
-            if naming.to_stdout:
-                self._say(f"kept for 24 hours: {saved.path}")
+        if saved is not None and naming.to_stdout:  # by the process whose run this one continues
+            self._say(f"kept for 24 hours: {saved.path}")
+        if saved is not None and not self._is_apart(task, saved):
             return self._verdict(task, saved)
         if naming.device or naming.to_stdout:
             self._prune()
@@ -88,15 +110,67 @@ class Saver:
             kept = self._save_apart(self._spool, task, url, number, deadline)
             self._say(f"kept for 24 hours: {kept.path}")
             return None
+        return self._save_or_rescue(task, saved or self._rescued(task, url, number), url, number, deadline)
+
+    def _save_or_rescue(
+        self, task: Task, kept: SavedFile | None, url: str, number: int, deadline: Deadline
+    ) -> ReveError | None:
+        """Save an image to its own path; if that is impossible, keep it in the rescue folder.
+
+        kept: the image, if it is there already.
+        """
+        naming = self._naming_of(task)
         likely = _likely_path(naming, task, number)
+        folder = os.path.dirname(likely) or "."
+        fill: Fill = lambda file: self._images.fetch(url, file, deadline)  # noqa: E731
         try:
-            saved = self._save(
-                os.path.dirname(likely) or ".", task, url, number, deadline, lambda values: naming.path(values, number)
-            )
+            if kept is not None:
+                there = kept
+                fill = lambda file: _copy(there, file)  # noqa: E731
+                os.makedirs(folder, exist_ok=True)
+            saved = self._save(folder, task, url, number, fill, lambda values: naming.path(values, number))
         except OSError as error:
-            kept = self._save_apart(self._rescue, task, url, number, deadline)
-            return _elsewhere(kept.path, likely, error.strerror or str(error))
+            reason = error.strerror or str(error)
+            if self.trouble is None:
+                self.trouble = ReveError("output", f"cannot write {likely}: {reason}; nothing more is submitted")
+            kept = kept or self._save_apart(self._rescue, task, url, number, deadline)
+            if kept not in task.files:
+                task.files.append(kept)
+            task.rescued = True
+            return ReveError("saved_elsewhere", f"the image is saved as {kept.path}, not {likely}: {reason}")
+        if kept is not None:
+            self.moved += 1
+            self._drop(task, kept)
         return self._verdict(task, saved)
+
+    def _is_apart(self, task: Task, saved: SavedFile) -> bool:
+        """Whether a saved image is not in the folder of its own path, but in one of reve's own."""
+        naming, folder = self._naming_of(task), os.path.dirname(os.path.abspath(saved.path))
+        if naming.to_stdout or naming.device:
+            return False
+        wanted = os.path.dirname(os.path.abspath(self._wanted(task, saved)))
+        return os.path.realpath(folder) != os.path.realpath(wanted)
+
+    def _rescued(self, task: Task, url: str, number: int) -> SavedFile | None:
+        """The image `number` of `task`'s job, if a command rescued it and the journal does not say so."""
+        name = str(task.job_id)
+        pattern = name if number == 1 else numbered(name, number)
+        for path in glob.glob(f"{glob.escape(str(self._rescue))}/{glob.escape(pattern)}.*") if self._rescue else ():
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                found = image_format(file, os.fstat(file.fileno()).st_size)
+                if found is not None:
+                    file.seek(0)
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    return SavedFile(number, path, url, file.tell(), digest, found.media_type)
+        return None
+
+    def _drop(self, task: Task, kept: SavedFile) -> None:
+        """Remove an image from the rescue folder after it was moved, unless another row of the journal needs it."""
+        task.files[:] = [file for file in task.files if file.path != kept.path]
+        ours = task.is_owned or task.adopted
+        if ours or not self._is_kept(os.path.basename(kept.path)):
+            with contextlib.suppress(OSError):
+                os.unlink(kept.path)
 
     def recover(self, task: Task, entries: list[dict[str, Any]]) -> None:
         """Continue what an earlier process noted in the journal: add its files to `task.files`, publish what it had
@@ -116,6 +190,8 @@ class Saver:
                 with contextlib.suppress(OSError):
                     saved = self._publisher.publish(task, temporary, noted, naming.replaceable(noted.path))
                     sync_folder(os.path.dirname(saved.path))
+            elif kept := self._rescued(task, noted.url, noted.number):  # it was being moved from there
+                task.files.append(kept)
         if not naming.device:
             likely = _likely_path(naming, task)
             for folder in (os.path.dirname(likely) or ".", self._rescue, self._spool):
@@ -150,14 +226,15 @@ class Saver:
         task: Task,
         url: str,
         number: int,
-        deadline: Deadline,
+        fill: Fill,
         path_of: Callable[[Values], str],
         mode: int = 0o666,
     ) -> SavedFile:
-        """Save an image into `folder`. path_of: its path, once its format is known."""
+        """Save an image into `folder`. fill: writes it. path_of: its path, once its format is known."""
         with self._publisher.temporary(task, folder, number, mode) as (temporary, file):
-            found = self._images.fetch(url, file, deadline)
+            found = fill(file)
             size, digest = seal(file)
+            self._largest = max(self._largest, size)
             wanted = path_of(replace(Values.of(task), ext=found.extension))
             image = SavedFile(number, wanted, url, size, digest, found.media_type)
             replaceable = self._naming_of(task).replaceable(wanted)
@@ -174,7 +251,9 @@ class Saver:
             path = os.path.join(folder, f"{values.job}.{values.ext}")
             return path if number == 1 else numbered(path, number)
 
-        return self._save(folder, task, url, number, deadline, path_of, 0o600)
+        return self._save(
+            folder, task, url, number, lambda file: self._images.fetch(url, file, deadline), path_of, 0o600
+        )
 
     def _save_to_device(self, device: str, task: Task, url: str, number: int, deadline: Deadline) -> ReveError | None:
         """Write an image into a device or FIFO. It goes through the spool, so only a whole image is written."""
@@ -209,6 +288,13 @@ def _likely_path(naming: Naming, task: Task, number: int = 1) -> str:
     return naming.path(replace(Values.of(task), ext="png"), number)
 
 
+def _copy(saved: SavedFile, sink: BinaryIO) -> Format:
+    """Copy a saved image into `sink` and return its format. Raises OSError."""
+    with open(saved.path, "rb") as source:
+        shutil.copyfileobj(source, sink)
+    return image_format(sink, sink.tell()) or Format(saved.media_type, os.path.splitext(saved.path)[1][1:])
+
+
 def _private(folder: Path | None) -> str:
     """`folder`, created for its owner only; if that is impossible, a new folder among the system's temporary files."""
     try:
@@ -219,8 +305,6 @@ def _private(folder: Path | None) -> str:
             return str(folder)
     except OSError:
         pass
-    import tempfile
-
     return tempfile.mkdtemp(prefix="reve-")
 
 

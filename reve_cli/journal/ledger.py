@@ -171,6 +171,9 @@ class Ledger:
         said = json.dumps({"code": error.code, "message": error.message.partition(FINISH)[0]})
         if error.code in _STATES:
             facts: dict[str, Any] = {"files": json.dumps([self._entry(file) for file in task.files])}
+            if task.rescued:  # unfinished until its images are where they belong
+                self._update(task, where=f"state IN {OPEN}", error=said, **facts)
+                return
             if task.charge is not None:
                 facts["charge"] = task.charge
             self._update(task, where="state != 'saved'", state=_STATES[error.code], error=said, **facts)

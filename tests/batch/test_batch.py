@@ -1122,19 +1122,22 @@ def test_a_dry_run_reports_refusals_and_free_downloads(reve: Reve, sandbox: Sand
     assert "1 of 2 to submit; 1 to download again (no charge)" in result.stderr
 
 
-def test_an_image_in_the_rescue_folder_counts_once_it_is_moved_to_its_path(reve: Reve, simulate: Simulate) -> None:
+@pytest.mark.parametrize("resumes", [True, False])
+def test_an_image_in_the_rescue_folder_is_moved_to_its_path(reve: Reve, simulate: Simulate, resumes: bool) -> None:
     def seconds() -> float:
         shutil.rmtree("pics/sub")
         return 1.0
 
     sandbox = simulate(job_seconds=seconds)
     write('{"prompt": "a fox", "out": "sub/fox.png"}\n', "p.jsonl")
-    first, second = (reve("batch", "p.jsonl", "--out", "pics") for _ in range(2))
-    assert (first.code, second.code) == (75, 75)
-    assert "fox.png: it could not be written there;" in second.stderr
-    move = next(line for line in second.stderr.splitlines() if "mv -i -- " in line)
-    subprocess.run(["bash", "-c", move], check=True)
-    reve.clock.advance(2 * 86400)
+    first = reve("batch", "p.jsonl", "--out", "pics")
+    assert first.code == 75
+    assert "cannot write pics/sub/fox.png: No such file or directory" in first.stderr
+    assert "1 in the rescue folder" in first.stderr
+    reve.clock.advance(2 * 86400)  # the server no longer has the image
+    second = reve("resume") if resumes else reve("batch", "p.jsonl", "--out", "pics")
+    assert second.code == 0, second.stderr
+    assert "moved 1 image out of the rescue folder" in second.stderr
     third = reve("batch", "p.jsonl", "--out", "pics")
     assert third.code == 0, third.stderr
     assert "1 of 1 saved (1 before); charged: 0 credits" in third.stderr

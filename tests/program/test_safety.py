@@ -37,7 +37,9 @@ def series(request: pytest.FixtureRequest) -> str:
 def finish(series: str, reve: Reve, state: Path) -> Callable[..., Result]:
     def run(*arguments: str) -> Result:
         reve.clock.advance(11)  # a request is not sent again sooner
-        reve.limits = Limits()  # the short time-outs were for hung connections; now only this machine is slow
+        reve.limits = Limits(
+            image_bytes=1 << 14
+        )  # the short time-outs were for hung connections; now only this machine is slow
         return reve("resume") if series == "resume" else reve(*(arguments or GENERATE))
 
     return run
@@ -370,10 +372,13 @@ def test_a_removed_folder_loses_no_image(
     result = finish(*command)
     (job,) = sandbox.jobs()
     assert result.code == 75
-    all_is_well(sandbox, state, elsewhere={1: state / "rescue" / f"{job.id}.png"})
-    last = result.stderr.splitlines()[-1]
-    subprocess.run(["sh", "-c", last], check=True)
+    elsewhere = {1: state / "rescue" / f"{job.id}.png"}
+    assert list(problems(sandbox, Path.cwd(), state, 1, elsewhere)) == [f"unfinished: completed {job.id}"]
+    again = finish(*command)
+    assert again.code == 0
+    assert "moved 1 image out of the rescue folder" in again.stderr
     assert Path("pics/f.png").is_file()
+    assert not list((state / "rescue").iterdir())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs")
@@ -437,14 +442,21 @@ def test_a_full_disk_at_the_output_path_loses_no_image(
     first = reve(*command)
     (job,) = sandbox.jobs()
     assert first.code == 75
-    all_is_well(sandbox, state, elsewhere={1: state / "rescue" / f"{job.id}.png"})
+    elsewhere = {1: state / "rescue" / f"{job.id}.png"}
+    assert list(problems(sandbox, Path.cwd(), state, 1, elsewhere)) == [f"unfinished: completed {job.id}"]
+    still_full = finish(*command)
+    assert still_full.code == 75
+    assert still_full.stderr.splitlines()[-1] == f"reve resume {job.id}"
     ballast.unlink()
-    subprocess.run(["sh", "-c", first.stderr.splitlines()[-1]], check=True)
+    assert finish(*command).code == 0
     assert (small_disk / "f.png").is_file()
+    assert not list((state / "rescue").iterdir())
 
 
-def test_a_disk_full_for_images_and_journal_loses_no_image(reve: Reve, simulate: Simulate, small_disk: Path) -> None:
-    """There is no room for the journal either: reve warns, and the printed command works without a journal."""
+def test_a_disk_full_for_images_and_journal_is_refused_before_a_request(
+    reve: Reve, simulate: Simulate, small_disk: Path
+) -> None:
+    """An image that cannot be saved could not be rescued either."""
     work = small_disk / "work"
     work.mkdir()
     reve.environ |= {"REVE_STATE_DIR": str(small_disk / "state")}
@@ -452,11 +464,11 @@ def test_a_disk_full_for_images_and_journal_loses_no_image(reve: Reve, simulate:
     sandbox = simulate()
     command = ("generate", "a red fox", "--seed", "1", "--out", str(work / "f.png"), "--timeout", "60")
     first = reve(*command)
-    assert first.code == 75
-    assert "crash safety is off" in first.stderr
+    assert first.code == 7
+    assert f"no room in {small_disk / 'state'}, where images go that cannot be saved elsewhere" in first.stderr
+    assert sandbox.jobs() == []
     ballast.unlink()
-    words = shlex.split(first.stderr.splitlines()[-1])
-    assert reve(*words[1:]).code == 0
+    assert reve(*command).code == 0
     assert list(problems(sandbox, work, small_disk / "state", 1)) == []
 
 

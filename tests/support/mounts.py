@@ -1,4 +1,4 @@
-"""A folder that nobody, not even root, can write to: a file system of its own, mounted where that is allowed."""
+"""File systems of their own, where they can be mounted: one to make read-only, even for root, and a small one."""
 
 import contextlib
 import subprocess
@@ -21,5 +21,21 @@ def mounted(folder: Path) -> Iterator[Callable[[], None]]:
 
     try:
         yield freeze
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def small(folder: Path, kibibytes: int) -> Iterator[Callable[[], None]]:
+    """An empty file system of a few KiB at `folder`; what is yielded makes it large."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+
+    def grow() -> None:
+        subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+
+    try:
+        yield grow
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
