@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filelock import FileLock
+from reve_cli.core.filesystem import FileLock
 from reve_cli.core.models import job_id
 from reve_cli.core.tasks import Task
 

@@ -1,10 +1,97 @@
-"""What a folder's file system can do: its free space.
+"""What the file system offers: locks between processes, and how much room there is.
 
+A lock is the operating system's, on a file; the system releases it when the process ends.
 May import: nothing of ours.
 """
 
+import contextlib
+import errno
 import os
 import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+_POLL_SECONDS = 0.02
+_MOST_REOPENS = 1000  # on a file system that reports changing file numbers, the lock is never had
+_LOCKED_BY_ANOTHER = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+
+
+class FileLock:
+    """A lock on a file, held until `close` or until the process ends. Child processes do not inherit it.
+
+    Whoever releases a lock may remove its file. A process that was waiting then locks the file that has the name now.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; create it with mode 0600 if it does not exist. Raises OSError."""
+        self.path = path
+        self._descriptor = self._open()
+        self._is_held = False
+
+    def take(self, *, shared: bool = False, seconds: float = 0.0) -> bool:
+        """Lock the file, waiting up to `seconds`. Return False if another process keeps it locked.
+
+        A lock that is already held becomes shared or exclusive. Raises OSError.
+        """
+        end, reopens = time.monotonic() + seconds, 0
+        while True:
+            self._is_held = self._try(shared)
+            if self._has_its_name():
+                if self._is_held:
+                    return True
+                if time.monotonic() >= end:
+                    return False
+                time.sleep(_POLL_SECONDS)
+            elif reopens == _MOST_REOPENS:
+                return False
+            else:
+                self.close()
+                self._descriptor, reopens = self._open(), reopens + 1
+
+    def close(self, *, remove: bool = False) -> None:
+        """Release the lock. With `remove`, also remove the file if this lock is held."""
+        remove, self._is_held = remove and self._is_held, False
+        with contextlib.suppress(OSError):
+            if remove and os.name != "nt":
+                self.path.unlink(missing_ok=True)  # while no other process can lock it
+            os.close(self._descriptor)
+            if remove and os.name == "nt":
+                self.path.unlink(missing_ok=True)  # Windows does not remove an open file
+        self._descriptor = -1
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+    def _has_its_name(self) -> bool:
+        """Whether the open file is still the one at `path`: another process may have removed or replaced it."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
+        except OSError:
+            return False
+
+    def _try(self, shared: bool) -> bool:
+        try:
+            if os.name == "nt":
+                if not shared:  # Windows does not rename a file in use: that is lock enough for readers
+                    _lock_on_windows(self._descriptor)
+            else:
+                import fcntl
+
+                fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _LOCKED_BY_ANOTHER:
+                return False
+            raise
+        return True
+
+
+def _lock_on_windows(descriptor: int) -> None:
+    import msvcrt
+
+    windows: Any = msvcrt
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    windows.locking(descriptor, windows.LK_NBLCK, 1)
 
 
 def room(folder: str, size: int) -> float:

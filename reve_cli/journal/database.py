@@ -4,7 +4,7 @@ It uses a rollback journal, `synchronous=EXTRA` and `BEGIN IMMEDIATE`, and reads
 the file while it is in use: opening and closing it in the same process would drop SQLite's locks. Every process that
 uses it shares a lock on a second file. A damaged file is renamed only by a process that holds that lock exclusively.
 
-May import: core.errors, core.filelock. Slow to load: sqlite3.
+May import: core.errors, core.filesystem. Slow to load: sqlite3.
 """
 
 import os
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filelock import FileLock
+from reve_cli.core.filesystem import FileLock
 
 Monotonic = Callable[[], float]
 

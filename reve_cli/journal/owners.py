@@ -4,7 +4,7 @@ A process that works on a run holds a lock on a file of its own while it lives. 
 process ends, however it ends. A process id would not do (in containers every process is 1), nor would a lease (laptops
 sleep).
 
-May import: core.filelock.
+May import: core.filesystem.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-from reve_cli.core.filelock import FileLock
+from reve_cli.core.filesystem import FileLock
 
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _MACHINE = ("/etc/machine-id", "/var/lib/dbus/machine-id")

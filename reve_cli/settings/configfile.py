@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filelock import FileLock
+from reve_cli.core.filesystem import FileLock
 from reve_cli.settings.config import config_file, contents
 
 _BARE_LINE_END = re.compile(r"(?<!\r)\n")

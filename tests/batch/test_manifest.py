@@ -12,7 +12,7 @@ import pytest
 
 from reve_cli.batch.manifest import Manifest, Past, past
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filelock import FileLock
+from reve_cli.core.filesystem import FileLock
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 from tests.support.terminal import eventually

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.core.filelock import FileLock
+from reve_cli.core.filesystem import FileLock
 
 WAIT_SECONDS = 10.0
 
