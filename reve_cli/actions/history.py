@@ -3,7 +3,10 @@
 May import: settings, journal, terminal, core.
 """
 
+import hashlib
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +43,7 @@ _PAGE = 500
 
 _CHOSEN = "current AND (:since IS NULL OR created >= :since) AND (:until IS NULL OR created < :until)"
 _IN_STATES = "(state IN (SELECT value FROM json_each(:states)) OR (:unfinished AND {unfinished}))"
+_SAVED = "EXISTS (SELECT 1 FROM json_each(files) WHERE json_extract(value, '$.{field}') = json_extract(:value, '$'))"
 _OLDEST_FIRST = "ORDER BY begun, runs.rowid, number, attempt"
 
 
@@ -244,14 +248,18 @@ def in_the_sandbox(run: "Runtime") -> str:
 
 
 def details(output: Output, journal: Journal | None, name: str, now: float) -> int:
-    """Print everything about the job, key or run `name`, with every attempt. Returns the exit code.
+    """Print everything about the job, key or run `name`, with every attempt, or about an image file.
 
-    Raises `ReveError` (code `not_found`) if it is not in the journal.
+    name: also the path of an image or its SHA-256. Returns the exit code. Raises `ReveError` (code `not_found`) if it
+    is not in the journal.
     """
-    values = {"names": json.dumps([name, job_id(name)])}
-    found = [] if journal is None else _entries(journal, f"{NAMED} {_OLDEST_FIRST}", values, now)
+    found: list[Entry] = []
+    if journal is not None:
+        values = {"names": json.dumps([name, job_id(name)])}
+        found = _entries(journal, f"{NAMED} {_OLDEST_FIRST}", values, now) or _of_file(output, journal, name, now)
     if not found:
-        raise ReveError("not_found", f"job, key or run {name} not found in the journal", hint="reve history")
+        message = f"job, key, run or image {name} not found in the journal"
+        raise ReveError("not_found", message, hint="reve history")
     for number, entry in enumerate(found):
         if output.json:
             output.document(entry.document())
@@ -261,6 +269,33 @@ def details(output: Output, journal: Journal | None, name: str, now: float) -> i
         for line in entry.lines():
             output.line(line)
     return 0
+
+
+def _of_file(output: Output, journal: Journal, name: str, now: float) -> list[Entry]:
+    """The rows of an image: those with the hash `name` or the file's own hash, else those that saved to its path."""
+
+    def saved(field: str, value: str) -> list[Entry]:
+        return _entries(journal, f"{_SAVED.format(field=field)} {_OLDEST_FIRST}", {"value": json.dumps(value)}, now)
+
+    if re.fullmatch("[0-9a-fA-F]{64}", name):
+        return saved("sha256", name.lower())
+    if found := saved("sha256", _hash(name) or "-"):
+        return found
+    found = saved("path", os.path.abspath(name))
+    if found and os.path.isfile(name):
+        output.warn(f"{name} is not the image that was saved there")
+    return found
+
+
+def _hash(path: str) -> str | None:
+    """The SHA-256 of a file; None if there is no regular file that can be read."""
+    try:
+        if not os.path.isfile(path):
+            return None
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 class Total:

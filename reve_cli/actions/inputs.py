@@ -4,7 +4,9 @@ May import: journal.names (late), terminal, core.
 """
 
 import codecs
+import hashlib
 import io
+import json
 import os
 import random
 import re
@@ -72,12 +74,23 @@ def _as_text(argument: str) -> str:
         return argument  # the request's check refuses it
 
 
-def expand(request: ImageRequest, seed: str | None, count: int) -> list[ImageRequest]:
-    """Return `count` copies of `request`, with seeds counting up from `seed`."""
-    if seed is None:
+def expand(request: ImageRequest, seed: str | None, count: int, name: str | None) -> list[ImageRequest]:
+    """Return `count` copies of `request`, with seeds counting up from `seed`: a number, `random` or `none`.
+
+    name: the value of `--once` or `--idempotency-key`. The same name and request give the same random seed, so that the
+    same bytes are sent and the image is not paid for again.
+    """
+    if seed in (None, "none"):
         return [request] * count
-    first = random.SystemRandom().randrange(_RANDOM_SEEDS) if seed == "random" else to_seed(seed)
+    first = _random_seed(request, name) if seed == "random" else to_seed(str(seed))
     return [replace(request, seed=first + index) for index in range(count)]
+
+
+def _random_seed(request: ImageRequest, name: str | None) -> int:
+    if name is None:
+        return random.SystemRandom().randrange(_RANDOM_SEEDS)
+    known = json.dumps([name, request.body().decode()]).encode()
+    return int.from_bytes(hashlib.sha256(known).digest()) % _RANDOM_SEEDS
 
 
 def to_seed(text: str) -> int:
@@ -114,8 +127,13 @@ def to_seeds(text: str) -> list[int]:
     return found
 
 
-def new_jobs(requests: Sequence[ImageRequest], key: str | None, scope: str | None = None) -> list[Task]:
-    """Return a task for each request, with the user's idempotency key, the scope's, or a new random one."""
+def new_jobs(
+    requests: Sequence[ImageRequest], key: str | None, scope: str | None = None, *, random_seed: bool = False
+) -> list[Task]:
+    """Return a task for each request, with the user's idempotency key, the scope's, or a new random one.
+
+    random_seed: reve chose the seeds.
+    """
     if key is not None and len(requests) > 1:
         raise ReveError("usage", "--idempotency-key cannot be used with --count over 1")
     if key is not None and scope is not None:
@@ -129,6 +147,7 @@ def new_jobs(requests: Sequence[ImageRequest], key: str | None, scope: str | Non
         task = Task(index, "intent", request=request, key_is_given=key is not None, scope=scope)
         task.idempotency_key = key or new_key(scope, request, index, task.attempt)
         task.may_renew = scope is not None
+        task.has_random_seed = random_seed
         tasks.append(task)
     return tasks
 

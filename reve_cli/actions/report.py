@@ -53,7 +53,8 @@ class Report:
 
     def accepted(self, task: Task) -> None:
         which = f" ({task.index} of {len(self._tasks)})" if len(self._tasks) > 1 else ""
-        self._output.note(f"job {task.job_id} accepted{which}")
+        seed = _seed(task) if self._shows == "ids" else ""
+        self._output.note(f"job {task.job_id} accepted{which}{seed}")
 
     def done(self, task: Task) -> None:
         """Say how a job ended, and print every result whose turn it is."""
@@ -61,7 +62,7 @@ class Report:
         for number, saved in enumerate(task.files):
             cost = "charge unknown" if task.charge is None else credits_of(task.charge, simulated=self._simulated())
             cost += ", paid for before" if task.replayed else ""
-            charge = f", {cost}" if number == 0 else ""
+            charge = f", {cost}{_seed(task)}" if number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
             follows = (
                 self._shows == "paths" and len(self._tasks) == 1 and not self._output.json and output_is_terminal()
@@ -158,6 +159,12 @@ def _is_unsent(task: Task) -> bool:
     """Whether a job was not submitted because of something that concerned all."""
     never = task.request is not None and task.first_uptime is None and not task.was_sent and task.job_id is None
     return never and task.error is not None and task.error.code in ("output", "journal")
+
+
+def _seed(task: Task) -> str:
+    """The seed with which the image can be made again, if one was sent."""
+    seed = task.request.seed if task.request else task.job.asked("seed") if task.job else None
+    return "" if seed is None else f", seed {seed}"
 
 
 def _is_unfinished(task: Task) -> bool:

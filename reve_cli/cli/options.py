@@ -107,8 +107,9 @@ Seed = Annotated[
     str | None,
     typer.Option(
         "--seed",
-        metavar="N|random",
-        help="The same seed usually reproduces the same image.",
+        metavar="N|random|none",
+        help="The same seed usually reproduces the same image. random chooses one and prints it; none sends none "
+        "(default: the setting seed).",
         callback=checks.seed,
         rich_help_panel=_IMAGE,
     ),
@@ -259,7 +260,11 @@ Limit = Annotated[
 ]
 Name = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="Job, idempotency key or run id.", autocompletion=_recent("all")),
+    typer.Argument(
+        metavar="NAME",
+        help="Job, idempotency key or run id; or an image: its path or SHA-256.",
+        autocompletion=_recent("all"),
+    ),
 ]
 HelpWords = Annotated[
     list[str] | None,

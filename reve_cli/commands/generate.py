@@ -52,7 +52,9 @@ def generate(
         webhook_events=tuple(webhook_event or ()),
     )
     inputs.note_seed(seed, run.output.note)
-    tasks = inputs.new_jobs(inputs.expand(request, seed, count), idempotency_key, once)
+    seed = run.defaults.seed if seed is None else seed
+    requests = inputs.expand(request, seed, count, once or idempotency_key)
+    tasks = inputs.new_jobs(requests, idempotency_key, once, random_seed=seed == "random")
     naming = None if no_wait else run.naming(out, tasks, force=force)
     if no_wait and (out is not None or force):
         raise ReveError("usage", "--no-wait saves nothing: use reve wait JOB --out PATH later")

@@ -45,6 +45,7 @@ def show(run: "Runtime", name: options.Name) -> int:
 
     Examples:
         reve history show "$job"
+        reve history show "$file"
     """
     from reve_cli.actions.history import details
     from reve_cli.journal.names import full_names

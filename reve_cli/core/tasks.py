@@ -66,6 +66,8 @@ class Task:
     """The user chose the idempotency key, so its job may belong to an earlier command or another request."""
     scope: str | None = None
     """The value of `--once`, from which the key is made."""
+    has_random_seed: bool = False
+    """reve chose the request's seed, so the same command has another one."""
     line: int | None = None
     """Its line in the batch file."""
     ordinal: int | None = None

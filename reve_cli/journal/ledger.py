@@ -11,13 +11,14 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reve_cli.core.clock import DAY, HOUR, Clock
 from reve_cli.core.endings import FINISH
 from reve_cli.core.errors import ErrorCode, ReveError
-from reve_cli.core.models import Identity, moment
+from reve_cli.core.models import Identity, ImageRequest, moment
 from reve_cli.core.tasks import SavedFile, Task
 from reve_cli.journal.account import Account
 from reve_cli.journal.spending import KEY_LIFETIME, Spending
@@ -40,10 +41,20 @@ _STATES: dict[ErrorCode, str] = {
 
 
 def identity_of(origin: str, tasks: Sequence[Task], out: str) -> str:
-    """A hash that is equal for equal commands: the same origin, requests, keys given by the user, and output."""
+    """A hash that is equal for equal commands: the same origin, requests, keys given by the user, and output.
+
+    A random seed counts as `random`, whatever its number: an interrupted command continues with the seed it chose.
+    """
     given = [task.idempotency_key if task.key_is_given else task.scope for task in tasks]
-    bodies = [task.request.body().decode() for task in tasks if task.request]
+    bodies = [_as_asked(task.request, task) for task in tasks if task.request]
     return hashlib.sha256(json.dumps([origin, out, bodies, given]).encode()).hexdigest()
+
+
+def _as_asked(request: ImageRequest, task: Task) -> str:
+    """The request as the user asked for it."""
+    if not task.has_random_seed:
+        return request.body().decode()
+    return f"{replace(request, seed=None).body().decode()} with a random seed"
 
 
 class Ledger:

@@ -40,6 +40,7 @@ class Settings:
     timeout: float = TIMEOUT
     color: Color = "auto"
     keychain: bool = False
+    seed: Literal["none", "random"] = "none"
     max_credits_per_day: float | None = None
     credits_per_image: float | None = None
     history_days: float = 365.0
@@ -214,6 +215,13 @@ SETTINGS = {
             _switch,
             "use of the system keychain for the API key",
             words=("true", "false"),
+        ),
+        Setting(
+            "seed",
+            "REVE_SEED",
+            _among(("none", "random")),
+            "seed of images without --seed; random chooses and prints one",
+            words=("none", "random"),
         ),
         Setting("max_credits_per_day", "REVE_MAX_CREDITS_PER_DAY", amount, "spending cap in credits for any 24 hours"),
         Setting(

@@ -613,8 +613,28 @@ def test_show_of_an_unknown_name_exits_with_8(reve: Reve, name: str, begun: bool
         add(reve, "fox")
     result = reve("history", "show", name)
     assert (result.code, result.stdout) == (8, b"")
-    assert result.stderr.startswith("error: job, key or run ")
+    assert result.stderr.startswith("error: job, key, run or image ")
     assert reve("history", "show", name, "--json").document["error"]["code"] == "not_found"
+
+
+def test_show_finds_an_image_by_path_hash_and_content(reve: Reve, sandbox: Sandbox) -> None:
+    made = reve("generate", "a fox", "--out", "fox.png", "--seed", "7", "--json").document
+    reve("generate", "an owl", "--out", "owl.png")
+    sha256 = made["files"][0]["sha256"]
+    Path("sub").mkdir()
+    for name in ("fox.png", str(Path("fox.png").absolute()), "./fox.png", "sub/../fox.png", sha256, sha256.upper()):
+        result = reve("history", "show", name, "--json")
+        assert (result.code, result.document["jobId"], result.stderr) == (0, made["jobId"], "")
+    Path("fox.png").rename("renamed.png")
+    assert reve("history", "show", "renamed.png", "--json").document["seed"] == 7
+    assert reve("history", "show", "fox.png", "--json").document["seed"] == 7  # by the path where it was
+    Path("fox.png").write_bytes(b"another")
+    result = reve("history", "show", "fox.png", "--json")
+    assert (result.code, result.document["seed"]) == (0, 7)
+    assert result.stderr == "warning: fox.png is not the image that was saved there\n"
+    Path("unknown.png").write_bytes(b"another")
+    for name in ("unknown.png", "missing.png", ".", "0" * 64):
+        assert reve("history", "show", name).code == 8
 
 
 CONTROL = "\x1b[31mred\x1b[0m\nstate: saved\tx \x9b \u202egnp"

@@ -54,7 +54,7 @@ needs_fish = pytest.mark.skipif(not shutil.which("fish"), reason="fish is not in
         (["generate", "--aspect-ratio", "1"], ["16:9", "1:1"]),
         (["generate", "--ar=16:"], ["--ar=16:9"]),
         (["generate", "--webhook-event", ""], list(WEBHOOK_EVENTS)),
-        (["generate", "--seed", ""], ["random"]),
+        (["generate", "--seed", ""], ["random", "none"]),
         (["generate", "--seed=r"], ["--seed=random"]),
         (["generate", "--seed", "7"], []),
         (["generate", "--out", ""], [":files"]),

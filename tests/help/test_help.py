@@ -119,8 +119,9 @@ def test_every_command_has_an_example_of_itself(path: str) -> None:
 SET_UP = """
 export REVE_SANDBOX_SECONDS=0
 job=$(reve generate "a red fox" --no-wait --quiet)
+file=$(reve generate "an owl" --quiet)
 """
-"""Runs before an example: `$job` is a job."""
+"""Runs before an example: `$job` is a job, `$file` an image."""
 
 
 @pytest.mark.parametrize("path", TREE)

@@ -65,6 +65,7 @@ SOURCES = [
     Sources("timeout", None, 3, 4, 5, 600),  # its flag: below
     Sources("color", None, "always", None, "never", "auto"),
     Sources("keychain", None, "false", None, True, False),
+    Sources("seed", None, "none", None, "random", "none"),
     Sources("max_credits_per_day", None, 10, None, 20.5, None),
     Sources("credits_per_image", None, 1.5, None, 4, None),
     Sources("history_days", None, 30, None, 60, 365),
@@ -142,6 +143,7 @@ VALUES: dict[str, tuple[list[object], list[object]]] = {
     ),
     "color": (["auto", "always", "never"], ["", "yes", "Always", True, 1]),
     "keychain": ([True, False, "true", "on", "YES", "1", "false", "off", "no", "0"], ["", "maybe", 1, 0, [], None]),
+    "seed": (["none", "random"], ["", "1", 1, "Random", True]),
     "max_credits_per_day": ([0, 1, "10", 2.5], [-1, "x", "nan", "inf", True, 10**10, 10**400]),
     "credits_per_image": ([1, "0.5", 4], [0, -1, "x", "nan", True]),
     "history_days": ([2, 365, "30"], [-1, "x", "nan", True, {}]),
