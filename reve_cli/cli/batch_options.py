@@ -53,7 +53,9 @@ Seed = Annotated[
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print the missing requests as JSON; send nothing.", rich_help_panel="Money"),
+    typer.Option(
+        "--dry-run", help="Print the requests of missing images as JSON; send nothing.", rich_help_panel="Money"
+    ),
 ]
 RunName = Annotated[
     str | None,

@@ -90,7 +90,7 @@ JobIds = Annotated[
     list[str],
     typer.Argument(
         metavar="JOB...",
-        help="Job ids, their beginnings, last, or - to read them from standard input.",
+        help="Job ids or their first characters, last for the newest job, or - to read ids from standard input.",
         autocompletion=_recent("jobs"),
     ),
 ]
@@ -235,7 +235,7 @@ Until = Annotated[
     typer.Option(
         "--until",
         metavar="WHEN",
-        help="Only jobs started before then. A date includes that whole day.",
+        help="Only jobs started until then. A date includes the whole day.",
         rich_help_panel=_FILTER,
     ),
 ]
@@ -282,7 +282,7 @@ Statuses = Annotated[
     typer.Option(
         "--status",
         metavar="STATUS",
-        help=f"Only jobs with this status: {', '.join(JOB_STATUSES)}, in any case. Repeatable.",
+        help=f"Only jobs with this status: {', '.join(JOB_STATUSES)}; upper or lower case. Repeatable.",
         autocompletion=_among_statuses,
         rich_help_panel=_FILTER,
     ),
@@ -311,7 +311,7 @@ CreatedUntil = Annotated[
     typer.Option(
         "--until",
         metavar="WHEN",
-        help="Only jobs created before then. A date includes that whole day.",
+        help="Only jobs created until then. A date includes the whole day.",
         rich_help_panel=_FILTER,
     ),
 ]
@@ -321,7 +321,7 @@ JobLimit = Annotated[
         "--limit",
         metavar="N",
         min=0,
-        help="Take the newest N; 0 takes all (default: 20 on a terminal; with --json, --download or in a pipe: all).",
+        help="Take the newest N; 0 takes all (default: 20 in a table on a terminal, else all).",
         rich_help_panel=_FILTER,
     ),
 ]

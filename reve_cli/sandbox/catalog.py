@@ -5,7 +5,7 @@ May import: nothing of ours.
 
 # By the name after the place. Other statuses and pages work like `400` and `html-502`.
 FAULTS = {
-    "400": "an API error; any status from 400 to 599 works; argument: Retry-After in seconds, or date",
+    "400": "an API error; any status from 400 to 599 works; argument: Retry-After in seconds, or the word date",
     "html-502": "an HTML page from a gateway; html-200 and html-400 to html-599 work too",
     "redirect": "a redirect to another server; argument: the status (default 307)",
     "redirect-loop": "a redirect to the same URL; argument: the status (default 302)",
