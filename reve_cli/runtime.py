@@ -95,7 +95,7 @@ class Runtime:
             try:
                 settings = replace(settings, timeout=seconds(self._timeout))
             except ValueError:
-                message = f"--timeout {self._timeout!r} is not a number of seconds up to 86400"
+                message = f"--timeout {self._timeout!r} is not a time such as 90, 90s, 10m or 2h, and at most 24h"
                 raise ReveError("usage", message) from None
         return settings
 

@@ -39,7 +39,7 @@ def login(run: Runtime, *, with_key: bool) -> int:
     except ReveError as error:
         if error.exit_code != 3:
             raise
-        raise error.with_(hint="nothing was changed; get a key in the Apiframe console") from None
+        raise error.with_(hint="nothing was changed; get a key in your Apiframe console") from None
     place = _store(run, key.text)
     if run.output.json:
         run.output.document(_document(account, Key(key.text, place), api))
@@ -113,7 +113,8 @@ def _read_key(run: Runtime, with_key: bool) -> Key:
             raise ReveError("usage", "--with-key cannot be used with --api-key-file")
         return run.key
     if stdin_is_terminal():
-        text = run.output.secret(f"API key for {run.settings.base_url}: ", run.process.signals)
+        asked = f"API key for {run.settings.base_url}, from your Apiframe console (not shown): "
+        text = run.output.secret(asked, run.process.signals)
     elif with_key:
         text = read_stdin(_LONGEST_KEY, run.deadline).decode("utf-8-sig", "replace")
     else:
@@ -121,7 +122,7 @@ def _read_key(run: Runtime, with_key: bool) -> Key:
         raise ReveError("usage", message)
     if not text.strip():
         raise ReveError("usage", "no key given; nothing was changed")
-    return checked(text, "standard input")
+    return checked(text, "what you typed" if stdin_is_terminal() else "standard input")
 
 
 def _store(run: Runtime, key: str) -> str:

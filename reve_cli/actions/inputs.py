@@ -11,6 +11,7 @@ import os
 import random
 import re
 import select
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import UUID, ImageRequest, echo, is_header_text, job_id
 from reve_cli.core.tasks import Task, new_key
+from reve_cli.terminal.streams import stdin_is_terminal
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -51,7 +53,7 @@ def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline)
     source = prompt_file if prompt_file is not None else "standard input"
     try:
         if prompt_file is not None:
-            with open(prompt_file, "rb") as file:
+            with io.BufferedReader(open_file(prompt_file, deadline)) as file:
                 raw = file.read(_LONGEST)
         else:
             raw = read_stdin(_LONGEST, deadline)
@@ -195,6 +197,7 @@ def _words_on_stdin(deadline: Deadline) -> Iterator[str]:
 
 def earlier_jobs(run: "Runtime", arguments: Sequence[str]) -> list[Task]:
     """Return tasks for the jobs that a command line names, each once, in order. `-` reads standard input."""
+    announce_stdin(run, arguments, "job ids")
     words = read_words(arguments, run.deadline)
     if not words:
         raise ReveError("usage", "no job ids on standard input")
@@ -213,6 +216,7 @@ def read_names(run: "Runtime", arguments: Sequence[str]) -> list[str]:
     """Return the jobs, idempotency keys and runs that a command line names. `-` reads standard input."""
     from reve_cli.journal.names import full_names
 
+    announce_stdin(run, arguments, "jobs, keys or runs")
     return full_names(read_words(arguments, run.deadline), lambda: run.journal(begin=False), only_jobs=False)
 
 
@@ -242,6 +246,24 @@ def _stdin_chunks(deadline: Deadline) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
+
+
+def open_file(path: str, deadline: Deadline) -> "TimedFile":
+    """Open a file whose reads fail at the deadline, and so does opening a FIFO that nobody writes to."""
+    if os.name == "nt" or not stat.S_ISFIFO(os.stat(path).st_mode):
+        return TimedFile(io.FileIO(path), path, deadline)
+    file = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    if not select.select([file], [], [], max(0.0, deadline.left))[0]:  # waits for the first writer
+        file.close()
+        raise ReveError("timed_out", f"nobody wrote to {path} within the time limit; nothing was submitted")
+    os.set_blocking(file.fileno(), True)
+    return TimedFile(file, path, deadline)
+
+
+def announce_stdin(run: "Runtime", arguments: Sequence[str | None], what: str) -> None:
+    """Say on a terminal that a command waits for input: `-` is easily typed by mistake."""
+    if "-" in arguments and stdin_is_terminal():
+        run.output.note(f"type {what} here; Ctrl-D on a new line ends it")
 
 
 class TimedFile(io.RawIOBase):

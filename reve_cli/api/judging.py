@@ -32,8 +32,9 @@ class Verdict(Enum):
 
 _REFUSALS: dict[int, ErrorCode] = {401: "invalid_key", 403: "forbidden", 402: "insufficient_credits", 404: "not_found"}
 _HINTS: dict[ErrorCode, str] = {
-    "invalid_key": "check the key: reve auth status shows its source",
-    "forbidden": "the key is inactive or lacks a permission: see the Apiframe console",
+    "invalid_key": "check the key: reve auth status shows its source, your Apiframe console lists your keys",
+    "forbidden": "the key is inactive or lacks a permission: see your Apiframe console",
+    "insufficient_credits": "reve account shows your credits; buy more in your Apiframe console",
     "gateway": "a gateway or proxy may have answered instead of the API: check the base URL, the proxy and the network",
 }
 # how many of an error's details its message shows

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
-from reve_cli.actions.inputs import TimedFile, to_seed, to_seeds
+from reve_cli.actions.inputs import TimedFile, open_file, to_seed, to_seeds
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import ASPECT_RATIOS, SEED_LIMIT
 from reve_cli.core.errors import ReveError
@@ -387,7 +387,7 @@ def open_items(path: str, deadline: Deadline) -> TextIO:
     binary: Any
     try:
         if path != "-":
-            binary = TimedFile(open(path, "rb", buffering=0), path, deadline)  # noqa: SIM115 - the TextIOWrapper closes it
+            binary = open_file(path, deadline)
         elif sys.stdin is None:
             raise ReveError("usage", "standard input is closed")
         else:

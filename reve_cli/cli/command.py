@@ -84,7 +84,12 @@ def _with_runtime(
                 checks.no_key(_shown(parameter), ctx.params.get(parameter.name or ""))
         given = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
         with Runtime(ctx.obj, **given, lenient=lenient) as run:
-            return command(run, **arguments)  # type: ignore[call-arg]  # Typer passes them, by the signature below
+            code = command(run, **arguments)  # type: ignore[call-arg]  # Typer passes them, by the signature below
+            if "api" in vars(run) and ctx.info_name not in ("resume", "doctor"):
+                from reve_cli.actions.resume import note_unfinished
+
+                note_unfinished(run, code)
+            return code
 
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     own = list(inspect.signature(command).parameters.values())[1:]

@@ -69,8 +69,8 @@ Timeout = Annotated[
     str | None,
     typer.Option(
         "--timeout",
-        metavar="SECONDS",
-        help="Time limit for the command (default 600; batch: none).",
+        metavar="TIME",
+        help="Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).",
         rich_help_panel=COMMON,
     ),
 ]
@@ -81,7 +81,8 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="PATH",
-        help="A file, a folder ending in /, a name template, or - for standard output. See reve help templates.",
+        help="A file, a folder ending in /, a name template, or - for standard output (default: the setting"
+        " output_folder, else the current folder). See reve help templates.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -132,7 +133,7 @@ AspectRatio = Annotated[
         "--aspect-ratio",
         "--ar",
         metavar="W:H",
-        help=f"One of {', '.join(ASPECT_RATIOS)}.",
+        help=f"One of {', '.join(ASPECT_RATIOS)} (default: the setting aspect_ratio, else the API's choice).",
         autocompletion=_among(ASPECT_RATIOS),
         rich_help_panel=_IMAGE,
     ),

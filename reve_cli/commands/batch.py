@@ -40,10 +40,11 @@ def batch(
         reve batch prompts.txt --out foxes/ --seeds 1-2 --ratios 1:1,16:9
         printf 'prompt,seed,out\\na fox,7,fox.png\\n' | reve batch - --format csv
     """
-    from reve_cli.actions.inputs import note_seed
+    from reve_cli.actions.inputs import announce_stdin, note_seed
     from reve_cli.batch import items
     from reve_cli.batch.run import Wishes, make
 
+    announce_stdin(run, [file], "a prompt a line")
     note_seed(seed, run.output.note)
     multiples = items.Multiples.of(seeds, ratios)
     return make(

@@ -43,6 +43,7 @@ def generate(
     from reve_cli.core.models import ImageRequest
 
     run.limit_as_project_says()
+    inputs.announce_stdin(run, [prompt, prompt_file], "the prompt")
     request = ImageRequest(
         prompt=inputs.read_prompt(prompt, prompt_file, run.deadline),
         model=run.defaults.model if model is None else model,

@@ -16,7 +16,7 @@ from reve_cli.core.tasks import Task
 Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
 """How far a command takes its jobs."""
 
-FINISH = "; do not submit it again; to finish it:"
+FINISH = "; this command finishes it:"
 """The end of a message whose hint is the command that finishes the job."""
 _ELSEWHERE = "it may belong to another account (another API key), or to the sandbox: --sandbox"
 _FINAL = ("job_failed", "job_cancelled", "expired", "key_mismatch")  # nothing more can be done for such a job

@@ -96,7 +96,7 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "max top tail head last limit": ("--limit N",),
     "all": ("--limit 0", "ids of jobs; reve resume takes all unfinished jobs"),
     "completion install-completion completions": ("--show-completion SHELL",),
-    "max-time deadline time-limit wait-timeout": ("--timeout SECONDS",),
+    "max-time deadline time-limit wait-timeout": ("--timeout TIME",),
     "jsonl output-json json-output as-json": ("--json",),
     "model-name engine checkpoint": ("--model NAME",),
     "model-id version": ("--model-version NAME", "reve --version"),

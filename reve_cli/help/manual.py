@@ -21,7 +21,7 @@ from reve_cli.core.typer_private import Command, Context, Parameter
 from reve_cli.help.pages import WIDTH, Block, Code, Section, plain, roff
 from reve_cli.help.topics import TOPICS, about, read
 from reve_cli.help.tree import COMMON, find, walk
-from reve_cli.terminal.streams import stdout_is_terminal
+from reve_cli.terminal.streams import stdout_is_open, stdout_is_terminal
 
 _HELP = ("--help, -h", "Show this help.")
 _ALSO = "reve help COMMAND is the same as reve COMMAND --help. reve help --man prints the manual page."
@@ -30,7 +30,9 @@ _METAVARS = {"integer": "N", "integer range": "N", "int": "N", "int range": "N",
 
 
 def help_of(command: Command, path: str, context: Context) -> str:
-    """The text of a command's --help."""
+    """The text of a command's --help. Raises `ReveError` if standard output is closed: Typer would say nothing."""
+    if not stdout_is_open():
+        raise ReveError("write_failed", "cannot write to standard output: it is closed")
     environ = context.obj.environ
     bold = stdout_is_terminal() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and os.name != "nt"
     return describe(command, path, bold=bold)

@@ -30,7 +30,7 @@ MEANINGS = {
     6: "network, server or rate-limit error after retries; nothing was accepted, so it is safe to try again",
     7: "file or journal error before payment, a failed download, or expired images",
     8: "job not found, or the API does not list the model",
-    75: "paid for, or perhaps paid for, but not yet saved where you asked: do not submit again. Standard error ends "
+    75: "paid for, or perhaps paid for, but not yet saved where you asked. Standard error ends "
     "with the command that finishes it",
     129: "interrupted by HUP; the process dies from that signal",
     130: "interrupted by INT, as from Ctrl-C; the process dies from that signal",

@@ -79,7 +79,7 @@ def find_key(
         return checked(str(stored), place_in_file())
     raise ReveError(
         "no_key",
-        f"no API key; set {VARIABLE} or run reve auth login (the Apiframe console lists your keys)",
+        f"no API key; get one in your Apiframe console, then run reve auth login or set {VARIABLE}",
         hint="to try reve without a key, add --sandbox",
     )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from reve_cli.core.clock import DAY
+from reve_cli.core.clock import DAY, HOUR, MINUTE
 from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL
 from reve_cli.core.models import cut, is_loopback, is_model_name, is_web_url
 from reve_cli.core.templates import DEFAULT_NAME, parse
@@ -69,11 +69,16 @@ class Setting:
         return getattr(Settings(), self.name)
 
 
+_UNITS = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
+_AGE = re.compile(rf"([0-9]+(?:\.[0-9]+)?)\s*([{''.join(_UNITS)}])", re.IGNORECASE)
+
+
 def seconds(value: object) -> float:
-    """A time limit in seconds: more than 0, at most a day."""
-    number = _number(value)
+    """A time limit in seconds: more than 0, at most a day. Text may have a unit: `90s`, `10m`, `2h`."""
+    age = _AGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = float(age[1]) * _UNITS[age[2].lower()] if age else _number(value)
     if not 0 < number <= LONGEST:
-        raise ValueError("must be a number of seconds, more than 0 and at most 86400")
+        raise ValueError("must be a number of seconds, more than 0 and at most 86400, or a time such as 90s, 10m or 2h")
     return number
 
 

@@ -20,6 +20,10 @@ def stdin_is_terminal() -> bool:
     return is_terminal(sys.stdin)
 
 
+def stdout_is_open() -> bool:
+    return sys.stdout is not None
+
+
 def stdout_is_terminal() -> bool:
     return is_terminal(sys.stdout)
 

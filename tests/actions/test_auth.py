@@ -491,6 +491,10 @@ def test_logout_ignores_a_broken_keychain_that_was_not_used(reve: Reve, keychain
 # The prompt, on a real terminal
 
 
+def asked(sandbox: Sandbox) -> str:
+    return f"API key for {sandbox.url}, from your Apiframe console (not shown): "
+
+
 @pytest.fixture
 def prompt(reve: Reve, live: Sandbox) -> Iterator[Terminal]:
     """A terminal that shows the prompt for the key."""
@@ -498,7 +502,7 @@ def prompt(reve: Reve, live: Sandbox) -> Iterator[Terminal]:
     command = reve.command("auth", "login")
     with Terminal(command, env={**reve.environ, "PYTHON_KEYRING_BACKEND": "none"}) as terminal:
         terminal.before = terminal.modes  # type: ignore[attr-defined]
-        terminal.expect(f"API key for {live.url}: ")
+        terminal.expect(asked(live))
         assert not terminal.echoes
         yield terminal
         assert terminal.modes == terminal.before  # type: ignore[attr-defined]
@@ -509,7 +513,7 @@ def prompt(reve: Reve, live: Sandbox) -> Iterator[Terminal]:
 def test_a_typed_key_is_not_shown(prompt: Terminal, live: Sandbox) -> None:
     prompt.type(KEY.encode() + b"\r")
     assert prompt.wait() == 0
-    assert prompt.screen.rows[0] == f"API key for {live.url}:"
+    assert prompt.screen.rows[0] == asked(live).strip()
     assert "logged in as sandbox@example.com" in prompt.screen.text
     assert read_config()["api_key"] == KEY
 
@@ -519,6 +523,7 @@ def test_an_invalid_key_is_refused_at_the_prompt(prompt: Terminal, live: Sandbox
     prompt.type(b"hunter2-hunter2\r")
     assert prompt.wait() == 3
     assert b"hunter2" not in prompt.seen
+    assert "what you typed does not hold an Apiframe key" in prompt.screen.text.replace("\n", " ")
     assert live.requests == []
 
 
@@ -528,7 +533,7 @@ def test_typing_nothing_exits_with_2(prompt: Terminal, live: Sandbox, typed: byt
     prompt.type(typed)
     assert prompt.wait() == 2
     assert prompt.screen.text.splitlines() == [
-        f"API key for {live.url}:", "error: no key given; nothing was changed",
+        asked(live).strip(), "error: no key given; nothing was changed",
     ]  # fmt: skip
 
 
@@ -551,7 +556,7 @@ def test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was(prompt: Terminal, 
 def test_closing_the_window_at_the_prompt_ends_the_process_by_the_signal(
     reve: Reve, live: Sandbox, tmp_path: Path
 ) -> None:
-    said, prompt = tmp_path / "err", f"API key for {live.url}: "
+    said, prompt = tmp_path / "err", asked(live)
     environ = {name: value for name, value in reve.environ.items() if name != "APIFRAME_API_KEY"}
     with said.open("wb") as err, Terminal(reve.command("auth", "login"), env=environ, stderr=err) as terminal:
         eventually(lambda: said.read_text() == prompt, "the prompt")

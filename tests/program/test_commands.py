@@ -296,7 +296,7 @@ def test_a_lasting_404_for_a_job_in_the_journal_exits_75(
     sandbox.faults = parse_faults("job:404")
     result = reve(command[0], job, *command[1:], *limit, "--json")
     assert (result.code, result.document["error"]["code"]) == (75, "unfinished")
-    assert "do not submit it again" in result.document["error"]["message"]
+    assert "this command finishes it" in result.document["error"]["message"]
     hint = str(result.document["error"]["hint"])
     sandbox.faults = []
     assert reve(*shlex.split(hint)[1:]).code == 0
