@@ -5,13 +5,14 @@ May import: runtime and every package below it.
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reve_cli.actions.drive import drive
 from reve_cli.core.clock import DAY
 from reve_cli.core.contract import GENERATE_PATH
 from reve_cli.core.errors import ReveError
-from reve_cli.core.tasks import Task
+from reve_cli.core.tasks import Task, new_key
 from reve_cli.engine.naming import Naming, Values
 from reve_cli.journal.states import CLOSED
 from reve_cli.runtime import Runtime
@@ -39,6 +40,11 @@ def generate(
     set_caps(run, ledger, request.model if request else run.settings.model, max_credits)
     identity = identity_of(ledger.account.origin, tasks, naming.identity) if naming and naming.identity else None
     rows = {} if new or identity is None else _claim_run(run, ledger, identity)
+    if not rows and not new and (before := _as_before(tasks)):
+        former = identity_of(ledger.account.origin, before, naming.identity) if naming and naming.identity else None
+        rows = _claim_run(run, ledger, former) if former else {}
+        if rows or _are_known(ledger, before):
+            tasks, identity = before, former
     if naming is not None and rows:
         tasks = _continue_run(run, ledger, list(rows.values()), naming)
         to_send = sum(task.phase == "intent" for task in tasks)
@@ -59,6 +65,27 @@ def generate(
         outcome = drive(run, tasks, "saved", shows, ledger, lambda _: naming, rows, by_run=True)
     ledger.end(told=outcome.exit_code == 0 and not run.process.stop)
     return outcome.exit_code
+
+
+def _as_before(tasks: Sequence[Task]) -> list[Task]:
+    """The same tasks with their prompt as it was typed, as earlier versions sent it; none if that is no different."""
+    before: list[Task] = []
+    for task in tasks:
+        request = task.request.as_before() if task.request else None
+        if request is None:
+            return []
+        key = new_key(task.scope, request, task.index, task.attempt) if task.scope else task.idempotency_key
+        before.append(replace(task, request=request, idempotency_key=key))
+    return before
+
+
+def _are_known(ledger: "Ledger", tasks: Sequence[Task]) -> bool:
+    """Whether the journal has these requests under keys that are the same in every run."""
+    bodies = {str(task.idempotency_key): task.request.body().decode() for task in tasks if task.request}
+    if ledger.journal is None or not any(task.key_is_given or task.scope for task in tasks):
+        return False
+    rows = ledger.journal.latest(ledger.account.origin, list(bodies))
+    return any(row.body == bodies[key] for key, row in rows.items())
 
 
 def set_caps(run: Runtime, ledger: "Ledger", model: str, max_credits: str | None) -> None:

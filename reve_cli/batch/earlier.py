@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reve_cli.batch import manifest
-from reve_cli.batch.identity import read_scope, scope_prefix, write_scope
+from reve_cli.batch.identity import random_seed, read_scope, scope_prefix, write_scope
 from reve_cli.batch.target import beginning
 from reve_cli.batch.worklist import Planned, Worklist
 from reve_cli.core.tasks import new_key
@@ -30,21 +30,26 @@ _NEWEST = 1000  # rows of the journal to search for a run without a manifest
 class BatchRun:
     """A run of a batch. instead: the runs that it replaces. counts: whether images of the given run count as made.
 
-    is_new: the run is for `--new`.
+    is_new: the run is for `--new`. is_known: it was named or found, so its name is not just made up.
     """
 
     name: str
     instead: tuple[str, ...]
     counts: Callable[[str], bool]
     is_new: bool = False
+    is_known: bool = True
 
-    def scope(self, out: str | None) -> str:
+    def scope(self, planned: Planned) -> str:
         """The scope of an item's idempotency key."""
-        return write_scope(self.name, out)
+        return write_scope(self.name, planned.out, is_random=planned.is_random)
 
     def key(self, planned: Planned) -> str:
         """The idempotency key of an item's next attempt."""
-        return new_key(self.scope(planned.out), planned.request, planned.ordinal, planned.attempt)
+        return new_key(self.scope(planned), planned.request, planned.ordinal, planned.attempt)
+
+    def seed(self, body: str, out: str | None, ordinal: int) -> int:
+        """The seed of an item whose seed is random. body: its request without a seed."""
+        return random_seed(self.name, body, out, ordinal)
 
 
 def choose_run(folder: Path, name: str | None, journal: "Journal | None", origin: str, *, new: bool) -> BatchRun:
@@ -53,9 +58,9 @@ def choose_run(folder: Path, name: str | None, journal: "Journal | None", origin
     if name is not None:
         return BatchRun(name, (), lambda run: run == name or run not in past.replaced)
     if new:
-        return BatchRun(uuid.uuid4().hex, tuple(sorted(past.known)), lambda run: False, is_new=True)
-    last = past.run or (_run_in(journal, folder, origin) if journal else None) or uuid.uuid4().hex
-    return BatchRun(last, (), lambda run: run not in past.replaced)
+        return BatchRun(uuid.uuid4().hex, tuple(sorted(past.known)), lambda run: False, is_new=True, is_known=False)
+    last = past.run or (_run_in(journal, folder, origin) if journal else None)
+    return BatchRun(last or uuid.uuid4().hex, (), lambda run: run not in past.replaced, is_known=last is not None)
 
 
 def identity_in(folder: Path) -> str:
@@ -86,6 +91,10 @@ def take_stock(
     simulated: whether an item counts, given whether it was simulated.
     """
     with worklist.at_once():
+        if worklist.has_former:
+            for entry in manifest.entries(folder, lambda text: None):
+                if run.counts(entry.run):
+                    worklist.keep_former(entry.item)
         for entry in manifest.entries(folder, warn):
             counts = run.counts(entry.run) and simulated(entry.simulated)
             if entry.paths:
@@ -111,6 +120,13 @@ def ask_journal(worklist: Worklist, folder: Path, run: BatchRun, ledger: Ledger)
     if journal is None or not journal.rows(f"{_MINE} LIMIT 1", values):
         return False
     begun = journal
+    if worklist.has_former:
+
+        def kept(planned: list[Planned]) -> list[str]:
+            keys = {run.key(one): one.item for one in planned}
+            return [keys[key] for key in begun.latest(ledger.account.origin, list(keys))]
+
+        worklist.keep_known(kept)
 
     def known(planned: list[Planned]) -> list[int]:
         found: list[int] = []

@@ -1,45 +1,43 @@
-"""Reads the file of a batch into items: one prompt per line, CSV with a header, JSON Lines, or a manifest.
+"""Turns the rows of a batch file into items, and parses the options that say how.
 
-One item is held in memory at a time. An invalid line is reported with its number, and reading goes on, so that a user
-sees all errors at once.
-May import: actions.inputs, settings, terminal, core.
+One item is held in memory at a time. An invalid row is reported with its line and every fault, and reading goes on, so
+that a user sees all errors at once.
+May import: actions.foreign, actions.inputs, settings, tables, core.
 """
 
-import csv
 import io
-import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO
 
+from reve_cli.actions.foreign import problem
 from reve_cli.actions.inputs import TimedFile, open_file, to_seed, to_seeds
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import ASPECT_RATIOS, SEED_LIMIT
-from reve_cli.core.errors import ReveError
-from reve_cli.core.models import ImageRequest, cut, echo
+from reve_cli.core.errors import ReveError, holds_key
+from reve_cli.core.models import ImageRequest, cut, echo, normal_prompt
 from reve_cli.core.templates import parse
 from reve_cli.settings.settings import Settings
-from reve_cli.terminal.text import quote
+from reve_cli.tables.columns import Columns
+from reve_cli.tables.encoding import check_encoding
+from reve_cli.tables.formats import PROMPTS, SHEETS, format_of
+from reve_cli.tables.reading import read_rows
+from reve_cli.tables.rows import Bad, Row, Seen, TableError
 
-FORMATS = ("text", "csv", "jsonl")
-PROMPTS = "prompts"  # text without --format: lines of JSON are refused
 FIELDS = ("prompt", "seed", "aspectRatio", "version", "out")
-_NAMES = {name.lower(): name for name in FIELDS} | {"aspect_ratio": "aspectRatio"}
-_LONGEST = 1 << 20  # characters of a line
+RANDOM = "random"
+_FOREIGN = {
+    "negativeprompt": "Reve has no negative prompts; say in the prompt what you want.",
+    "model": "the model is the same for all lines; use --model.",
+}
 _LONGEST_NAME = 200
-_EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_OTHER_DATA = re.compile(r"\.(json|tsv|ya?ml|toml|xml|xlsx?|ods|parquet|gz|bz2|xz|zst|zip|tar|tgz)")
-_LIKE_JSON = re.compile(r'[\[{][\[{\s]*(["\]}]|$)')
-_NOT_OF_TEXT = re.compile("[\0\ud800-\udfff]")
-_TOO_LONG = f"the line is longer than {_LONGEST:,} characters"
-
-Lines = Iterator[tuple[int, dict[str, Any]]]
-"""Line numbers, each with the fields of its line."""
-Bad = Callable[[int, str], None]
-"""Called with the number of an invalid line and the reason."""
+_MOST_NAMES = 12
+_LONGEST_INPUT = 1 << 16
+_TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::00(?:\.0+)?)?\s*([AaPp][Mm])?")
+_WHOLE = re.compile(r"([+-]?[0-9]+)[.,]0+")
 
 
 @dataclass(frozen=True)
@@ -47,23 +45,106 @@ class Item:
     """One image of the batch. out: template of its path in the output folder, or None for the default name.
 
     source: run and id of the item, if the line is from a manifest; lines with the same source are one image.
+    is_random: its seed is chosen once it is known to which run it belongs. cells: its row in the file. columns: the
+    row's data of the user's.
     """
 
     line: int
     request: ImageRequest
     out: str | None
     source: str | None = None
+    is_random: bool = False
+    columns: Mapping[str, Any] | None = None
+    cells: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file of a batch, and how to read it. kind: its format."""
+
+    path: str
+    kind: str
+    columns: Columns
+    encoding: str | None = None
+    strip: bool = False
+    seen: Seen = field(default_factory=Seen)
+
+    @classmethod
+    def of(
+        cls,
+        path: str,
+        *,
+        format: str | None = None,
+        encoding: str | None = None,
+        columns: Sequence[str] = (),
+        strip: bool = False,
+    ) -> "Source":
+        """Check the options. Raises `ReveError` (code `usage`)."""
+        kind = format_of(path, format)
+        if kind in SHEETS:
+            from reve_cli.tables.sheets import check_extra
+
+            check_extra(kind)
+        fields = Columns.of(FIELDS, "prompt", columns, foreign=_FOREIGN)
+        return cls(path, kind, fields, check_encoding(encoding), strip)
+
+    @property
+    def name(self) -> str:
+        return "standard input" if self.path == "-" else self.path
+
+    def problem(self, prompt: str) -> str:
+        """Why a prompt is not meant as one; "" if it may be. With --format text, only an API key is refused."""
+        if self.kind == "text":
+            return "the prompt contains an API key" if holds_key(prompt) else ""
+        why = problem(prompt, in_batch=True)
+        self.seen.foreign += bool(why)
+        return why
+
+    @property
+    def hint(self) -> str | None:
+        """How to send lines of text that were refused."""
+        return "to send every line as it is: --format text" if self.seen.kind == PROMPTS and self.seen.foreign else None
+
+    def notes(self) -> Iterator[str]:
+        """What to say about the file once it was read."""
+        others = [name for name in self.seen.columns if self.columns.field(name) is None]
+        if others:
+            more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
+            yield f"other columns, returned as input: {', '.join(others[:_MOST_NAMES])}{more}"
+
+    def skipped(self) -> list[str]:
+        """What was skipped in the file, for the summary."""
+        found = ((self.seen.comments, "comment line"), (self.seen.headers, "repeated header line"))
+        return [f"{number} {name}{'s' if number > 1 else ''} skipped" for number, name in found if number]
+
+    def rows(self, file: BinaryIO, bad: Bad) -> Iterator[Row]:
+        """Yield the rows of the open file. Raises `TableError`."""
+        return read_rows(
+            file,
+            self.kind,
+            self.columns,
+            "prompt",
+            bad=bad,
+            seen=self.seen,
+            path=self.path,
+            encoding=self.encoding,
+            strip=self.strip,
+        )
 
 
 @dataclass(frozen=True)
 class Multiples:
-    """Seeds and ratios, in all combinations, for every line. If empty, the line or the default decides."""
+    """Seeds and ratios, in all combinations, for every line. If empty, the line or the default decides.
+
+    is_random: lines without a seed have a random one.
+    """
 
     seeds: Sequence[int] = ()
     ratios: Sequence[str] = ()
+    is_random: bool = False
 
     @classmethod
-    def of(cls, seeds: str | None, ratios: str | None) -> "Multiples":
+    def of(cls, seeds: str | None, ratios: str | None, seed: str | None = None) -> "Multiples":
         """Parse --seeds (`1-8`, `1,5,9-12`) and --ratios (`1:1,16:9`). Raises `ReveError` (code `usage`)."""
         found = [] if seeds is None else to_seeds(seeds)
         named = [] if ratios is None else [part.strip() for part in ratios.split(",")]
@@ -73,7 +154,7 @@ class Multiples:
         for option, values in (("--seeds", found), ("--ratios", named)):
             if len(set(values)) < len(values):
                 raise ReveError("usage", f"{option} contains the same value twice")
-        return cls(found, named)
+        return cls(found, named, seed == RANDOM)
 
     def __call__(self, item: Item) -> Iterator[Item]:
         """Yield `item` in all combinations."""
@@ -81,34 +162,40 @@ class Multiples:
             for seed in self.seeds or (item.request.seed,):
                 yield replace(item, request=replace(item.request, aspect_ratio=ratio, seed=seed))
 
-    def check(self, seed: object, ratio: object) -> None:
-        """Raises `ReveError` (code `usage`) if a line has a seed or ratio of its own as well."""
-        if self.seeds and seed is not None:
-            raise ReveError("usage", "seed conflicts with --seeds; use one of them")
-        if self.ratios and ratio is not None:
-            raise ReveError("usage", "aspectRatio conflicts with --ratios; use one of them")
+    def faults(self, fields: Mapping[str, Any]) -> Iterator[str]:
+        """Why a row has a seed or ratio of its own as well."""
+        if self.seeds and fields.get("seed") is not None:
+            yield "seed conflicts with --seeds; use one of them"
+        if self.ratios and fields.get("aspectRatio") is not None:
+            yield "aspectRatio conflicts with --ratios; use one of them"
 
 
-def read_items(file: TextIO, kind: str, defaults: ImageRequest, multiples: Multiples, bad: Bad) -> Iterator[Item]:
-    """Yield the items of `file`. kind: one of `FORMATS`, or `PROMPTS`."""
-    for line, fields in _LINES[kind](file, bad):
-        try:
-            multiples.check(fields.get("seed"), fields.get("aspectRatio"))
-            yield from multiples(_item(line, fields, defaults))
-        except ReveError as error:
-            bad(line, _of_a_line(error.message))
-
-
-def format_of(path: str, given: str | None) -> str:
-    """The format of a file: `given` with --format, or else from its extension. Raises `ReveError` (code `usage`)."""
-    if given is not None and given not in FORMATS:
-        raise ReveError("usage", f"--format {echo(given)} is not one of {', '.join(FORMATS)}")
-    extension = os.path.splitext(path)[1].lower()
-    if given is None and _OTHER_DATA.fullmatch(extension):
-        converted = f"jq -c '.[]' {quote(path)} | reve batch - --format jsonl" if extension == ".json" else None
-        message = f"unknown format of {path}; name it with --format {'|'.join(FORMATS)}"
-        raise ReveError("usage", message, hint=converted)
-    return given or _EXTENSIONS.get(extension, PROMPTS)
+def read_items(
+    file: BinaryIO, source: Source, defaults: ImageRequest, multiples: Multiples, bad: Bad
+) -> Iterator[Item]:
+    """Yield the items of `file`."""
+    names: list[str] = []
+    line = 1
+    try:
+        for row in source.rows(file, bad):
+            line = row.line
+            if {"run", "item"} <= row.cells.keys():
+                if row.cells["item"] is None:  # the line is about a run
+                    continue
+                fields, others = _of_manifest(row.cells), _object(row.cells.get("input"))
+            else:
+                if names != list(row.cells):
+                    source.columns.check(list(row.cells), row.header, is_whole=not names and bool(row.cells))
+                    names = list(row.cells)
+                fields, others = source.columns.split(row.cells)
+            try:
+                yield from multiples(_item(row, fields, others, source, defaults, multiples))
+            except ReveError as error:
+                bad(row.line, row.place + error.message)
+        if names:
+            source.columns.check_given(line)
+    except TableError as error:
+        bad(error.line, error.why)
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
@@ -152,8 +239,6 @@ def defaults(
     seed: str | None = None,
 ) -> ImageRequest:
     """The request of a line that sets nothing but its prompt. Raises `ReveError` (code `usage`)."""
-    if seed == "random":
-        raise ReveError("usage", "--seed random would pay for new images in each run; omit it, or use --seeds")
     if seed is not None and multiples.seeds:
         raise ReveError("usage", "--seed cannot be used with --seeds")
     if ratio is not None and multiples.ratios:
@@ -161,118 +246,73 @@ def defaults(
     return ImageRequest(
         prompt="any",
         model=settings.model if model is None else model,
-        seed=None if seed is None else to_seed(seed),
+        seed=None if seed in (None, RANDOM) else to_seed(str(seed)),
         aspect_ratio=settings.aspect_ratio if ratio is None else ratio,
         version=settings.model_version if version is None else version,
     )
 
 
-def _item(line: int, fields: Mapping[str, Any], defaults: ImageRequest) -> Item:
-    """The item of a line. Raises `ReveError` (code `usage`) if a field is invalid."""
+def _item(
+    row: Row,
+    fields: Mapping[str, Any],
+    others: Mapping[str, Any],
+    source: Source,
+    defaults: ImageRequest,
+    multiples: Multiples,
+) -> Item:
+    """The item of a row. Raises `ReveError` (code `usage`) that names every fault."""
+    faults = list(multiples.faults(fields))
+    given: dict[str, Any] = {}
     for name in ("prompt", "aspectRatio", "version", "out"):
-        if fields.get(name) is not None and not isinstance(fields[name], str):
-            raise ReveError("usage", f"{name} must be text")
-    prompt, out = fields.get("prompt"), fields.get("out")
-    if prompt is None:
-        raise ReveError("usage", "no prompt")
-    given: dict[str, Any] = {"seed": _seed(fields.get("seed"))}
-    given |= {"aspect_ratio": fields.get("aspectRatio"), "version": fields.get("version")}
-    source = fields.get("source")
-    if source is None:
-        given = {name: value for name, value in given.items() if value is not None}
-    elif isinstance(fields.get("model"), str):
-        given["model"] = fields["model"]
-    request = replace(defaults, prompt=prompt, **given)
-    return Item(line, request, None if out is None else _checked_out(out), source)
-
-
-def _seed(value: object) -> int | None:
-    """The seed in a field. Raises `ReveError` (code `usage`)."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ReveError("usage", "seed must be a whole number")
+        value = fields.get(name)
+        if value is not None and not isinstance(value, str):
+            if name == "prompt" or isinstance(value, bool | list | dict):
+                faults.append(f"{name} must be text")
+                continue
+            value = str(value)
+        given[name] = value if name == "prompt" or value is None else value.strip()
+    seed: int | str | None = None
     try:
-        seed = to_seed(str(value))
-    except ReveError:
-        seed = None
-    if seed is None or abs(seed) > SEED_LIMIT:
-        message = f"seed {echo(str(value))} is not a whole number from -{SEED_LIMIT} to {SEED_LIMIT}"
-        raise ReveError("usage", message)
-    return seed
-
-
-def _of_a_line(message: str) -> str:
-    """The message about an option as a message about a field."""
-    for option, field in (("--aspect-ratio", "aspectRatio"), ("--model-version", "version")):
-        message = re.sub(rf"^{option}\b", field, message)
-    return message
-
-
-def _checked_out(out: str) -> str:
-    """Check the path of an item's image. Raises `ReveError` if it leaves the output folder or cannot be a file."""
-    try:
-        parse(out)
-    except ValueError as error:
-        raise ReveError("usage", cut(f"out: {error}")) from error
-    parts = out.replace("\\", "/").split("/")
-    climbs = os.path.isabs(out) or os.path.splitdrive(out)[0] or ".." in parts or "" in parts or parts[-1] == "."
-    if climbs or not out.isprintable():
-        raise ReveError("usage", f"out {echo(out)} must be a file path inside the output folder")
-    return out
-
-
-def _text_lines(file: TextIO, bad: Bad) -> Lines:
-    for number, line in _numbered(file, bad):
-        if line.strip():
-            yield number, {"prompt": line}
-
-
-def _prompt_lines(file: TextIO, bad: Bad) -> Lines:
-    """Like text, but without --format text a line of JSON is more likely a mistake than a prompt."""
-    for number, fields in _text_lines(file, bad):
-        if problem := _json_in(fields["prompt"].strip()):
-            bad(number, problem)
-        else:
-            yield number, fields
-
-
-def _json_in(line: str) -> str:
-    """The error for a prompt that is JSON, or a part of JSON on several lines; empty for other prompts."""
-    if not _LIKE_JSON.match(line):
-        return ""
-    try:
-        is_object = isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        is_object = False
-    if is_object:
-        return "a JSON object is not a prompt; add --format jsonl, or --format text to use lines as they are"
-    return (
-        "JSON is not a prompt; convert it with jq -c for --format jsonl, or add --format text to use lines as they are"
-    )
-
-
-def _json_lines(file: TextIO, bad: Bad) -> Lines:
-    for number, line in _numbered(file, bad):
-        if not line.strip():
-            continue
+        seed = _seed(fields.get("seed"))
+    except ReveError as error:
+        faults.append(error.message)
+    if ratio := _of_a_time(given.get("aspectRatio")):
+        faults.append(ratio)
+        given["aspectRatio"] = None
+    if given.get("prompt") is None and "prompt must be text" not in faults:
+        faults.append("no prompt")
+    out = given.get("out")
+    if out is not None:
         try:
-            found = json.loads(line, object_pairs_hook=_object)
-        except json.JSONDecodeError as error:
-            bad(number, f"invalid JSON: {error.msg}")
-            continue
-        except (ValueError, RecursionError):
-            bad(number, "invalid JSON: nested too deeply, or a number is too long")
-            continue
-        if not isinstance(found, dict):
-            bad(number, "not a JSON object")
-        elif {"run", "item"} <= found.keys():
-            if found["item"] is not None:  # else the line is about a run
-                yield number, _of_manifest(found)
-        elif problem := _unknown(list(found)):
-            bad(number, problem)
-        else:
-            yield number, {_NAMES[name.lower()]: value for name, value in found.items()}
+            _check_out(out)
+        except ReveError as error:
+            faults.append(error.message)
+    if len(str(others)) > _LONGEST_INPUT:
+        faults.append(f"the additional columns have more than {_LONGEST_INPUT:,} characters")
+    origin = fields.get("source")
+    raw = given.get("prompt") or ("" if given.get("prompt") == "" else "any")
+    wish: dict[str, Any] = {"aspect_ratio": given.get("aspectRatio"), "version": given.get("version"), "seed": seed}
+    if origin is None:
+        wish = {name: value for name, value in wish.items() if value is not None}
+    elif isinstance(fields.get("model"), str):
+        wish["model"] = fields["model"]
+    is_random = wish.get("seed", RANDOM if multiples.is_random and origin is None else None) == RANDOM
+    if is_random:
+        wish["seed"] = None
+    request = None
+    try:
+        prompt = raw if origin is not None else normal_prompt(raw)
+        request = replace(defaults, prompt=prompt, **wish, typed=raw if raw != prompt else None)
+    except ReveError as error:
+        faults.append(_of_a_line(error.message))
+    if origin is None and (why := source.problem(raw)):
+        faults.append(why)
+    if holds_key(str(others)):
+        faults.append("another column contains an API key")
+    if faults or request is None:
+        raise ReveError("usage", "; ".join(faults))
+    columns = dict(others) if others else None
+    return Item(row.line, request, out, origin, is_random, columns, row.cells)
 
 
 def _of_manifest(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,105 +322,69 @@ def _of_manifest(line: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: line.get(name) for name in FIELDS}, "model": model, "source": f"{line['run']} {line['item']}"}
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise json.JSONDecodeError("duplicate key", "", 0)
-    return found
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
-def _csv_lines(file: TextIO, bad: Bad) -> Lines:
-    rows = csv.reader(_limited(file), strict=True)
-    header: list[str] | None = None
-    start = 1
-    while True:
-        row: list[str] | None = []
-        try:
-            row = next(rows, None)
-        except (csv.Error, ReveError) as error:
-            lost = rows.line_num > start or isinstance(error, ReveError)
-            why = error.message if isinstance(error, ReveError) else f"invalid CSV: {error}"
-            bad(start, why + ("; the rest of the file was not read" if lost else ""))
-            if lost:
-                return  # the start of the next row is unknown
-        number, start = start, rows.line_num + 1
-        if row is None:
-            break
-        if problem := _not_text("".join(row), number):
-            bad(number, problem)
-            continue
-        if not any(cell.strip() for cell in row):
-            continue
-        if header is None:
-            header = [name.strip() for name in row]
-            problem = _unknown(header) or ("" if "prompt" in map(str.lower, header) else "no prompt column")
-            if problem:
-                bad(number, f"the header: {problem}")
-                return
-        elif len(row) > len(header):
-            bad(number, f"{len(row)} cells, but the header has {len(header)}")
-        else:
-            cells = {_NAMES[name.lower()]: cell for name, cell in zip(header, row, strict=False) if cell.strip()}
-            yield number, {name: cell if name == "prompt" else cell.strip() for name, cell in cells.items()}
+def _seed(value: object) -> int | str | None:
+    """The seed in a field: a number or `RANDOM`. Spreadsheets and pandas write 1 as 1.0. Raises `ReveError`."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value.strip().lower() == RANDOM:
+        return RANDOM
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ReveError("usage", "seed must be a whole number")
+    text = str(value).strip()
+    if found := _WHOLE.fullmatch(text):
+        text = found[1]
+    try:
+        seed = to_seed(text)
+    except ReveError:
+        seed = None
+    if seed is None or abs(seed) > SEED_LIMIT:
+        message = f"seed {echo(str(value))} is not a whole number from -{SEED_LIMIT} to {SEED_LIMIT}, or random"
+        raise ReveError("usage", message)
+    if seed == -1:
+        raise ReveError("usage", "seed -1 means a random seed in other tools; use random, or leave it out")
+    return seed
 
 
-_LINES: dict[str, Callable[[TextIO, Bad], Lines]] = {
-    "text": _text_lines,
-    PROMPTS: _prompt_lines,
-    "csv": _csv_lines,
-    "jsonl": _json_lines,
-}
-
-
-def _unknown(names: Sequence[str]) -> str:
-    """The error in a list of field names; empty if they are valid."""
-    for name in names:
-        if name.lower() not in _NAMES:
-            return f"unknown field {echo(name)}; fields: {', '.join(FIELDS)}"
-    return "" if len({_NAMES[name.lower()] for name in names}) == len(names) else "a field is given twice"
-
-
-def _numbered(file: TextIO, bad: Bad) -> Iterator[tuple[int, str]]:
-    """Yield the valid lines with their numbers."""
-    number, too_long = 0, False
-    while line := file.readline(_LONGEST):
-        ends = line.endswith(("\n", "\r"))
-        if not too_long:
-            number += 1
-            too_long = len(line) == _LONGEST and not ends
-            foreign = _not_text(line, number)
-            if problem := foreign or (_TOO_LONG if too_long else ""):
-                bad(number, problem)
-            else:
-                yield number, line.rstrip("\r\n")
-            if foreign and number == 1:
-                return
-        too_long = too_long and not ends
-
-
-def _not_text(line: str, number: int) -> str:
-    """The error for a line that is not UTF-8; in the first line it is about the whole file."""
-    found = _NOT_OF_TEXT.search(line)
-    if not found:
+def _of_a_time(ratio: str | None) -> str:
+    """The error for a ratio that a spreadsheet made a time of; "" for others."""
+    found = _TIME.fullmatch(ratio or "")
+    if not found or ratio in ASPECT_RATIOS:
         return ""
-    if found[0] == "\0":
-        return "it contains a NUL character; is the file UTF-8?"
-    return f"{'the file' if number == 1 else 'the line'} is not UTF-8"
+    hour, minute, half = int(found[1]), int(found[2]), (found[3] or "").lower()
+    hours = {hour, hour % 12 + (12 if half == "pm" else 0)} if half else {hour}
+    meant = next((f"{one}:{minute}" for one in hours if f"{one}:{minute}" in ASPECT_RATIOS), None)
+    if meant is None:
+        return ""
+    return f"aspectRatio {ratio!r} is a time that a spreadsheet made of {meant}; format the column as text"
 
 
-def _limited(file: TextIO) -> Iterator[str]:
-    """Yield lines for the CSV reader. Raises `ReveError` for one that is too long, or a file that is not text."""
-    number = 0
-    while line := file.readline(_LONGEST):
-        number += 1
-        foreign = _not_text(line, number) if number == 1 else ""
-        if foreign or len(line) == _LONGEST:
-            raise ReveError("usage", foreign or _TOO_LONG)
-        yield line
+def _of_a_line(message: str) -> str:
+    """The message about options as a message about fields."""
+    for option, name in (("--aspect-ratio", "aspectRatio"), ("--model-version", "version")):
+        message = re.sub(rf"(^|; ){option}\b", rf"\1{name}", message)
+    return message
 
 
-def open_items(path: str, deadline: Deadline) -> TextIO:
-    """Open the file at `path` as text; `-` is standard input.
+def _check_out(out: str) -> None:
+    """Check the path of an item's image. Raises `ReveError` if it leaves the output folder or cannot be a file."""
+    try:
+        parse(out)
+    except ValueError as error:
+        raise ReveError("usage", cut(f"out: {error}")) from error
+    parts = out.replace("\\", "/").split("/")
+    climbs = os.path.isabs(out) or os.path.splitdrive(out)[0] or ".." in parts or "" in parts or parts[-1] == "."
+    if climbs or not out.isprintable():
+        raise ReveError("usage", f"out {echo(out)} must be a file path inside the output folder")
+
+
+def open_items(path: str, deadline: Deadline) -> BinaryIO:
+    """Open the file at `path`; `-` is standard input.
 
     Opening and reading raise `ReveError`: `usage` if the file cannot be read, `timed_out` at the deadline.
     """
@@ -396,5 +400,4 @@ def open_items(path: str, deadline: Deadline) -> TextIO:
         binary = sys.stdin.buffer
     except (OSError, ValueError) as error:
         raise ReveError("usage", f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
-    # surrogateescape: a line that is not UTF-8 is reported like any other invalid line
-    return io.TextIOWrapper(io.BufferedReader(binary), encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return io.BufferedReader(binary)

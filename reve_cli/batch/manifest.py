@@ -25,8 +25,15 @@ _NAME = "manifest"
 FINAL = ("job_failed", "job_cancelled", "expired")
 """Codes of errors after which the job will never have an image. Such items get a line, too."""
 _BEGINNING = b'{"run":"'  # of every line
-_LONGEST = 1 << 18  # bytes; every line is shorter
+_LONGEST = 1 << 20  # bytes; every line is shorter
 _LOCK_SECONDS = 0.3  # longer than it takes to add a line
+
+
+def document_of(task: Task, columns: Mapping[str, Any] | None, *, simulated: bool) -> dict[str, Any]:
+    """The JSON document of an item: its job's, and `input`, the other columns of its row in the file."""
+    document = task.document(simulated)
+    error = document.pop("error")
+    return {**document, "input": columns, "error": error}
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,19 @@ class Manifest:
         self.append({"run": run, "item": None, "begunAt": now, "folder": folder, "instead": list(instead)})
         os.fsync(self._descriptor)
 
-    def note(self, task: Task, run: str, item: str, out: str | None, *, simulated: bool) -> None:
+    def note(
+        self,
+        task: Task,
+        run: str,
+        item: str,
+        out: str | None,
+        *,
+        simulated: bool,
+        columns: Mapping[str, Any] | None = None,
+    ) -> None:
         """Add a line for an item whose task ended. out: its own path. Raises `ReveError` (code `output`)."""
         assert task.request is not None
-        document = task.document(simulated)
+        document = document_of(task, columns, simulated=simulated)
         line = {
             "run": run,
             "item": item,

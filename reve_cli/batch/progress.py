@@ -1,11 +1,13 @@
 """The output of `batch`: a live view or periodic lines while it runs, each result, and a summary.
 
-May import: terminal, core, batch.tally.
+May import: terminal, core, batch.manifest, tally.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from reve_cli.batch.manifest import document_of
 from reve_cli.batch.tally import Tally
 from reve_cli.core.clock import MINUTE, Clock
 from reve_cli.core.errors import ReveError
@@ -76,7 +78,7 @@ class LiveView:
 class Report:
     """Prints results as they arrive, errors, and a summary.
 
-    is_over: whether the whole command is ending, by a signal or its time limit.
+    is_over: whether the whole command is ending, by a signal or its time limit. skipped: what was skipped in the file.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class Report:
         *,
         simulated: Callable[[], bool],
         is_over: Callable[[], bool],
+        skipped: Sequence[str] = (),
     ) -> None:
+        self._skipped = skipped
         self._output, self._tally, self._view = output, tally, view
         self._simulated, self._is_over = simulated, is_over
         self._told: set[str] = set()
@@ -108,13 +112,15 @@ class Report:
         for task, error in held:
             self._error(task, error, unbegun=False)
 
-    def result(self, task: Task, *, unbegun: bool, is_held: bool) -> None:
-        """Print how a task ended. unbegun: nothing was tried for it. is_held: see `hold`."""
+    def result(
+        self, task: Task, columns: Mapping[str, Any] | None, *, unbegun: bool, is_held: bool
+    ) -> None:
+        """Print how a task ended. columns: other columns of its row. unbegun: nothing was tried for it. is_held: see `hold`."""
         is_one_of_many = unbegun and len(self._held) >= ALIKE
         if task.error is not None and not is_held and not is_one_of_many:
             self._error(task, task.error, unbegun=unbegun)
         if self._output.json:
-            self._output.document(task.document(self._simulated()))
+            self._output.document(document_of(task, columns, simulated=self._simulated()))
         else:
             for saved in task.files:
                 self._output.line(saved.path)
@@ -158,7 +164,7 @@ class Report:
         parts += [f"{tally.unbegun} not submitted"] if tally.unbegun else []
         pending = f", {tally.pending} pending" if tally.pending else ""
         charged = credits_of(tally.spent, simulated=self._simulated())
-        parts += [f"charged: {charged}{pending}", _duration(tally.elapsed(now))]
+        parts += [f"charged: {charged}{pending}", _duration(tally.elapsed(now)), *self._skipped]
         if len(self._held) >= ALIKE:
             _, error = self._held[0]
             message = f"the API refused {len(self._held)} requests in a row for the same reason: {_reason(error)}"

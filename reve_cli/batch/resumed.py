@@ -6,9 +6,10 @@ May import: engine.naming, core, batch.identity, manifest.
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from reve_cli.batch.identity import item_id, read_scope
+from reve_cli.batch.identity import item_id, read_scope, with_random_seed
 from reve_cli.batch.manifest import FINAL, Manifest, begun_in
 from reve_cli.core.errors import ReveError
 from reve_cli.core.tasks import Task, new_key
@@ -35,11 +36,14 @@ class Finished:
         of_batch = read_scope(task.scope)
         if not is_final or of_batch is None or task.request is None:
             return
-        run, out = of_batch
+        run, out, is_random = of_batch
         task.ordinal = self._ordinal(task)
         if task.ordinal is None:
             return
-        item = item_id(task.request.body().decode(), out, task.ordinal)
+        body = task.request.body().decode()
+        if is_random:
+            body = with_random_seed(replace(task.request, seed=None).body().decode())
+        item = item_id(body, out, task.ordinal)
         for path in self._manifests(run, Path(naming.path(Values.of(task)))):
             if path in self._left:
                 continue

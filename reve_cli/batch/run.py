@@ -14,7 +14,7 @@ from reve_cli.actions.generate import learn_account, set_caps, show_requests
 from reve_cli.api.pace import Pace
 from reve_cli.batch.continuing import Continuing
 from reve_cli.batch.earlier import BatchRun, ask_journal, choose_run, left_behind, take_stock
-from reve_cli.batch.items import Multiples, open_items, read_items
+from reve_cli.batch.items import Multiples, Source, open_items, read_items
 from reve_cli.batch.manifest import Manifest
 from reve_cli.batch.progress import LiveView, Report
 from reve_cli.batch.results import ActiveItems, Results
@@ -33,6 +33,7 @@ from reve_cli.runtime import Runtime
 
 _TRIES = 10  # of one request; enough for an outage of a minute or two
 _PAGE = 100
+_MOST_ERRORS = 20
 _M_ARENA_MAX = -8  # from glibc's malloc.h
 
 
@@ -40,8 +41,7 @@ _M_ARENA_MAX = -8  # from glibc's malloc.h
 class Wishes:
     """The options of a batch. rate: maximum requests per minute. in_flight: maximum jobs. shard: I of N."""
 
-    file: str
-    kind: str
+    source: Source
     defaults: ImageRequest
     multiples: Multiples
     out: str | None = None
@@ -92,26 +92,32 @@ def _make_folder(folder: Path) -> None:
 
 
 def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> None:
-    """Fill the worklist. Raises `ReveError` (code `usage`) after printing all errors in the file."""
-    invalid = 0
-    name = "standard input" if wishes.file == "-" else wishes.file
+    """Fill the worklist. Raises `ReveError` (code `usage`) after printing the first errors in the file."""
+    invalid, source = 0, wishes.source
 
     def bad(line: int, why: str) -> None:
         nonlocal invalid
         invalid += 1
-        run.output.fail(ReveError("usage", f"{name}, line {line}: {why}"))
+        if invalid <= _MOST_ERRORS:
+            run.output.fail(ReveError("usage", f"{source.name}, line {line}: {why}"))
 
     streams = run.output.surroundings()
-    if wishes.file == "-" and streams["stdin"] and streams["stderr"]:
+    if source.path == "-" and streams["stdin"] and streams["stderr"]:
         run.output.note("reading prompts from the terminal, one per line; press Ctrl-D to end")
-    with run.ask(lambda: open_items(wishes.file, run.deadline)) as file:  # a FIFO may block
-        worklist.fill(read_items(file, wishes.kind, wishes.defaults, wishes.multiples, bad))
+    with run.ask(lambda: open_items(source.path, run.deadline)) as file:  # a FIFO may block
+        worklist.fill(read_items(file, source, wishes.defaults, wishes.multiples, bad))
     worklist.set_paths(target.path, bad)
     if invalid:
         many = f"{invalid} invalid line{'s' if invalid > 1 else ''}"
-        raise ReveError("usage", f"{name}: {many}; nothing was submitted")
+        more = f" (the first {_MOST_ERRORS}, and {invalid - _MOST_ERRORS} more)" if invalid > _MOST_ERRORS else ""
+        raise ReveError("usage", f"{source.name}: {many}{more}; nothing was submitted", hint=source.hint)
     if not worklist.size:
-        raise ReveError("usage", f"{name} contains no prompts")
+        raise ReveError("usage", f"{source.name} contains no prompts")
+    for note in source.notes():
+        run.output.note(note)
+    if source.seen.decorated and not source.strip:
+        many = f"{source.seen.decorated} line{'s have' if source.seen.decorated > 1 else ' has'}"
+        run.output.warn(f"{many} a bullet, a number or quotation marks around the prompt; --strip removes these")
     if wishes.shard:
         worklist.keep_shard(*wishes.shard)
 
@@ -136,7 +142,7 @@ def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> i
     parts = [f"{worklist.size - there - again} of {worklist.size} to submit"]
     parts += [f"{there} already saved"] if there else []
     parts += [f"{again} to download again (no charge)"] if again else []
-    run.output.note("; ".join(parts))
+    run.output.note("; ".join([*parts, *wishes.source.skipped()]))
     return worst(codes)
 
 
@@ -149,6 +155,10 @@ def _look_back(
     ledger: Ledger | None,
 ) -> None:
     """Remove the items that are made from the worklist, judging by the manifest, the ledger's journal and the files."""
+    if chosen.is_known or not wishes.dry_run:
+        worklist.choose_seeds(chosen.seed)
+    elif worklist.has_random:
+        run.output.note("random seeds are chosen when the batch begins")
     here = is_loopback(urlsplit(run.settings.base_url).hostname or "")  # maybe a sandbox
     take_stock(
         worklist,
@@ -213,6 +223,7 @@ def _make_images(
         view,
         simulated=lambda: run.api.http.simulated,
         is_over=lambda: bool(run.process.stop) or run.deadline.passed,
+        skipped=wishes.source.skipped(),
     )
     if not worklist.left:
         return report

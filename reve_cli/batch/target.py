@@ -51,8 +51,13 @@ class Target:
         return Naming(template, ".", jobs=1, force=self._force, date=self._date)
 
     def path(self, planned: Planned) -> str | None:
-        """The path of an item's image; None if it depends on the job. Raises `ReveError` if it cannot be used."""
+        """The path of an item's image; None if it depends on the job or on a random seed.
+
+        Raises `ReveError` if it cannot be used.
+        """
         if planned.out is None and self._all_differ:  # and a name_template cannot begin with a dot
+            return None
+        if planned.is_random and "{seed}" in (planned.out or self._template):  # not chosen yet
             return None
         task = Task(planned.number, "intent", request=planned.request)
         path = self.naming(planned.out).path(replace(Values.of(task), job=_ANY_JOB, ext="png"))

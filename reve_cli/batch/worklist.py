@@ -10,10 +10,10 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from reve_cli.batch.identity import digest, item_id, likeness
+from reve_cli.batch.identity import digest, item_id, likeness, with_random_seed
 from reve_cli.batch.items import Item
 from reve_cli.core.clock import Limits
 from reve_cli.core.errors import ReveError
@@ -26,6 +26,9 @@ _SCHEMA = """
         number INTEGER PRIMARY KEY, line INTEGER NOT NULL, item TEXT NOT NULL, alike TEXT NOT NULL,
         ordinal INTEGER NOT NULL, body TEXT NOT NULL, out TEXT, source TEXT,
         told INTEGER NOT NULL,            -- the last line about it
+        is_random INTEGER NOT NULL,       -- its seed is chosen for its run
+        columns TEXT,                     -- data of the user's in its row
+        former TEXT, former_item TEXT, former_alike TEXT, former_ordinal INTEGER,  -- of the earlier form of its prompt
         attempt INTEGER NOT NULL DEFAULT 1,
         job TEXT, todo INTEGER NOT NULL DEFAULT 1,
         path BLOB,                        -- of its image, if it does not depend on the job
@@ -38,6 +41,8 @@ _SCHEMA = """
     );
     CREATE INDEX by_item ON items (item);
     CREATE INDEX by_likeness ON items (alike, ordinal);
+    CREATE INDEX by_former ON items (former_item) WHERE former IS NOT NULL;
+    CREATE INDEX by_former_likeness ON items (former_alike, former_ordinal) WHERE former IS NOT NULL;
     CREATE INDEX by_source ON items (source) WHERE source IS NOT NULL;
     CREATE INDEX by_path ON items (path) WHERE path IS NOT NULL;
     CREATE INDEX by_place ON items (place) WHERE place IS NOT NULL;
@@ -51,7 +56,8 @@ class Planned:
     """An item to make. number: counts items from 1. ordinal: counts identical items from 1.
 
     attempt: the number of the next attempt. job: the paid job to fetch the image from again, if any. images: number of
-    images of that job. is_other_lines: the file at its path is the image of another item.
+    images of that job. is_other_lines: the file at its path is the image of another item. is_random: its seed is chosen
+    for its run. columns: data of the user's in its row.
     """
 
     number: int
@@ -64,6 +70,8 @@ class Planned:
     job: str | None
     images: int = 1
     is_other_lines: bool = False
+    is_random: bool = False
+    columns: Mapping[str, Any] | None = None
 
 
 class Worklist:
@@ -89,21 +97,36 @@ class Worklist:
                 same = "UPDATE items SET told = ? WHERE source = ? AND body = ?"
                 if item.source and self._database.execute(same, (item.line, item.source, body)).rowcount:
                     continue
-                alike = likeness(body, item.out)
-                ordinal = self._value("SELECT coalesce(max(ordinal), 0) + 1 FROM items WHERE alike = ?", alike)
-                self._database.execute(
-                    "INSERT INTO items (line, item, alike, ordinal, body, out, source, told) VALUES (?,?,?,?,?,?,?,?)",
-                    (
-                        item.line,
-                        item_id(body, item.out, ordinal),
-                        alike,
-                        ordinal,
-                        body,
-                        item.out,
-                        item.source,
-                        item.line,
-                    ),
-                )
+                named = with_random_seed(body) if item.is_random else body
+                alike = likeness(named, item.out)
+                ordinal = self._next("ordinal", alike=alike)
+                facts: dict[str, Any] = {
+                    "line": item.line,
+                    "alike": alike,
+                    "item": item_id(named, item.out, ordinal),
+                    "ordinal": ordinal,
+                    "body": body,
+                    "out": item.out,
+                    "source": item.source,
+                    "told": item.line,
+                    "is_random": item.is_random,
+                    "columns": None if item.columns is None else json.dumps(item.columns),
+                }
+                if (before := item.request.as_before()) and not item.is_random:
+                    former = before.body().decode()
+                    alike = likeness(former, item.out)
+                    ordinal = self._next("former_ordinal", former_alike=alike)
+                    facts |= {"former": former, "former_alike": alike, "former_ordinal": ordinal}
+                    facts["former_item"] = item_id(former, item.out, ordinal)
+                names = ", ".join(facts)
+                marks = ", ".join(f":{name}" for name in facts)
+                self._database.execute(f"INSERT INTO items ({names}) VALUES ({marks})", facts)  # noqa: S608
+            if self.has_former:
+                _recount(self._database)
+
+    def _next(self, ordinal: str, **alike: str) -> int:
+        (column, value), known = *alike.items(), " AND former IS NOT NULL" if "former_alike" in alike else ""
+        return int(self._value(f"SELECT coalesce(max({ordinal}), 0) + 1 FROM items WHERE {column} = ?{known}", value))  # noqa: S608
 
     def keep_shard(self, index: int, count: int) -> None:
         """Keep only shard `index` of `count`. An item's id decides its shard, so each is in exactly one."""
@@ -134,17 +157,8 @@ class Worklist:
                     query = "UPDATE items SET path = ?, place = ? WHERE number = ?"
                     self._database.execute(query, (os.fsencode(path), place, planned.number))
             self._drop_replaced()
-            first = "(SELECT line FROM items AS one WHERE one.place = items.place ORDER BY number LIMIT 1)"
-            earlier = "EXISTS (SELECT 1 FROM items AS one WHERE one.place = items.place AND one.number < items.number)"
-            query = f"SELECT line, {first}, path FROM items WHERE place IS NOT NULL AND {earlier}"  # noqa: S608
-            for line, other, path in self._pages(f"{query} GROUP BY line ORDER BY number"):
-                whose = f"line {other}" if other != line else "another image of this line"
-                bad(line, f"{os.fsdecode(path)} is already the path of {whose}")
-            below = "one.place > CAST(items.place || :first AS BLOB) AND one.place < CAST(items.place || :last AS BLOB)"
-            inside = f"(SELECT line FROM items AS one WHERE {below} LIMIT 1)"  # noqa: S608
-            query = f"SELECT line, {inside} AS other, path FROM items WHERE place IS NOT NULL AND other ORDER BY number"  # noqa: S608
-            for line, other, path in self._pages(query, {"first": os.sep, "last": chr(ord(os.sep) + 1)}):
-                bad(line, f"{os.fsdecode(path)} is a file here, but a folder in line {other}")
+            for line, why in _conflicts(self._pages):
+                bad(line, why)
 
     def _drop_replaced(self) -> None:
         """Of a manifest's lines with the same `out`, keep the last: its image replaced the others."""
@@ -152,14 +166,52 @@ class Worklist:
         replaced = f"source IS NOT NULL AND out IS NOT NULL AND EXISTS (SELECT 1 FROM items AS one WHERE {later})"  # noqa: S608
         if not self._database.execute(f"DELETE FROM items WHERE place IS NOT NULL AND {replaced}").rowcount:  # noqa: S608
             return
-        self._database.create_function("item_of", 2, digest, deterministic=True)
-        counted = "SELECT number AS of, row_number() OVER (PARTITION BY alike ORDER BY number) AS ordinal FROM items"
-        self._database.execute(
-            f"UPDATE items SET ordinal = now.ordinal, item = item_of(alike, now.ordinal) FROM ({counted}) AS now "  # noqa: S608
-            "WHERE number = now.of AND items.ordinal != now.ordinal"
-        )
+        _recount(self._database)
 
     # Results of earlier runs
+
+    @property
+    def has_former(self) -> bool:
+        return bool(self._value("SELECT EXISTS (SELECT 1 FROM items WHERE former IS NOT NULL)"))
+
+    @property
+    def has_random(self) -> bool:
+        return bool(self._value("SELECT EXISTS (SELECT 1 FROM items WHERE is_random)"))
+
+    def keep_former(self, item: str) -> None:
+        """Let `item` keep its former request, and so its key, because an earlier run used it."""
+        self._database.execute(
+            "UPDATE items SET body = former, item = former_item, alike = former_alike, ordinal = former_ordinal, "
+            "former = NULL WHERE former_item = ? AND former IS NOT NULL",
+            (item,),
+        )
+
+    def keep_known(self, known: Callable[[list[Planned]], Iterable[str]]) -> None:
+        """Let items keep their former request if the journal has it. known: returns their ids."""
+        with self.at_once():
+            last = 0
+            names = "number, line, former_item, former_ordinal, former, out, attempt"
+            where = "former IS NOT NULL AND number > ?"
+            query = f"SELECT {names} FROM items WHERE {where} ORDER BY number LIMIT {_CHUNK}"  # noqa: S608
+            while rows := self._database.execute(query, (last,)).fetchall():
+                last = rows[-1][0]
+                found = [
+                    Planned(number, line, item, ordinal, ImageRequest.from_wire(json.loads(body)), out, attempt, None)
+                    for number, line, item, ordinal, body, out, attempt in rows
+                ]
+                for item in known(found):
+                    self.keep_former(item)
+
+    def choose_seeds(self, seed_of: Callable[[str, str | None, int], int]) -> None:
+        """Give each item with a random seed its seed. seed_of: called with its request without one, out and ordinal."""
+        with self.at_once():
+            for number, body, out, ordinal in self._pages(
+                "SELECT number, body, out, ordinal FROM items WHERE is_random"
+            ):
+                request = replace(ImageRequest.from_wire(json.loads(body)), seed=None)
+                seed = seed_of(request.body().decode(), out, ordinal)
+                text = replace(request, seed=seed).body().decode()
+                self._database.execute("UPDATE items SET body = ? WHERE number = ?", (text, number))
 
     def note_image(self, item: str | None, job: str | None, path: str, *, is_there: bool, images: int = 1) -> None:
         """Record an image that an earlier run saved. item: whose it is, or None if it does not count here.
@@ -239,9 +291,13 @@ class Worklist:
         self._database.executemany(query, [(number,) for number in numbers])
 
     def _each(self, where: str) -> Iterator[Planned]:
-        query = "SELECT number, line, item, ordinal, body, out, attempt, job, images, is_other_lines FROM items"
-        for number, line, item, ordinal, body, *rest in self._pages(f"{query} WHERE {where} ORDER BY number"):
-            yield Planned(number, line, item, ordinal, ImageRequest.from_wire(json.loads(body)), *rest)
+        names = "number, line, item, ordinal, body, out, attempt, job, images, is_other_lines, is_random, columns"
+        query = f"SELECT {names} FROM items WHERE {where} ORDER BY number"  # noqa: S608
+        for row in self._pages(query):
+            facts = dict(zip(names.split(", "), row, strict=True))
+            facts["request"] = ImageRequest.from_wire(json.loads(facts.pop("body")))
+            facts["columns"] = None if facts["columns"] is None else json.loads(facts["columns"])
+            yield Planned(**facts)
 
     def _pages(self, query: str, values: Mapping[str, str] | None = None) -> Iterator[tuple[Any, ...]]:
         """Yield rows. Meanwhile, only columns that are not in the query's conditions may be changed."""
@@ -265,3 +321,29 @@ class Worklist:
         except sqlite3.Error as error:
             message = f"cannot store the list of images in a temporary file: {error}; set TMPDIR to another folder"
             raise ReveError("output", message) from error
+
+
+def _conflicts(pages: Callable[..., Iterator[tuple[Any, ...]]]) -> Iterator[tuple[int, str]]:
+    """Yield the lines whose path is that of another line, and why. pages: queries the worklist."""
+    first = "(SELECT line FROM items AS one WHERE one.place = items.place ORDER BY number LIMIT 1)"
+    earlier = "EXISTS (SELECT 1 FROM items AS one WHERE one.place = items.place AND one.number < items.number)"
+    query = f"SELECT line, {first}, path FROM items WHERE place IS NOT NULL AND {earlier}"  # noqa: S608
+    for line, other, path in pages(f"{query} GROUP BY line ORDER BY number"):
+        whose = f"line {other}" if other != line else "another image of this line"
+        yield line, f"{os.fsdecode(path)} is already the path of {whose}"
+    below = "one.place > CAST(items.place || :first AS BLOB) AND one.place < CAST(items.place || :last AS BLOB)"
+    inside = f"(SELECT line FROM items AS one WHERE {below} LIMIT 1)"  # noqa: S608
+    query = f"SELECT line, {inside} AS other, path FROM items WHERE place IS NOT NULL AND other ORDER BY number"  # noqa: S608
+    for line, other, path in pages(query, {"first": os.sep, "last": chr(ord(os.sep) + 1)}):
+        yield line, f"{os.fsdecode(path)} is a file here, but a folder in line {other}"
+
+
+def _recount(database: sqlite3.Connection) -> None:
+    """Number identical items again; those with a former request come last, as they may go back to it."""
+    database.create_function("item_of", 2, digest, deterministic=True)
+    turn = "PARTITION BY alike ORDER BY former IS NOT NULL, number"
+    counted = f"SELECT number AS of, row_number() OVER ({turn}) AS ordinal FROM items"  # noqa: S608
+    database.execute(
+        f"UPDATE items SET ordinal = now.ordinal, item = item_of(alike, now.ordinal) FROM ({counted}) AS now "  # noqa: S608
+        "WHERE number = now.of AND items.ordinal != now.ordinal"
+    )

@@ -12,7 +12,7 @@ File = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="One prompt per line, or .csv or .jsonl with prompt, seed, aspectRatio, version, out; - reads stdin.",
+        help="One prompt per line, or .csv, .tsv, .jsonl, .json, .xlsx, .ods with a column prompt; - reads stdin.",
         callback=checks.prompts_file,
     ),
 ]
@@ -30,9 +30,30 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        metavar="text|csv|jsonl",
-        help="Format of FILE (default: from its extension).",
+        metavar="FORMAT",
+        help="Read FILE as text, csv, tsv, jsonl, json, xlsx or ods (default: from its extension).",
         rich_help_panel=_FILE,
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding", metavar="NAME", help="Encoding of FILE, such as cp1252 (default: UTF-8).", rich_help_panel=_FILE
+    ),
+]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="FIELD=NAME",
+        help="The column NAME is FIELD, such as prompt=Text; repeatable.",
+        rich_help_panel=_FILE,
+    ),
+]
+Strip = Annotated[
+    bool,
+    typer.Option(
+        "--strip", help="Remove bullets, numbers and quotation marks around text lines.", rich_help_panel=_FILE
     ),
 ]
 Seeds = Annotated[

@@ -15,6 +15,9 @@ def batch(
     out: batch_options.Out = None,
     force: options.Force = False,
     format: batch_options.Format = None,
+    encoding: batch_options.Encoding = None,
+    column: batch_options.Column = None,
+    strip: batch_options.Strip = False,
     seeds: batch_options.Seeds = None,
     ratios: batch_options.Ratios = None,
     seed: batch_options.Seed = None,
@@ -46,12 +49,11 @@ def batch(
 
     announce_stdin(run, [file], "a prompt a line")
     note_seed(seed, run.output.note)
-    multiples = items.Multiples.of(seeds, ratios)
+    multiples = items.Multiples.of(seeds, ratios, seed)
     return make(
         run,
         Wishes(
-            file=file,
-            kind=items.format_of(file, format),
+            source=items.Source.of(file, format=format, encoding=encoding, columns=column or (), strip=strip),
             defaults=items.defaults(
                 run.defaults, multiples, model=model, version=model_version, ratio=aspect_ratio, seed=seed
             ),

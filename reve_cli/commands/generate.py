@@ -44,8 +44,8 @@ def generate(
 
     run.limit_as_project_says()
     inputs.announce_stdin(run, [prompt, prompt_file], "the prompt")
-    request = ImageRequest(
-        prompt=inputs.read_prompt(prompt, prompt_file, run.deadline),
+    request = ImageRequest.of_typed(
+        inputs.read_prompt(prompt, prompt_file, run.deadline),
         model=run.defaults.model if model is None else model,
         aspect_ratio=run.defaults.aspect_ratio if aspect_ratio is None else aspect_ratio,
         version=run.defaults.model_version if model_version is None else model_version,

@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +45,7 @@ def job_id(text: object) -> str | None:
 class ImageRequest:
     """The request for one image: one job, one POST. It is checked when it is created, so it is always valid.
 
-    Raises `ReveError` (code `usage`) that names the invalid option.
+    Raises `ReveError` (code `usage`) that names every invalid option.
     """
 
     prompt: str
@@ -55,10 +55,13 @@ class ImageRequest:
     version: str | None = None
     webhook_url: str | None = None
     webhook_events: tuple[str, ...] = ()
+    typed: str | None = field(default=None, compare=False)
+    """The prompt before `normal_prompt`, if that changed it. Earlier versions sent it so."""
 
     def __post_init__(self) -> None:
-        for fault in self._faults():
-            raise ReveError("usage", fault)
+        faults = "; ".join(self._faults())
+        if faults:
+            raise ReveError("usage", faults)
 
     def _faults(self) -> Iterator[str]:
         units = utf16_units(self.prompt)
@@ -86,6 +89,21 @@ class ImageRequest:
             if event not in WEBHOOK_EVENTS:
                 near = did_you_mean(event, WEBHOOK_EVENTS)
                 yield f"--webhook-event {echo(event)} is not one of {', '.join(WEBHOOK_EVENTS)}{near}"
+
+    @classmethod
+    def of_typed(cls, prompt: str, **others: Any) -> "ImageRequest":
+        """The request for a prompt as it was typed or read from a file. Raises `ReveError`."""
+        normal = normal_prompt(prompt)
+        return cls(normal, **others, typed=prompt if prompt != normal else None)
+
+    def as_before(self) -> "ImageRequest | None":
+        """The request that earlier versions made, if it is another one."""
+        if self.typed is None:
+            return None
+        try:
+            return replace(self, prompt=self.typed, typed=None)
+        except ReveError:
+            return None
 
     def wire(self) -> dict[str, Any]:
         """The request's body as JSON. Unset options are left out, because the API's schema rejects null."""
@@ -128,6 +146,15 @@ class ImageRequest:
     def body(self) -> bytes:
         """The exact bytes of the POST. Equal requests have equal bytes."""
         return json.dumps(self.wire(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def normal_prompt(text: str) -> str:
+    """A prompt without what differs between systems and editors: kinds of line ends, and blanks around its lines.
+
+    So the same file makes the same request on any machine.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(line.rstrip(" \t") for line in lines).strip(" \t")
 
 
 def is_web_url(text: str) -> bool:

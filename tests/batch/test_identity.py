@@ -10,7 +10,8 @@ from reve_cli.batch.identity import item_id, read_scope, scope_prefix, write_sco
 @pytest.mark.parametrize("out", [None, "", "a.png", 'ü/"{seed}".{ext}'])
 @pytest.mark.parametrize("run", ["r", "nightly, 2", 'x"]', "ü"])
 def test_a_scope_is_read_as_it_was_written(run: str, out: str | None) -> None:
-    assert read_scope(write_scope(run, out)) == (run, out)
+    assert read_scope(write_scope(run, out)) == (run, out, False)
+    assert read_scope(write_scope(run, out, is_random=True)) == (run, out, True)
     assert write_scope(run, out).startswith(scope_prefix(run))
 
 
