@@ -81,6 +81,7 @@ class Continuing:
         step = step_of(row, standing, self._ledger, self._clock)
         taken = task_of(row, task.index, self._clock, owned=step.owned)
         taken.request, taken.line, taken.ordinal = task.request, task.line, task.ordinal
+        taken.columns = task.columns
         is_here = self._replace(task, taken)
         if is_closed or row.charge is not None:
             self._tally.paid_before.add(task.index)

@@ -29,13 +29,6 @@ _LONGEST = 1 << 20  # bytes; every line is shorter
 _LOCK_SECONDS = 0.3  # longer than it takes to add a line
 
 
-def document_of(task: Task, columns: Mapping[str, Any] | None, *, simulated: bool) -> dict[str, Any]:
-    """The JSON document of an item: its job's, and `input`, the other columns of its row in the file."""
-    document = task.document(simulated)
-    error = document.pop("error")
-    return {**document, "input": columns, "error": error}
-
-
 @dataclass(frozen=True)
 class Entry:
     """What a manifest says about an item. paths: its images."""
@@ -105,11 +98,10 @@ class Manifest:
         out: str | None,
         *,
         simulated: bool,
-        columns: Mapping[str, Any] | None = None,
     ) -> None:
         """Add a line for an item whose task ended. out: its own path. Raises `ReveError` (code `output`)."""
         assert task.request is not None
-        document = document_of(task, columns, simulated=simulated)
+        document = task.document(simulated)
         line = {
             "run": run,
             "item": item,

@@ -1,13 +1,11 @@
 """The output of `batch`: a live view or periodic lines while it runs, each result, and a summary.
 
-May import: terminal, core, batch.manifest, tally.
+May import: terminal, core, batch.tally.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from reve_cli.batch.manifest import document_of
 from reve_cli.batch.tally import Tally
 from reve_cli.core.clock import MINUTE, Clock
 from reve_cli.core.errors import ReveError
@@ -112,15 +110,13 @@ class Report:
         for task, error in held:
             self._error(task, error, unbegun=False)
 
-    def result(
-        self, task: Task, columns: Mapping[str, Any] | None, *, unbegun: bool, is_held: bool
-    ) -> None:
-        """Print how a task ended. columns: other columns of its row. unbegun: nothing was tried for it. is_held: see `hold`."""
+    def result(self, task: Task, *, unbegun: bool, is_held: bool) -> None:
+        """Print how a task ended. unbegun: nothing was tried for it. is_held: see `hold`."""
         is_one_of_many = unbegun and len(self._held) >= ALIKE
         if task.error is not None and not is_held and not is_one_of_many:
             self._error(task, task.error, unbegun=unbegun)
         if self._output.json:
-            self._output.document(document_of(task, columns, simulated=self._simulated()))
+            self._output.document(task.document(self._simulated()))
         else:
             for saved in task.files:
                 self._output.line(saved.path)

@@ -110,7 +110,7 @@ class Results:
             self._stop.because(task.error.with_(message="stopped submitting: the API refuses every request"))
         if error is not None:
             self._stop.after_failure(error, self._tally.failures)
-        self._report.result(task, item.planned.columns, unbegun=unbegun, is_held=is_held)
+        self._report.result(task, unbegun=unbegun, is_held=is_held)
 
     def end(self, task: Task, error: ReveError) -> None:
         """End a task with an error before the engine gets it."""
@@ -130,9 +130,7 @@ class Results:
     def record(self, task: Task, planned: Planned) -> None:
         """Add an item to the manifest. If that fails, stop the batch; the journal has the item."""
         try:
-            self._manifest.note(
-                task, self._run, planned.item, planned.out, simulated=self._simulated(), columns=planned.columns
-            )
+            self._manifest.note(task, self._run, planned.item, planned.out, simulated=self._simulated())
         except ReveError as error:
             self._stop.because(error)
 

@@ -77,6 +77,7 @@ class BatchSupply(Supply):
 
     def _task(self, one: Planned) -> Task:
         task = Task(one.number, "intent", request=one.request, line=one.line, attempt=one.attempt, ordinal=one.ordinal)
+        task.columns = one.columns
         task.scope, task.idempotency_key = self._batch.scope(one), self._batch.key(one)
         self._active[task.index] = Active(one, task, self._target.naming(one.out))
         return task

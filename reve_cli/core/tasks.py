@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -70,6 +71,8 @@ class Task:
     """reve chose the request's seed, so the same command has another one."""
     line: int | None = None
     """Its line in the batch file."""
+    columns: Mapping[str, Any] | None = None
+    """The other columns of its row in the batch file."""
     ordinal: int | None = None
     """Its number among identical batch items, used instead of `index` to make a key from a scope."""
     attempt: int = 1
@@ -156,5 +159,6 @@ class Task:
             "adopted": self.adopted,
             "replayed": self.replayed,
             "simulated": simulated,
+            "input": self.columns,
             "error": self.error.document() if self.error else None,
         }

@@ -85,6 +85,7 @@ JOB_FIELDS: Fields = {
     "adopted": Field(YES_OR_NO, "whether an earlier command began the job and this one continued it"),
     "replayed": Field(YES_OR_NO_, "whether the API answered the idempotency key with an older job"),
     "simulated": Field(YES_OR_NO, "whether the sandbox made the job"),
+    "input": Field(_or_null(OBJECT), "the other columns of a batch item's row in its file, else null"),
     "error": Field(_or_null(_ref("error")), "null, or an object"),
 }
 """Fields of a job's document."""
