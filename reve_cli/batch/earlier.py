@@ -22,6 +22,7 @@ from reve_cli.journal.states import BEGUN, UNFINISHED
 
 if TYPE_CHECKING:
     from reve_cli.journal.journal import Journal
+    from reve_cli.journal.rows import Row
 
 _NEWEST = 1000  # rows of the journal to search for a run without a manifest
 
@@ -128,17 +129,8 @@ def ask_journal(worklist: Worklist, folder: Path, run: BatchRun, ledger: Ledger)
 
         worklist.keep_known(kept)
 
-    def known(planned: list[Planned]) -> list[int]:
-        found: list[int] = []
-        while planned:
-            keys = {run.key(one): one for one in planned}
-            rows = begun.latest(ledger.account.origin, list(keys))
-            found += [keys[key].number for key, row in rows.items() if row.state in BEGUN]
-            over = [(keys[key], row) for key, row in rows.items() if row.needs_another_key]
-            planned = [replace(one, attempt=row.attempt + 1) for one, row in over]
-        return found
-
-    worklist.note_known(known)
+    origin = ledger.account.origin
+    worklist.note_known(lambda planned: begun_rows(run, begun, origin, planned))
     here, last = os.path.abspath(folder), 0
     while rows := journal.rows(
         f"{_MINE} AND files IS NOT NULL AND jobs.id > {last} ORDER BY jobs.id LIMIT 500", values
@@ -148,6 +140,18 @@ def ask_journal(worklist: Worklist, folder: Path, run: BatchRun, ledger: Ledger)
                 worklist.note_taken(str(folder / path.relative_to(here)))
         last = rows[-1].id
     return bool(journal.rows(f"{_MINE} AND key_tag != :tag LIMIT 1", values))
+
+
+def begun_rows(run: BatchRun, journal: "Journal", origin: str, planned: list[Planned]) -> "dict[int, Row]":
+    """By number, the journal's rows of items that were begun and may be paid for."""
+    found: dict[int, Row] = {}
+    while planned:
+        keys = {run.key(one): one for one in planned}
+        rows = journal.latest(origin, list(keys))
+        found |= {keys[key].number: row for key, row in rows.items() if row.state in BEGUN}
+        over = [(keys[key], row) for key, row in rows.items() if row.needs_another_key]
+        planned = [replace(one, attempt=row.attempt + 1) for one, row in over]
+    return found
 
 
 def left_behind(run: BatchRun, ledger: Ledger, told: Collection[str]) -> list[str]:

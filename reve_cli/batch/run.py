@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from reve_cli.actions.generate import learn_account, set_caps, show_requests
 from reve_cli.api.pace import Pace
 from reve_cli.batch.continuing import Continuing
-from reve_cli.batch.earlier import BatchRun, ask_journal, choose_run, left_behind, take_stock
+from reve_cli.batch.earlier import BatchRun, ask_journal, begun_rows, choose_run, left_behind, take_stock
 from reve_cli.batch.items import Multiples, Source, open_items, read_items
 from reve_cli.batch.manifest import Manifest
 from reve_cli.batch.progress import LiveView, Report
@@ -21,7 +21,7 @@ from reve_cli.batch.results import ActiveItems, Results
 from reve_cli.batch.supply import BatchSupply
 from reve_cli.batch.tally import Stop, Tally
 from reve_cli.batch.target import Target, check_name
-from reve_cli.batch.worklist import Worklist
+from reve_cli.batch.worklist import Planned, Worklist
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import ImageRequest, is_loopback, iso
 from reve_cli.core.tasks import Task
@@ -123,27 +123,47 @@ def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> N
 
 
 def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> int:
-    """Print the requests that would be sent, judging by the manifest. Needs no key; sends and writes nothing."""
-    chosen = choose_run(target.folder, wishes.run, None, "", new=wishes.new)
-    _look_back(run, wishes, worklist, target, chosen, None)
-    there, again, codes = worklist.size - worklist.left, 0, [0]
+    """Print the requests that would be sent, by manifest and journal. Needs no key; sends and writes nothing."""
+    ledger = _past_only(run)
+    chosen = choose_run(target.folder, wishes.run, ledger.journal, ledger.account.origin, new=wishes.new)
+    _look_back(run, wishes, worklist, target, chosen, ledger)
+    there, again, begun, codes = worklist.size - worklist.left, 0, 0, [0]
     while planned := worklist.take(_PAGE):
+        rows = begun_rows(chosen, ledger.journal, ledger.account.origin, planned) if ledger.journal else {}
         for one in planned:
-            if one.job is not None:
-                again += 1
-                continue
-            task, naming = Task(one.number, "intent", request=one.request), target.naming(one.out)
-            show_requests(run, [task], naming)
-            try:
-                check_name(naming, task, one, make_folder=False)
-            except ReveError as error:
-                codes.append(error.exit_code)
-                run.output.fail(error.with_(message=f"line {one.line}: {error.message}"))
-    parts = [f"{worklist.size - there - again} of {worklist.size} to submit"]
+            row = rows.get(one.number)
+            if row is not None and row.state == "saved" and row.files:
+                is_there = all(os.path.isfile(file["path"]) for file in row.files)
+                there, again = there + is_there, again + (not is_there)
+            elif one.job is not None or row is not None:
+                again, begun = again + (one.job is not None), begun + (one.job is None)
+            else:
+                codes.append(_show_one(run, target, one))
+    parts = [f"{worklist.size - there - again - begun} of {worklist.size} to submit"]
     parts += [f"{there} already saved"] if there else []
     parts += [f"{again} to download again (no charge)"] if again else []
+    parts += [f"{begun} submitted earlier, to finish"] if begun else []
     run.output.note("; ".join([*parts, *wishes.source.skipped()]))
     return worst(codes)
+
+
+def _show_one(run: Runtime, target: Target, one: Planned) -> int:
+    """Print the request of an item. Returns the exit code that its path would cause."""
+    task, naming = Task(one.number, "intent", request=one.request), target.naming(one.out)
+    show_requests(run, [task], naming)
+    try:
+        check_name(naming, task, one, make_folder=False)
+    except ReveError as error:
+        run.output.fail(error.with_(message=f"line {one.line}: {error.message}"))
+        return error.exit_code
+    return 0
+
+
+def _past_only(run: Runtime) -> Ledger:
+    """The ledger for reading the journal, without a key."""
+    journal, lost = run.journal(begin=False)
+    origin, days = "sandbox" if run.sandbox else run.settings.base_url, run.settings.history_days
+    return Ledger(journal, origin=origin, key="", clock=run.process.clock, say=run.say, lost=lost, keep_days=days)
 
 
 def _look_back(
@@ -152,7 +172,7 @@ def _look_back(
     worklist: Worklist,
     target: Target,
     chosen: BatchRun,
-    ledger: Ledger | None,
+    ledger: Ledger,
 ) -> None:
     """Remove the items that are made from the worklist, judging by the manifest, the ledger's journal and the files."""
     if chosen.is_known or not wishes.dry_run:
@@ -167,7 +187,7 @@ def _look_back(
         simulated=lambda it_was: here or it_was == run.sandbox,
         warn=run.output.warn,
     )
-    if ledger is not None and worklist.left and ask_journal(worklist, target.folder, chosen, ledger):
+    if worklist.left and ask_journal(worklist, target.folder, chosen, ledger) and not wishes.dry_run:
         learn_account(run, ledger)
     if not wishes.force and not wishes.new:
         worklist.skip_existing(os.path.isfile)

@@ -258,6 +258,32 @@ def test_a_dry_run_prints_the_missing_requests_and_changes_nothing(reve: Reve, b
     assert len(batch("--dry-run", "--new").documents) == 4
 
 
+@pytest.mark.parametrize("lose", ["manifest", "image"])
+def test_a_dry_run_knows_from_the_journal_what_is_made(batch: Batch, sandbox: Sandbox, lose: str) -> None:
+    write(FOXES)
+    assert batch().code == 0
+    Path("pics", "manifest.jsonl").unlink()
+    if lose == "image":
+        next(Path("pics").glob("*.png")).unlink()
+    write(FOXES + "a black fox\n")
+    found = batch("--dry-run", env={"APIFRAME_API_KEY": ""})
+    assert [document["body"]["prompt"] for document in found.documents] == ["a black fox"]
+    there = "3 already saved" if lose == "manifest" else "2 already saved; 1 to download again (no charge)"
+    assert found.stderr == f"1 of 4 to submit; {there}\n"
+    assert posts(sandbox) == 3
+    assert batch().code == 0
+    assert posts(sandbox) == 4
+
+
+def test_a_dry_run_knows_from_the_journal_what_was_submitted(batch: Batch, simulate: Simulate) -> None:
+    sandbox = simulate(job_seconds=60)
+    write(FOXES)
+    assert batch("--timeout", "3").code == 75
+    found = batch("--dry-run")
+    assert (found.documents, found.stderr) == ([], "0 of 3 to submit; 3 submitted earlier, to finish\n")
+    assert posts(sandbox) == 3
+
+
 def test_a_dry_run_of_a_shard_prints_its_requests(batch: Batch) -> None:
     write("".join(f"fox {number}\n" for number in range(20)))
     parts = [batch("--dry-run", "--run", "r", "--shard", f"{index}/3").documents for index in (1, 2, 3)]

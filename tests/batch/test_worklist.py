@@ -1,5 +1,6 @@
 """The worklist: when two items are the same, the paths of images, and what earlier runs left to do."""
 
+import json
 import os
 import subprocess
 import sys
@@ -174,11 +175,18 @@ finally:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes")
-@pytest.mark.parametrize("extra", [[], ["--out", "pics/{index}.{ext}"]], ids=["default names", "known paths"])
-def test_many_lines_need_no_more_memory_than_few(extra: list[str], full: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "extra"),
+    [("text", []), ("text", ["--out", "pics/{index}.{ext}"]), ("csv", []), ("json", [])],
+    ids=["default names", "known paths", "table", "array"],
+)
+def test_many_lines_need_no_more_memory_than_few(kind: str, extra: list[str], full: bool) -> None:
     def peak(count: int) -> int:
-        Path("many.txt").write_text("".join(f"a fox, number {number}\n" for number in range(count)))
-        command = [sys.executable, "-c", _PEAK, "batch", "many.txt", "--dry-run", *extra]
+        prompts = [f"a fox, number {number}" for number in range(count)]
+        rows = "".join(f'x,"{prompt}  ",random\n' for prompt in prompts)
+        text = {"text": "\n".join(prompts), "csv": f"note,prompt,seed\n{rows}", "json": json.dumps(prompts)}
+        Path("many").write_text(text[kind])
+        command = [sys.executable, "-c", _PEAK, "batch", "many", "--dry-run", "--format", kind, *extra]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
         with open("requests.jsonl", "wb") as requests:
             subprocess.run(command, stdout=requests, env=environ, check=True)
