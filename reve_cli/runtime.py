@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reve_cli.core.clock import Deadline, Limits
 from reve_cli.core.errors import ReveError
+from reve_cli.core.filesystem import local_path
 from reve_cli.core.process import Process
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
@@ -56,7 +57,7 @@ class Runtime:
         self.inbox = Inbox(process.clock, process.limits.grace)
         # Prints a debug line, from any thread; None without --debug.
         self.debugging = self.debug if debug else None
-        self.api_key_file = api_key_file
+        self.api_key_file = None if api_key_file is None else local_path(api_key_file, "--api-key-file")
         self._timeout, self._lenient = timeout, lenient
         self._resources = contextlib.ExitStack()
         self.output.color = self.configured[0]["color"].value
@@ -190,6 +191,7 @@ class Runtime:
     def state(self) -> Path | None:
         """This run's state folder, None without a home folder. The sandbox has its own."""
         folder = config.state_folder(self.process.environ)
+        local_path(self.process.environ.get("REVE_STATE_DIR", ""), "REVE_STATE_DIR")  # refuses a URL
         return folder / config.SANDBOX if folder and self.sandbox else folder
 
     def _start_sandbox(self) -> tuple[str, str]:
@@ -246,6 +248,7 @@ class Runtime:
         """The paths of the images of `tasks`, by `--out` and the settings."""
         from datetime import UTC, datetime
 
+        out = None if out is None else local_path(out, "--out")
         date = datetime.fromtimestamp(self.process.clock.now(), UTC).date().isoformat()
         settings = self.defaults
         naming = Naming(

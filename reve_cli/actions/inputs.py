@@ -22,6 +22,7 @@ from reve_cli.actions.foreign import refuse
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ReveError
+from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import UUID, ImageRequest, echo, is_header_text, job_id
 from reve_cli.core.tasks import Task, new_key
 from reve_cli.terminal.streams import stdin_is_terminal
@@ -53,7 +54,7 @@ def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline)
     source = prompt_file if prompt_file is not None else "standard input"
     try:
         if prompt_file is not None:
-            with io.BufferedReader(open_file(prompt_file, deadline)) as file:
+            with io.BufferedReader(open_file(local_path(prompt_file, "--prompt-file"), deadline)) as file:
                 raw = file.read(_LONGEST)
         else:
             raw = read_stdin(_LONGEST, deadline)

@@ -38,6 +38,13 @@ BMP = Format("image/bmp", "bmp", ("dib",))
 TIFF = Format("image/tiff", "tiff", ("tif",))
 _UNKNOWN = Format("application/octet-stream", "bin", is_checked=False)
 
+# Extensions of all image formats but PNG, which the API delivers.
+OTHER_EXTENSIONS = frozenset(
+    extension
+    for known in (JPEG, WEBP, AVIF, HEIC, GIF, BMP, TIFF)
+    for extension in (known.extension, *known.other_extensions)
+) | {"svg", "ico", "psd", "jxl", "jp2", "tga", "eps", "pdf"}
+
 _HEAD = 64
 _CHUNK = 2**16
 _NOT_IMAGES = re.compile(r"text/|application/(.*\+)?(json|xml)$|application/xhtml")

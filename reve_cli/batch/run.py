@@ -23,6 +23,7 @@ from reve_cli.batch.tally import Stop, Tally
 from reve_cli.batch.target import Target, check_name
 from reve_cli.batch.worklist import Planned, Worklist
 from reve_cli.core.errors import ReveError, worst
+from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import ImageRequest, is_loopback, iso
 from reve_cli.core.tasks import Task
 from reve_cli.engine.engine import Engine
@@ -60,9 +61,10 @@ class Wishes:
 def make(run: Runtime, wishes: Wishes) -> int:
     """Make the missing images of a file. Returns the exit code."""
     run.take_your_time()
+    out = None if wishes.out is None else local_path(wishes.out, "--out")
     _share_heaps()
     settings, now = run.defaults, run.process.clock.now()
-    target = Target(wishes.out, settings.output_folder, settings.name_template, force=wishes.force, now=now)
+    target = Target(out, settings.output_folder, settings.name_template, force=wishes.force, now=now)
     worklist = Worklist(run.process.limits.images)
     try:
         _read(run, wishes, worklist, target)

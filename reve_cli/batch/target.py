@@ -1,6 +1,6 @@
 """The output folder of a batch and the path of each image in it.
 
-May import: engine.naming, core, batch.worklist.
+May import: engine.naming, api.formats, core, batch.worklist.
 """
 
 import fnmatch
@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reve_cli.api.formats import OTHER_EXTENSIONS
 from reve_cli.batch.worklist import Planned
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import echo
@@ -16,7 +17,7 @@ from reve_cli.core.tasks import Task
 from reve_cli.core.templates import escape, parse
 from reve_cli.engine.naming import Naming, Values
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".webp")
+_IMAGES = tuple(f".{extension}" for extension in ("png", *OTHER_EXTENSIONS))
 _LONGEST_NAME = 255  # bytes; the limit of file systems
 _OWN_NAMES = ("manifest*.jsonl", ".manifest*.lock")  # reserved at the top of the output folder
 _TEMPORARY = ".reve-"  # names of unfinished images begin with it

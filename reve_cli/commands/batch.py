@@ -46,6 +46,7 @@ def batch(
     from reve_cli.actions.inputs import announce_stdin, note_seed
     from reve_cli.batch import items
     from reve_cli.batch.run import Wishes, make
+    from reve_cli.core.filesystem import local_path
 
     announce_stdin(run, [file], "a prompt a line")
     note_seed(seed, run.output.note)
@@ -53,7 +54,9 @@ def batch(
     return make(
         run,
         Wishes(
-            source=items.Source.of(file, format=format, encoding=encoding, columns=column or (), strip=strip),
+            source=items.Source.of(
+                local_path(file, "FILE"), format=format, encoding=encoding, columns=column or (), strip=strip
+            ),
             defaults=items.defaults(
                 run.defaults, multiples, model=model, version=model_version, ratio=aspect_ratio, seed=seed
             ),

@@ -1,16 +1,20 @@
-"""What the file system offers: locks between processes, and how much room there is.
+"""What the file system offers: paths as they were typed, locks between processes, and how much room there is.
 
 A lock is the operating system's, on a file; the system releases it when the process ends.
-May import: nothing of ours.
+May import: core.errors, core.models.
 """
 
 import contextlib
 import errno
 import os
+import re
 import shutil
 import time
 from pathlib import Path
 from typing import Any
+
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import echo
 
 _POLL_SECONDS = 0.02
 _MOST_REOPENS = 1000  # on a file system that reports changing file numbers, the lock is never had
@@ -92,6 +96,16 @@ def _lock_on_windows(descriptor: int) -> None:
     windows: Any = msvcrt
     os.lseek(descriptor, 0, os.SEEK_SET)
     windows.locking(descriptor, windows.LK_NBLCK, 1)
+
+
+def local_path(text: str, what: str) -> str:
+    """A typed path: `~` and `~user` at its start are expanded, as few shells do in `--out=~/pics`.
+
+    what: names the path in messages. Raises `ReveError` (code `usage`) for a URL.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        raise ReveError("usage", f"{what} {echo(text)} is a URL; reve reads and writes files of this machine only")
+    return os.path.expanduser(text)
 
 
 def room(folder: str, size: int) -> float:

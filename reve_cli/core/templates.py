@@ -5,6 +5,7 @@
 May import: nothing of ours.
 """
 
+import os
 import string
 
 FIELDS = ("index", "seed", "job", "slug", "date", "ext")
@@ -23,6 +24,15 @@ def parse(template: str) -> list[tuple[str, str]]:
             given = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
             raise ValueError(f"{{{given}}} is not a field; the fields are {known}; write {{{{ for a brace")
     return [(text, name or "") for text, name, _, _ in parts]
+
+
+def ending(template: str) -> str:
+    """The extension that every name has, in lower case and without the dot; "" if it has none or a field decides.
+
+    Raises ValueError like `parse`.
+    """
+    text, name = parse(template)[-1] if template else ("", "")
+    return "" if name else os.path.splitext(f"x{text}")[1][1:].lower()
 
 
 def escape(text: str) -> str:

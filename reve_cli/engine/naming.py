@@ -21,11 +21,11 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from reve_cli.api.formats import EXTENSIONS
+from reve_cli.api.formats import EXTENSIONS, OTHER_EXTENSIONS
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import Task
-from reve_cli.core.templates import DEFAULT_NAME, escape, parse
+from reve_cli.core.templates import DEFAULT_NAME, ending, escape, parse
 from reve_cli.terminal.text import quote
 
 # Fields that are known only after payment.
@@ -148,9 +148,20 @@ class Naming:
     """
 
     def __init__(
-        self, out: str | None, folder: str, *, jobs: int, force: bool, date: str, default: str = DEFAULT_NAME
+        self,
+        out: str | None,
+        folder: str,
+        *,
+        jobs: int,
+        force: bool,
+        date: str,
+        default: str = DEFAULT_NAME,
+        any_name: bool = False,
     ) -> None:
-        """folder: used without `out`. default: the template of names, unless `out` names a file."""
+        """folder: used without `out`. default: the template of names, unless `out` names a file.
+
+        any_name: `out` was checked before, so it is taken as it is.
+        """
         self.force = force
         self.to_stdout = out == "-" or _is_stdout(out)
         self.device = out if out is not None and not self.to_stdout and _is_device(out) else None
@@ -159,25 +170,36 @@ class Naming:
         self._seen: dict[str, Identity | None] = {}
         # Files that an earlier command was allowed to replace.
         self._allowed: dict[str, Identity] = {}
-        self._source = "name_template" if out is None or out.endswith(("/", os.sep)) else "--out"
-        self._template = PathTemplate(self._understand(out, folder, jobs, default), date)
+        is_folder = out is not None and not any_name and _is_folder(out)
+        self._source = "name_template" if out is None or is_folder else "--out"
+        self._template = PathTemplate(self._understand(out, folder, jobs, default, is_folder), date)
+        if not any_name:
+            self._check_extension()
         if jobs > 1 and (self.to_stdout or self.device):
             raise ReveError("usage", f"--out {out} takes the images of one job only")
 
-    def _understand(self, out: str | None, folder: str, jobs: int, default: str) -> str:
+    def _understand(self, out: str | None, folder: str, jobs: int, default: str, is_folder: bool) -> str:
         """The template that `out` means."""
         if out == "":
             raise ReveError("usage", "--out is empty")
         if out is None:
             return os.path.join(escape(folder), default) if folder not in ("", ".") else default
-        if self._source == "name_template":
-            return out + default
+        if is_folder:  # a template where it ends in a slash
+            return os.path.join(out if out.endswith(("/", os.sep)) else escape(out), default)
         if self.to_stdout or self.device:
             return DEFAULT_NAME
         if "{" not in out and "}" not in out and jobs > 1:
             stem, extension = os.path.splitext(out)
             return f"{stem}-{{index}}{extension}"
         return out
+
+    def _check_extension(self) -> None:
+        """Refuse a name of another format than PNG: what the API delivers would not be what the name says."""
+        extension = ending(self._template.text)
+        if extension in OTHER_EXTENSIONS and not (self.to_stdout or self.device):
+            stem = self._template.text[: -len(extension)]
+            message = f"{self._source}: {self._template.text} would hold a PNG image, as the API delivers them"
+            raise ReveError("usage", message, hint=f"use {stem}png, or {stem}{{ext}} for the format that arrives")
 
     # Paths
 
@@ -244,7 +266,7 @@ class Naming:
     @classmethod
     def of_row(cls, out: str, replaces: tuple[str, Identity] | None) -> "Naming":
         """The naming of a job that an earlier command began. The arguments are what `as_row` returned."""
-        naming = cls(out, ".", jobs=1, force=False, date="")
+        naming = cls(out, ".", jobs=1, force=False, date="", any_name=True)
         if replaces is not None:
             naming._allowed[replaces[0]] = replaces[1]
         return naming
@@ -332,6 +354,13 @@ def _folder_of(path: str) -> str:
         return "" if os.path.isabs(path) else os.getcwd()
     except OSError as error:
         raise ReveError("output", f"the current folder cannot be used: {error.strerror}") from error
+
+
+def _is_folder(out: str) -> bool:
+    """Whether `out` means a folder: it ends in a slash, or is one and is not called like an image."""
+    if out.endswith(("/", os.sep)):
+        return True
+    return os.path.splitext(out)[1].lower() != ".png" and os.path.isdir(out)
 
 
 def _is_device(path: str) -> bool:

@@ -212,7 +212,7 @@ def _inside(folder: str, project: Path) -> str:
 def state_folder(environ: Mapping[str, str]) -> Path | None:
     """The folder for the journal, rescued and piped images, and sandbox jobs. None without a home folder."""
     if environ.get("REVE_STATE_DIR"):
-        return Path(os.path.abspath(environ["REVE_STATE_DIR"]))
+        return Path(os.path.abspath(os.path.expanduser(environ["REVE_STATE_DIR"])))
     import platformdirs
 
     try:

@@ -6,7 +6,6 @@ May import: core.
 """
 
 import math
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from urllib.parse import urlsplit
 
 from reve_cli.core.clock import DAY, HOUR, MINUTE
 from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL
+from reve_cli.core.errors import ReveError
+from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import cut, is_loopback, is_model_name, is_web_url
 from reve_cli.core.templates import DEFAULT_NAME, parse
 
@@ -141,7 +142,11 @@ def _model(value: object) -> str:
 
 
 def _folder(value: object) -> str:
-    return os.path.expanduser(_text(value))
+    text = _text(value)
+    try:
+        return local_path(text, "the folder")
+    except ReveError as error:
+        raise ValueError("must be a folder on this machine, not a URL") from error
 
 
 def _can_be_a_host(host: str) -> bool:

@@ -70,7 +70,7 @@ def test_one_name_for_several_images_exits_2() -> None:
         ("link.png", "exists"),
         ("nowhere/fox.png", "mkdir -p nowhere"),
         ("nowhere/", "mkdir -p nowhere"),
-        ("folder", "folder/"),
+        ("folder.png", "folder.png/"),
         ("x" * 300 + ".png", "name too long"),
         ("x" * 230 + "{job}.{ext}", "name too long"),
         ("socket", "not a file"),
@@ -79,7 +79,7 @@ def test_one_name_for_several_images_exits_2() -> None:
 )
 def test_an_output_that_cannot_be_written_is_refused_before_payment(out: str, said: str) -> None:
     Path("there.png").write_bytes(b"mine")
-    Path("folder").mkdir()
+    Path("folder.png").mkdir()
     Path("link.png").symlink_to("dangling")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind("socket")
