@@ -92,7 +92,7 @@ def take_stock(
     simulated: whether an item counts, given whether it was simulated.
     """
     with worklist.at_once():
-        if worklist.has_former:
+        if worklist.has("former"):
             for entry in manifest.entries(folder, lambda text: None):
                 if run.counts(entry.run):
                     worklist.keep_former(entry.item)
@@ -121,7 +121,7 @@ def ask_journal(worklist: Worklist, folder: Path, run: BatchRun, ledger: Ledger)
     if journal is None or not journal.rows(f"{_MINE} LIMIT 1", values):
         return False
     begun = journal
-    if worklist.has_former:
+    if worklist.has("former"):
 
         def kept(planned: list[Planned]) -> list[str]:
             keys = {run.key(one): one.item for one in planned}

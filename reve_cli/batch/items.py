@@ -18,6 +18,7 @@ from reve_cli.actions.inputs import TimedFile, open_file, to_seed, to_seeds
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import ASPECT_RATIOS, SEED_LIMIT
 from reve_cli.core.errors import ReveError, holds_key
+from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import ImageRequest, cut, echo, normal_prompt
 from reve_cli.core.templates import parse
 from reve_cli.settings.settings import Settings
@@ -80,6 +81,7 @@ class Source:
         strip: bool = False,
     ) -> "Source":
         """Check the options. Raises `ReveError` (code `usage`)."""
+        path = local_path(path, "FILE")
         kind = format_of(path, format)
         if kind in SHEETS:
             from reve_cli.tables.sheets import check_extra
@@ -232,11 +234,10 @@ def rate_of(text: str | None) -> float | None:
 def defaults(
     settings: Settings,
     multiples: Multiples,
-    *,
-    model: str | None = None,
-    version: str | None = None,
-    ratio: str | None = None,
-    seed: str | None = None,
+    model: str | None,
+    version: str | None,
+    ratio: str | None,
+    seed: str | None,
 ) -> ImageRequest:
     """The request of a line that sets nothing but its prompt. Raises `ReveError` (code `usage`)."""
     if seed is not None and multiples.seeds:

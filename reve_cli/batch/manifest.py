@@ -193,6 +193,26 @@ def entries(folder: Path, warn: Callable[[str], None]) -> Iterator[Entry]:
             )
 
 
+def results(folder: Path, counts: Callable[[str], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the items in the manifests of `folder` with what a report shows of them. counts: whether a run counts."""
+    for line in lines(folder):
+        if line["item"] and counts(line["run"]):
+            files = [file for file in _list(line.get("files")) if isinstance(file, dict) and _is_path(file.get("path"))]
+            yield line["item"], result_of({**line, "files": [{"path": str(folder / file["path"])} for file in files]})
+
+
+def result_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report shows of a job's document."""
+    error = document.get("error")
+    return {
+        "status": document.get("status"),
+        "file": " ".join(file["path"] for file in document["files"]) or None,
+        "jobId": document.get("jobId"),
+        "credits": document.get("creditCost"),
+        "error": error.get("message") if isinstance(error, dict) else None,
+    }
+
+
 def lines(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of the manifests in `folder`: its own first, then those of shards. Damaged lines are skipped."""
     for path in _files(folder):

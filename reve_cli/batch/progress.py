@@ -77,6 +77,7 @@ class Report:
     """Prints results as they arrive, errors, and a summary.
 
     is_over: whether the whole command is ending, by a signal or its time limit. skipped: what was skipped in the file.
+    failed: called with every task that ended with an error.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class Report:
         simulated: Callable[[], bool],
         is_over: Callable[[], bool],
         skipped: Sequence[str] = (),
+        failed: Callable[[Task], None] = lambda task: None,
     ) -> None:
+        self._failed = failed
         self._skipped = skipped
         self._output, self._tally, self._view = output, tally, view
         self._simulated, self._is_over = simulated, is_over
@@ -112,6 +115,8 @@ class Report:
 
     def result(self, task: Task, *, unbegun: bool, is_held: bool) -> None:
         """Print how a task ended. unbegun: nothing was tried for it. is_held: see `hold`."""
+        if task.error is not None:
+            self._failed(task)
         is_one_of_many = unbegun and len(self._held) >= ALIKE
         if task.error is not None and not is_held and not is_one_of_many:
             self._error(task, task.error, unbegun=unbegun)

@@ -1,6 +1,6 @@
 """Runs a batch: reads the file into the worklist, removes what earlier runs made, and makes the rest.
 
-May import: actions, runtime, engine, journal, api, core, batch. Slow to load, because the engine is.
+May import: tables, actions, runtime, engine, journal, api, core, batch. Slow to load, because the engine is.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from reve_cli.api.pace import Pace
 from reve_cli.batch.continuing import Continuing
 from reve_cli.batch.earlier import BatchRun, ask_journal, begun_rows, choose_run, left_behind, take_stock
 from reve_cli.batch.items import Multiples, Source, open_items, read_items
-from reve_cli.batch.manifest import Manifest
+from reve_cli.batch.manifest import Manifest, result_of, results
 from reve_cli.batch.progress import LiveView, Report
 from reve_cli.batch.results import ActiveItems, Results
 from reve_cli.batch.supply import BatchSupply
@@ -31,6 +31,8 @@ from reve_cli.engine.polling import PagePoller
 from reve_cli.engine.recovery import finish_command, resume_command
 from reve_cli.journal.ledger import Ledger
 from reve_cli.runtime import Runtime
+from reve_cli.tables.record import Record
+from reve_cli.tables.record import check as check_report
 
 _TRIES = 10  # of one request; enough for an outage of a minute or two
 _PAGE = 100
@@ -40,7 +42,10 @@ _M_ARENA_MAX = -8  # from glibc's malloc.h
 
 @dataclass(frozen=True)
 class Wishes:
-    """The options of a batch. rate: maximum requests per minute. in_flight: maximum jobs. shard: I of N."""
+    """The options of a batch. rate: maximum requests per minute. in_flight: maximum jobs. shard: I of N.
+
+    report: the file for the table with its results.
+    """
 
     source: Source
     defaults: ImageRequest
@@ -56,6 +61,11 @@ class Wishes:
     rate: float | None = None
     in_flight: int = 500
     dry_run: bool = False
+    report: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.report is not None and self.dry_run:
+            raise ReveError("usage", "--report cannot be used with --dry-run")
 
 
 def make(run: Runtime, wishes: Wishes) -> int:
@@ -65,19 +75,25 @@ def make(run: Runtime, wishes: Wishes) -> int:
     _share_heaps()
     settings, now = run.defaults, run.process.clock.now()
     target = Target(out, settings.output_folder, settings.name_template, force=wishes.force, now=now)
-    worklist = Worklist(run.process.limits.images)
+    report = None if wishes.report is None else local_path(wishes.report, "--report")
+    wishes = replace(wishes, report=report)
+    worklist, record = Worklist(run.process.limits.images), Record() if report is not None else None
     try:
-        _read(run, wishes, worklist, target)
+        if report is not None:
+            check_report(report, wishes.source.path, force=wishes.force)
+        _read(run, wishes, worklist, target, record)
         if wishes.dry_run:
             return _show(run, wishes, worklist, target)
         _make_folder(target.folder)
         book = Manifest(target.folder, wishes.shard)
         try:
-            return _run(run, wishes, worklist, target, book)
+            return _run(run, wishes, worklist, target, book, record)
         finally:
             book.close()
     finally:
         worklist.close()
+        if record is not None:
+            record.close()
 
 
 def _share_heaps() -> None:
@@ -93,7 +109,7 @@ def _make_folder(folder: Path) -> None:
         raise ReveError("output", f"cannot create the folder {folder}: {error.strerror}") from error
 
 
-def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> None:
+def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, record: Record | None) -> None:
     """Fill the worklist. Raises `ReveError` (code `usage`) after printing the first errors in the file."""
     invalid, source = 0, wishes.source
 
@@ -107,7 +123,8 @@ def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> N
     if source.path == "-" and streams["stdin"] and streams["stderr"]:
         run.output.note("reading prompts from the terminal, one per line; press Ctrl-D to end")
     with run.ask(lambda: open_items(source.path, run.deadline)) as file:  # a FIFO may block
-        worklist.fill(read_items(file, source, wishes.defaults, wishes.multiples, bad))
+        items = read_items(file, source, wishes.defaults, wishes.multiples, bad)
+        worklist.fill(items, lambda number, item: record.add(number, item.cells or {}) if record else None)
     worklist.set_paths(target.path, bad)
     if invalid:
         many = f"{invalid} invalid line{'s' if invalid > 1 else ''}"
@@ -179,7 +196,7 @@ def _look_back(
     """Remove the items that are made from the worklist, judging by the manifest, the ledger's journal and the files."""
     if chosen.is_known or not wishes.dry_run:
         worklist.choose_seeds(chosen.seed)
-    elif worklist.has_random:
+    elif worklist.has("is_random"):
         run.output.note("random seeds are chosen when the batch begins")
     here = is_loopback(urlsplit(run.settings.base_url).hostname or "")  # maybe a sandbox
     take_stock(
@@ -195,7 +212,9 @@ def _look_back(
         worklist.skip_existing(os.path.isfile)
 
 
-def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book: Manifest) -> int:
+def _run(
+    run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book: Manifest, record: Record | None
+) -> int:
     ledger = run.ledger(begin=True)
     if ledger.journal is None and run.keeps_a_journal:
         message = f"a batch needs the journal: {ledger.lost}; nothing was submitted"
@@ -212,9 +231,13 @@ def _run(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, book:
         run.api.http.limits = replace(run.api.http.limits, tries=max(_TRIES, run.api.http.limits.tries))
     now = run.process.clock.monotonic()
     tally, stop = Tally(worklist.size, there, now), Stop(wishes.max_failures)
-    report = _make_images(run, wishes, worklist, target, book, ledger, chosen, tally, stop)
+    report = _make_images(run, wishes, worklist, target, book, ledger, chosen, tally, stop, record)
     code = _tell(run, chosen, book, ledger, tally, stop, report)
     ledger.end(told=code == 0 and not run.process.stop)
+    if record is not None and wishes.report is not None:
+        for name, result in results(target.folder, chosen.counts):
+            record.note_named(name, result)
+        record.write(wishes.report, worklist.ids(), wishes.source.seen)
     return code
 
 
@@ -228,6 +251,7 @@ def _make_images(
     chosen: BatchRun,
     tally: Tally,
     stop: Stop,
+    record: Record | None,
 ) -> Report:
     """Make all images that are left."""
     clock, active = run.process.clock, ActiveItems()
@@ -246,6 +270,7 @@ def _make_images(
         simulated=lambda: run.api.http.simulated,
         is_over=lambda: bool(run.process.stop) or run.deadline.passed,
         skipped=wishes.source.skipped(),
+        failed=lambda task: record.note(task.index, result_of(task.document(False))) if record else None,
     )
     if not worklist.left:
         return report

@@ -87,8 +87,8 @@ class Worklist:
     def close(self) -> None:
         self._database.close()
 
-    def fill(self, items: Iterable[Item]) -> None:
-        """Add all items. Of items with the same source and request, only the first counts."""
+    def fill(self, items: Iterable[Item], added: Callable[[int, Item], None] = lambda number, item: None) -> None:
+        """Add all items, except repeated ones with the same source and request. added: called with each number."""
         with self.at_once():
             for number, item in enumerate(items):
                 if number >= self._most:
@@ -120,8 +120,9 @@ class Worklist:
                     facts["former_item"] = item_id(former, item.out, ordinal)
                 names = ", ".join(facts)
                 marks = ", ".join(f":{name}" for name in facts)
-                self._database.execute(f"INSERT INTO items ({names}) VALUES ({marks})", facts)  # noqa: S608
-            if self.has_former:
+                row = self._database.execute(f"INSERT INTO items ({names}) VALUES ({marks})", facts).lastrowid  # noqa: S608
+                added(row or 0, item)
+            if self.has("former"):
                 _recount(self._database)
 
     def _next(self, ordinal: str, **alike: str) -> int:
@@ -170,13 +171,9 @@ class Worklist:
 
     # Results of earlier runs
 
-    @property
-    def has_former(self) -> bool:
-        return bool(self._value("SELECT EXISTS (SELECT 1 FROM items WHERE former IS NOT NULL)"))
-
-    @property
-    def has_random(self) -> bool:
-        return bool(self._value("SELECT EXISTS (SELECT 1 FROM items WHERE is_random)"))
+    def has(self, column: str) -> bool:
+        """Whether any item has a value in `column`."""
+        return bool(self._value(f"SELECT EXISTS (SELECT 1 FROM items WHERE coalesce({column}, 0) != 0)"))  # noqa: S608
 
     def keep_former(self, item: str) -> None:
         """Let `item` keep its former request, and so its key, because an earlier run used it."""
@@ -271,6 +268,10 @@ class Worklist:
         found = [planned for planned, _ in zip(self._each("todo"), range(count), strict=False)]
         self._database.executemany("UPDATE items SET todo = 0 WHERE number = ?", [(one.number,) for one in found])
         return found
+
+    def ids(self) -> Iterator[tuple[int, str]]:
+        """The number and id of every item."""
+        yield from self._pages("SELECT number, item FROM items ORDER BY number")
 
     @property
     def size(self) -> int:

@@ -56,6 +56,15 @@ Strip = Annotated[
         "--strip", help="Remove bullets, numbers and quotation marks around text lines.", rich_help_panel=_FILE
     ),
 ]
+Report = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.csv",
+        help="Write the table again, with status, file, jobId, credits and error of each row.",
+        rich_help_panel="Output",
+    ),
+]
 Seeds = Annotated[
     str | None,
     typer.Option("--seeds", metavar="LIST", help="Seeds for every line, such as 1-8 or 1,5.", rich_help_panel=_FILE),

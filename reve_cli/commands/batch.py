@@ -34,6 +34,7 @@ def batch(
     rate: batch_options.Rate = None,
     concurrency: batch_options.Concurrency = 500,
     dry_run: batch_options.DryRun = False,
+    report: batch_options.Report = None,
 ) -> int:
     """Generate an image for every line of a file. Running it again makes only what is missing.
 
@@ -46,31 +47,25 @@ def batch(
     from reve_cli.actions.inputs import announce_stdin, note_seed
     from reve_cli.batch import items
     from reve_cli.batch.run import Wishes, make
-    from reve_cli.core.filesystem import local_path
 
     announce_stdin(run, [file], "a prompt a line")
     note_seed(seed, run.output.note)
     multiples = items.Multiples.of(seeds, ratios, seed)
-    return make(
-        run,
-        Wishes(
-            source=items.Source.of(
-                local_path(file, "FILE"), format=format, encoding=encoding, columns=column or (), strip=strip
-            ),
-            defaults=items.defaults(
-                run.defaults, multiples, model=model, version=model_version, ratio=aspect_ratio, seed=seed
-            ),
-            multiples=multiples,
-            out=out,
-            force=force,
-            run=items.run_name(run_name, shard, new=new),
-            new=new,
-            shard=items.shard_of(shard),
-            retries=retries,
-            max_failures=1 if fail_fast else max_failures,
-            max_credits=max_credits,
-            rate=items.rate_of(rate),
-            in_flight=concurrency,
-            dry_run=dry_run,
-        ),
+    wishes = Wishes(
+        source=items.Source.of(file, format=format, encoding=encoding, columns=column or (), strip=strip),
+        defaults=items.defaults(run.defaults, multiples, model, model_version, aspect_ratio, seed),
+        multiples=multiples,
+        out=out,
+        force=force,
+        run=items.run_name(run_name, shard, new=new),
+        new=new,
+        shard=items.shard_of(shard),
+        retries=retries,
+        max_failures=1 if fail_fast else max_failures,
+        max_credits=max_credits,
+        rate=items.rate_of(rate),
+        in_flight=concurrency,
+        dry_run=dry_run,
+        report=report,
     )
+    return make(run, wishes)

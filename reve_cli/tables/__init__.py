@@ -2,4 +2,5 @@
 
 Open `reading` first. `encoding` makes text of the bytes, `formats` says which format they have, and `text`,
 `delimited`, `jsonrows` and `sheets` each read one kind of file. `columns` says which column is which field.
+`record` writes a table again, with results.
 """
