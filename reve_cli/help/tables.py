@@ -55,6 +55,7 @@ VARIABLES = {
     "NO_PROXY": "hosts to reach without the proxy",
     "SSL_CERT_FILE": "file of certificate authorities to trust instead of the system's",
     "SSL_CERT_DIR": "folder of certificate authorities to trust instead of the system's",
+    "SSLKEYLOGFILE": "file to write TLS secrets to, for debugging the network; whoever has it can read the traffic",
 }
 """Environment variables that are not settings."""
 
