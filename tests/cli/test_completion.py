@@ -72,7 +72,7 @@ needs_fish = pytest.mark.skipif(not shutil.which("fish"), reason="fish is not in
         (["generate", "--", "--"], []),
         (["status", "some-job", ""], []),
         (["sandbox", "serve", "--port", "1", "--h"], ["--help"]),
-        (["help", "--"], ["--man", "--help"]),
+        (["help", "--"], ["--man", "--schema", "--skill", "--install", "--help"]),
     ],
     ids=" ".join,
 )
