@@ -5,7 +5,7 @@
 
 A later run finds out from it what is left, even without the journal. Paths inside the folder are relative, so the
 folder may be moved. Several manifests may be joined with `cat`.
-May import: core.
+May import: terminal.text, core.
 """
 
 import contextlib
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filesystem import FileLock
+from reve_cli.core.filesystem import NO_LOCKS, FileLock, sync
 from reve_cli.core.models import job_id
 from reve_cli.core.tasks import Task
+from reve_cli.terminal.text import quote
 
 _NAME = "manifest"
 FINAL = ("job_failed", "job_cancelled", "expired")
@@ -61,7 +62,8 @@ class Manifest:
                 flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0) | (0 if name else os.O_CREAT)
                 self._descriptor = os.open(self.path, flags, 0o666)
             except BaseException:
-                self._lock.close(remove=True)
+                if self._lock:
+                    self._lock.close(remove=True)
                 raise
         except OSError as error:
             raise ReveError("output", f"{error.filename}: {error.strerror}") from error
@@ -69,7 +71,13 @@ class Manifest:
 
     def close(self) -> None:
         os.close(self._descriptor)
-        self._lock.close(remove=True)
+        if self._lock:
+            self._lock.close(remove=True)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether no other process can use the manifest: there is no lock on a file system that has none."""
+        return self._lock is not None
 
     @property
     def is_there(self) -> bool:
@@ -88,7 +96,7 @@ class Manifest:
             return
         folder = os.path.abspath(self._folder)
         self.append({"run": run, "item": None, "begunAt": now, "folder": folder, "instead": list(instead)})
-        os.fsync(self._descriptor)
+        sync(self._descriptor)
 
     def note(
         self,
@@ -268,13 +276,29 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _take_lock(path: Path) -> FileLock:
-    """Lock the manifest at `path`. A process that adds a single line holds the lock only briefly."""
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    if lock.take(seconds=_LOCK_SECONDS):
+def _take_lock(path: Path) -> FileLock | None:
+    """Lock the manifest at `path`. Returns None if its file system has no locks.
+
+    A process that adds a single line holds the lock only briefly.
+    """
+    name = path.with_name(f".{path.name}.lock")
+    try:
+        lock = FileLock(name, 0o666)
+    except PermissionError as error:
+        message = f"another user's batch is at work in {path.parent}, or ended without removing {name}"
+        hint = f"if none is at work: rm {quote(str(name))}"
+        raise ReveError("output", f"{message}; nothing was submitted", hint=hint) from error
+    try:
+        is_ours = lock.take(seconds=_LOCK_SECONDS)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        lock.close()
+        return None
+    if is_ours:
         return lock
     lock.close()
-    message = f"another reve batch is using {path}; nothing was submitted"
+    message = f"another batch is at work in {path.parent}; nothing was submitted"
     raise ReveError("output", message, hint="wait until it ends, or use another --out")
 
 

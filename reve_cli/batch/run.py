@@ -86,6 +86,8 @@ def make(run: Runtime, wishes: Wishes) -> int:
             return _show(run, wishes, worklist, target)
         _make_folder(target.folder)
         book = Manifest(target.folder, wishes.shard)
+        if not book.is_locked:
+            run.output.warn(f"{target.folder} is on a file system without locks: run no second batch there meanwhile")
         try:
             return _run(run, wishes, worklist, target, book, record)
         finally:

@@ -19,6 +19,9 @@ from reve_cli.core.models import echo
 _POLL_SECONDS = 0.02
 _MOST_REOPENS = 1000  # on a file system that reports changing file numbers, the lock is never had
 _LOCKED_BY_ANOTHER = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Errors of file systems that have no locks."""
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class FileLock:
@@ -27,9 +30,12 @@ class FileLock:
     Whoever releases a lock may remove its file. A process that was waiting then locks the file that has the name now.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file; create it with mode 0600 if it does not exist. Raises OSError."""
-        self.path = path
+    def __init__(self, path: Path, mode: int = 0o600) -> None:
+        """Open the file; create it if it does not exist. Raises OSError.
+
+        mode: of a new file, which the umask reduces.
+        """
+        self.path, self._mode = path, mode
         self._descriptor = self._open()
         self._is_held = False
 
@@ -65,7 +71,7 @@ class FileLock:
         self._descriptor = -1
 
     def _open(self) -> int:
-        return os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), self._mode)
 
     def _has_its_name(self) -> bool:
         """Whether the open file is still the one at `path`: another process may have removed or replaced it."""
@@ -86,7 +92,7 @@ class FileLock:
         except OSError as error:
             if error.errno in _LOCKED_BY_ANOTHER:
                 return False
-            raise
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         return True
 
 
@@ -96,6 +102,17 @@ def _lock_on_windows(descriptor: int) -> None:
     windows: Any = msvcrt
     os.lseek(descriptor, 0, os.SEEK_SET)
     windows.locking(descriptor, windows.LK_NBLCK, 1)
+
+
+def sync(descriptor: int) -> bool:
+    """Make what was written to a file survive a power cut. Returns False if its file system cannot. Raises OSError."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _NO_FSYNC:
+            return False
+        raise
+    return True
 
 
 def local_path(text: str, what: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from reve_cli.api.download import Unusable
+from reve_cli.core.filesystem import sync
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import SavedFile, Task
 from reve_cli.engine.naming import identity, numbered
@@ -115,14 +116,17 @@ class Publisher:
             raise Unusable("stopped before it was saved")
 
 
-def seal(file: BinaryIO) -> tuple[int, str]:
-    """Flush a file to the disk and close it: Windows cannot rename an open file. Returns its size and SHA-256."""
+def seal(file: BinaryIO) -> tuple[int, str, bool]:
+    """Flush a file to the disk and close it: Windows cannot rename an open file.
+
+    Returns its size, its SHA-256, and whether it is sure to survive a power cut.
+    """
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # it has readinto
     size = file.tell()
-    os.fsync(file.fileno())
+    is_synced = sync(file.fileno())
     file.close()
-    return size, digest.hexdigest()
+    return size, digest.hexdigest(), is_synced
 
 
 def holds(path: str, noted: SavedFile, inode: list[int] | None) -> bool:

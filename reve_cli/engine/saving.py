@@ -56,6 +56,7 @@ class Saver:
         self._largest = images.limits.image_bytes
         # Why an image could not be written to its own path: the first time that it happened.
         self.trouble: ReveError | None = None
+        self._has_told_of_sync = False
         # How many images came from the rescue folder to their own paths.
         self.moved = 0
 
@@ -233,13 +234,16 @@ class Saver:
         """Save an image into `folder`. fill: writes it. path_of: its path, once its format is known."""
         with self._publisher.temporary(task, folder, number, mode) as (temporary, file):
             found = fill(file)
-            size, digest = seal(file)
+            size, digest, is_synced = seal(file)
             self._largest = max(self._largest, size)
             wanted = path_of(replace(Values.of(task), ext=found.extension))
             image = SavedFile(number, wanted, url, size, digest, found.media_type)
             replaceable = self._naming_of(task).replaceable(wanted)
             saved = self._publisher.publish(task, temporary, image, replaceable)
         sync_folder(folder)
+        if not is_synced and not self._has_told_of_sync:
+            self._has_told_of_sync = True
+            self._say(f"warning: {folder} is on a file system without fsync: a power cut may lose an image just saved")
         self._tell_of_extension(saved.path, found)
         return saved
 

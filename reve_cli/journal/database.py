@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filesystem import FileLock
+from reve_cli.core.filesystem import FileLock, sync
 
 Monotonic = Callable[[], float]
 
@@ -231,5 +231,5 @@ def _sync(folder: Path) -> None:
     """Make a new file's name durable. Windows cannot."""
     if os.name != "nt":
         descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
+        sync(descriptor)
         os.close(descriptor)

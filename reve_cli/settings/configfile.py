@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filesystem import FileLock
+from reve_cli.core.filesystem import FileLock, sync
 from reve_cli.settings.config import config_file, contents
 
 _BARE_LINE_END = re.compile(r"(?<!\r)\n")
@@ -98,7 +98,7 @@ def _replace(target: Path, data: bytes) -> None:
         with open(os.open(temporary, flags, 0o600), "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

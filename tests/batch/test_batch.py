@@ -584,7 +584,7 @@ def test_a_second_batch_in_the_same_folder_is_refused(reve: Reve, batch: Batch, 
         sent = posts(live)
         second = reve.child("batch", "p.txt", "--out", "pics", "--json")
         assert second.code == 7
-        assert second.document["error"]["message"].startswith("another reve batch is using pics/manifest.jsonl")
+        assert second.document["error"]["message"].startswith("another batch is at work in pics")
         assert posts(live) == sent
         assert first.wait(60) == 0
     assert batch().code == 0

@@ -128,7 +128,7 @@ def test_resume_leaves_a_manifest_that_another_process_has_locked(reve: Reve, sa
     lock = FileLock(Path("pics/.manifest.jsonl.lock"))
     assert lock.take()
     resumed = reve("resume")
-    assert (resumed.code, resumed.out.count("\n"), "is using" in resumed.stderr) == (0, 4, False)
+    assert (resumed.code, resumed.out.count("\n"), "at work in" in resumed.stderr) == (0, 4, False)
     lock.close(remove=True)
     assert not made()
     assert "4 of 4 saved (4 before)" in reve("batch", "p.txt", "--out", "pics").stderr
