@@ -15,6 +15,7 @@ def account(run: "Runtime") -> int:
     Examples:
         reve account
         reve account --json | jq .credits
+        reve account --sandbox
     """
     from reve_cli.actions import account as action
 

@@ -40,6 +40,7 @@ def status(run: "Runtime") -> int:
     Examples:
         reve auth status
         reve auth status --json | jq .credits
+        reve auth status --sandbox
     """
     from reve_cli.actions.auth import status as show
 

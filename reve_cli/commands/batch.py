@@ -42,6 +42,7 @@ def batch(
         printf '%s\\n' "a red fox" "a blue fox" > prompts.txt
         reve batch prompts.txt --out foxes/
         reve batch prompts.txt --out foxes/ --seeds 1-2 --ratios 1:1,16:9
+        reve batch prompts.txt --out tried/ --sandbox
         printf 'prompt,seed,out\\na fox,7,fox.png\\n' | reve batch - --format csv
     """
     from reve_cli.actions.inputs import announce_stdin, note_seed

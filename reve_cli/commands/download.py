@@ -14,6 +14,7 @@ def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, forc
 
     Examples:
         reve download "$job" --out 'again-{job}.{ext}'
+        reve generate "a fox" --sandbox && reve download last --force --sandbox
     """
     from reve_cli.actions.drive import follow, keeping_piped_jobs
     from reve_cli.actions.inputs import earlier_jobs

@@ -38,6 +38,7 @@ def generate(
         echo "a loud harbor" | reve generate - --out harbor.png
         reve generate "a fox" --json | jq -r '.files[].path'
         reve generate "a fox" --count 4 --max-credits 20
+        reve generate "a fox" --out tried.png --sandbox
     """
     from reve_cli.actions import inputs
     from reve_cli.core.models import ImageRequest

@@ -28,6 +28,7 @@ def history(
 
     Examples:
         reve history --since 24h
+        reve history --sandbox
         reve history --state saved --search fox --json | jq -r '.files[].path'
     """
     from reve_cli.actions.history import Query, in_the_sandbox, listing
@@ -45,6 +46,7 @@ def show(run: "Runtime", name: options.Name) -> int:
 
     Examples:
         reve history show "$job"
+        reve generate "a fox" --sandbox && reve history show last --sandbox
         reve history show "$file"
     """
     from reve_cli.actions.history import details

@@ -30,6 +30,7 @@ def jobs(
         reve jobs --status failed --limit 0
         reve jobs --json | jq -s 'map(.creditCost) | add'
         reve jobs --since 7d --download
+        reve jobs --sandbox
     """
     from reve_cli.actions import inputs
     from reve_cli.actions.jobs import Query, save, show

@@ -15,6 +15,7 @@ def model(run: "Runtime", name: options.ModelName = None) -> int:
     Examples:
         reve model
         reve model reve-create --json | jq .offered
+        reve model --sandbox
     """
     from reve_cli.actions import model as action
 

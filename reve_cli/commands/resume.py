@@ -21,6 +21,7 @@ def resume(
     Examples:
         reve resume --dry-run
         reve resume
+        reve resume --sandbox
     """
     from reve_cli.actions import resume as action
     from reve_cli.actions.inputs import read_names

@@ -15,6 +15,7 @@ def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus
 
     Examples:
         reve status "$job"
+        reve generate "a fox" --no-wait --sandbox && reve status last --sandbox
         reve status "$job" --json | jq -r .status
     """
     from reve_cli.actions.drive import follow

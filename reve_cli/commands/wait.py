@@ -14,6 +14,7 @@ def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: o
 
     Examples:
         reve wait "$job"
+        reve generate "a fox" --no-wait --sandbox && reve wait last --sandbox
         reve generate "a fox" --count 3 --no-wait | reve wait - --out fox.png
     """
     from reve_cli.actions.drive import follow, keeping_piped_jobs

@@ -35,7 +35,7 @@ WIDTH = 80
 """Columns of the widest line."""
 _NARROW = 60
 """Below this many columns, a meaning goes on the lines after its term."""
-_TERM = 26
+_TERM = 22
 """Columns of the widest term that has its meaning beside it."""
 _ROFF = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", '"': r"\(dq"}
 
@@ -48,7 +48,8 @@ def plain(sections: Iterable[Section], width: int = WIDTH, *, bold: bool = False
     """
     sections, parts = list(sections), []
     tables = [block for _, blocks in sections for block in blocks if not isinstance(block, str | Code | Items)]
-    column = min(_TERM, max((len(term) for table in tables for term, _ in table), default=0))
+    lengths = [len(term) for table in tables for term, _ in table]
+    column = max((length for length in lengths if length <= _TERM), default=min(_TERM, max(lengths, default=0)))
     for title, blocks in sections:
         heading = [f"\x1b[1m{title}\x1b[0m" if bold else title] if title else []
         indent = "  " if title else ""

@@ -110,10 +110,23 @@ def test_a_terminal_shows_headings_in_bold_without_color(reve: Reve, env: dict[s
 # Examples
 
 
+def help_options(path: str) -> str:
+    return " ".join(name for each in TREE[path].params for name in each.opts)
+
+
 @pytest.mark.parametrize("path", TREE)
 def test_every_command_has_an_example_of_itself(path: str) -> None:
     assert re.search(rf"\b{path}\b", EXAMPLES[path])
     assert max(map(len, EXAMPLES[path].splitlines())) <= 80
+
+
+@pytest.mark.parametrize("path", [path for path in TREE if " --timeout" in f" {help_options(path)}"])
+def test_every_command_that_calls_the_api_has_an_example_with_a_key_and_one_for_the_sandbox(path: str) -> None:
+    if path != "reve auth login":  # the sandbox needs no key
+        lines = EXAMPLES[path].splitlines()
+        simulated = [line for line in lines if "--sandbox" in line]
+        assert simulated
+        assert path == "reve doctor" or simulated != lines
 
 
 SET_UP = """
