@@ -71,9 +71,10 @@ def _no_such_option(caught: NoSuchOption, path: str, command: Command, arguments
             return f"no such option: {whole}; use two hyphens: -{whole}", hint
         typed, message = (f"-{whole}", f"no such option: {whole}") if whole[2:].isalpha() else (typed, message)
     advice = right_option(typed, names)
-    if advice:
+    if advice.startswith("use"):
         return f"{message}; {advice}", hint
-    nearest = did_you_mean(typed, names)
+    message += f"; {advice}" if advice else ""
+    nearest = "" if advice else did_you_mean(typed, names)
     if not nearest and any(isinstance(each, TyperArgument) for each in command.params):
         hint = f"{path} -- {quote(word)} (if it is no option)"
     return message + nearest, hint
