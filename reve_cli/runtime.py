@@ -177,7 +177,7 @@ class Runtime:
             api: Api | None = vars(self).get("api")  # not built here: building it may be what hangs
             return (api.sender.trouble or "") if api else ""
 
-        return self.inbox.ask(question, deadline or self.deadline, trouble)
+        return self.inbox.ask(question, deadline or self.deadline, trouble, self.output.redraw)
 
     def say(self, text: str) -> None:
         """Print a note, from any thread."""

@@ -61,6 +61,7 @@ def drive(
     from reve_cli.actions.report import Report
     from reve_cli.engine.engine import Engine
     from reve_cli.engine.recovery import finish_command, rescue_command, resume_command
+    from reve_cli.engine.schedule import usual
 
     def recover(task: Task) -> str:
         if ledger.can_resume(task):
@@ -74,6 +75,7 @@ def drive(
 
             recover_files(task, rows[task.index], saver)
     model = next((task.request.model for task in tasks if task.request), run.settings.model)
+    past = ledger.durations(model)
     report = Report(
         run.output,
         run.process.clock,
@@ -81,6 +83,7 @@ def drive(
         shows,
         simulated=lambda: run.api.http.simulated,
         is_over=lambda: bool(run.process.stop) or run.deadline.passed,
+        usual=usual(past),
     )
     report.note = note or report.note
     engine = Engine(
@@ -93,7 +96,7 @@ def drive(
         signals=run.process.signals,
         watcher=report,
         recover=recover,
-        past=ledger.durations(model),
+        past=past,
     )
     for task in tasks:
         if task.phase == "done":

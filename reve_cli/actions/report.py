@@ -43,8 +43,10 @@ class Report:
         shows: Shows,
         simulated: Callable[[], bool],
         is_over: Callable[[], bool],
+        usual: float | None = None,
     ) -> None:
-        """is_over: whether the run is winding down."""
+        """is_over: whether the run is winding down. usual: seconds that a job usually takes, if known."""
+        self._usual = usual if usual and usual >= 1 else None
         self._is_over = is_over
         # Called for each task that ends, before it is printed.
         self.note: Callable[[Task], None] = lambda task: None
@@ -64,10 +66,10 @@ class Report:
             cost += ", paid for before" if task.replayed else ""
             charge = f", {cost}{_seed(task)}" if number == 0 else ""
             took = f" after {self._clock.monotonic() - self._started:.1f} s" if task.request else ""
-            follows = (
-                self._shows == "paths" and len(self._tasks) == 1 and not self._output.json and output_is_terminal()
-            )
+            follows = self._shows == "paths" and not self._output.json and output_is_terminal()
             name = "" if follows else f" {saved.path}"
+            if follows and len(self._tasks) > 1:
+                name = f" {task.index} of {len(self._tasks)}"
             self._output.note(f"saved{name} ({saved.bytes:,} bytes{charge}){took}")
         if task.error is not None and not self._is_one_of_many(task, task.error):
             self._output.fail(task.error)
@@ -110,11 +112,16 @@ class Report:
             return _SILENT
         elapsed = f"{self._clock.monotonic() - self._started:.0f} s"
         if len(self._tasks) == 1:
-            self._output.spin(f"{self._state(self._tasks[0])} · {elapsed}")
+            (task,) = self._tasks
+            usual = f" of about {self._usual:.0f} s" if self._usual and task.phase in ("sending", "accepted") else ""
+            done = task.job.progress if task.job else None
+            self._output.spin(f"{self._state(task)} · {elapsed}{usual}", share=None if done is None else done / 100)
         else:
             counts = Counter(task.phase for task in self._tasks)
             parts = [f"{counts[phase]} {word}" for phase, word in _WORDS.items() if counts[phase]]
-            self._output.spin(" · ".join([*parts, elapsed]))
+            usual = f" · usually {self._usual:.0f} s a job" if self._usual else ""
+            share = counts["done"] / len(self._tasks)
+            self._output.spin(" · ".join([*parts, elapsed]) + usual, share=share)
         return _FRAME
 
     def _state(self, task: Task) -> str:

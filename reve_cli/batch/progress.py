@@ -42,6 +42,8 @@ class LiveView:
     ) -> None:
         self._output, self._clock, self._tally, self._simulated = output, clock, tally, simulated
         self._phases, self._trouble = phases, trouble
+        self.usual: float | None = None
+        """Seconds that a job usually takes, if known."""
         self._failures: deque[str] = deque(maxlen=_FAILURES)
         self._last_line = clock.monotonic()
 
@@ -52,7 +54,10 @@ class LiveView:
         """Draw a frame or print a line, if it is time. Returns the seconds until the next one."""
         if self._output.is_live:
             lines = _packed(self._state(), self._output.width - _MARGIN)
-            self._output.spin(lines[0], *(f"  {line}" for line in [*lines[1:], *self._failures]))
+            tally = self._tally
+            share = (tally.total - tally.left) / tally.total if tally.total else 1.0
+            more = (f"  {line}" for line in [*lines[1:], *self._failures])
+            self._output.spin(lines[0], *more, share=share, bar=True)
             return _FRAME
         now = self._clock.monotonic()
         if now - self._last_line >= _LINE_SECONDS:
@@ -70,7 +75,8 @@ class LiveView:
         parts += [trouble] if trouble else []
         parts += [f"{rate:.0f}/min", credits_of(tally.spent, simulated=self._simulated())]
         parts += [f"{_duration(tally.left * MINUTE / rate)} left"] if rate and tally.left else []
-        return [*parts, _duration(tally.elapsed(now))]
+        parts += [f"{_duration(tally.elapsed(now))} so far"]
+        return parts + ([f"usually {_duration(self.usual)} a job"] if self.usual and self.usual >= 1 else [])
 
 
 class Report:
@@ -179,7 +185,7 @@ class Report:
             hint = finish(sorted(tally.unfinished_runs)) if finish and "" not in tally.unfinished_runs else None
             self._output.fail(ReveError("unfinished", f"{said}, or:" if hint else said, hint=hint))
         else:
-            self._output.note("; ".join(parts))
+            self._output.note("; ".join(parts), has_verdicts=True)
 
 
 def _meaning(error: ReveError) -> str:

@@ -29,6 +29,7 @@ from reve_cli.core.tasks import Task
 from reve_cli.engine.engine import Engine
 from reve_cli.engine.polling import PagePoller
 from reve_cli.engine.recovery import finish_command, resume_command
+from reve_cli.engine.schedule import usual
 from reve_cli.journal.ledger import Ledger
 from reve_cli.runtime import Runtime
 from reve_cli.tables.record import Record
@@ -288,6 +289,8 @@ def _make_images(
         retries=wishes.retries,
         simulated=lambda: run.api.http.simulated,
     )
+    past = ledger.durations(wishes.defaults.model)
+    view.usual = usual(past)
     saver = run.saver(active.naming, ledger)
     continuing = Continuing(active, tally, target, ledger, saver, results, clock, run.flags)
     supply = BatchSupply(
@@ -318,7 +321,7 @@ def _make_images(
         signals=run.process.signals,
         watcher=results,
         recover=recover,
-        past=ledger.durations(wishes.defaults.model),
+        past=past,
         supply=supply,
         poller=PagePoller(run.api),
     )

@@ -151,9 +151,12 @@ def journal(folder: Path | None, clock: Clock, flags: Sequence[str], *, keeps: b
         kept = folder / name
         count = sum(path.is_file() for path in kept.glob("*"))
         if count:
-            remedy = f"copy what you want to keep; list it with: ls {quote(str(kept))}"
-            finding = f"{plural(count, kind + ' image')} in {kept}"
-            yield Finding("journal", "hint", finding, remedy, {"path": str(kept), "files": count})
+            finding, details = f"{plural(count, kind + ' image')} in {kept}", {"path": str(kept), "files": count}
+            if name == SPOOL:
+                yield Finding("journal", "ok", f"{finding}, deleted after 24 hours", details=details)
+            else:
+                remedy = f"copy what you want to keep; list it with: ls {quote(str(kept))}"
+                yield Finding("journal", "hint", finding, remedy, details)
 
 
 def _rows(opened: Journal | None, flags: Sequence[str]) -> Iterator[Finding]:

@@ -59,6 +59,12 @@ _DENSEST = 0.46
 _STEP = 0.1
 
 
+def usual(past: Sequence[float]) -> float | None:
+    """Seconds that a job usually takes: the median of `past`; None if there are too few to tell."""
+    known = sorted(seconds for seconds in past if seconds >= 0 and isfinite(seconds))
+    return known[len(known) // 2] if len(known) >= _ENOUGH else None
+
+
 def next_delay(elapsed: float, progress: float | None, past: Sequence[float], random: Callable[[], float]) -> float:
     """Seconds until the next poll, from 0.25 to 5.5.
 

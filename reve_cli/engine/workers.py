@@ -5,6 +5,7 @@ May import: core.
 """
 
 import contextlib
+import math
 import queue
 import threading
 from collections import Counter, deque
@@ -48,10 +49,17 @@ class Inbox:
             then()
         return then is not None
 
-    def ask(self, question: Callable[[], T], deadline: Deadline, trouble: Callable[[], str]) -> T:
+    def ask(
+        self,
+        question: Callable[[], T],
+        deadline: Deadline,
+        trouble: Callable[[], str],
+        tick: Callable[[], float] = lambda: math.inf,
+    ) -> T:
         """Call `question` in a thread, so that a silent name server delays no signal and no time limit.
 
-        trouble: what the network last reported, for the message. Raises what `question` raises, and `ReveError` (code
+        trouble: what the network last reported, for the message. tick: called while it waits; returns the seconds until
+        the next call. Raises what `question` raises, and `ReveError` (code
         `timed_out`).
         """
         if getattr(self._thread, "asks", False):  # already in such a thread
@@ -72,8 +80,11 @@ class Inbox:
             threading.Thread(target=work, daemon=True).start()
         except RuntimeError:
             raise no_threads() from None
+        end = self._clock.monotonic() + max(deadline.left, 0.0) + self._grace
         while not finished:
-            if not self.receive(max(deadline.left, 0.0) + self._grace, idle=False):
+            left = max(end - self._clock.monotonic(), 0.0)
+            pause = min(left, tick())
+            if not self.receive(pause, idle=False) and pause >= left:
                 known = f" ({trouble()})" if trouble() else ""
                 message = f"the time limit of {deadline.seconds:g} s passed without an answer{known}"
                 raise ReveError("timed_out", message)

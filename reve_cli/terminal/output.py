@@ -5,16 +5,24 @@ user or the server is never parsed as markup, and its control characters never r
 May import: core.errors, core.signals and the other modules of terminal.
 """
 
+import math
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reve_cli.core.errors import ReveError
 from reve_cli.terminal import streams
 from reve_cli.terminal.live import Spinner
-from reve_cli.terminal.styles import color_system, has_colors, paint, stderr_console, stdout_console
+from reve_cli.terminal.styles import color_system, has_colors, paint, stderr_console, stdout_console, verdict, verdicts
+from reve_cli.terminal.taskbar import knows_progress
 from reve_cli.terminal.text import quote, safe
+
+_FRAME = 0.1
+"""Seconds between two frames of the spinner."""
+_PAUSE = 0.25
+"""Seconds without a spinner after a write to a pipe."""
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +51,11 @@ class Output:
         self.error: ReveError | None = None
         self._environ = environ
         self._console: Console | None = None
-        self._spinner = Spinner(self._stderr)
+        self._spinner = Spinner(self._stderr, tells_terminal=self.is_live and knows_progress(environ))
+        self._shown: Callable[[], None] | None = None
+        """Draws the spinner as it was drawn last; None if there is none."""
+        self._quiet_until = 0.0
+        """When the spinner may be drawn again, by the monotonic clock."""
 
     # stdout
 
@@ -131,8 +143,7 @@ class Output:
         if sys.stdout is None:  # closed before the start: descriptor 1 may now be a connection or an image
             self.error = ReveError("write_failed", "cannot write to standard output: it is closed")
             return
-        if streams.stdout_is_terminal():
-            self.rest()  # else the text lands behind the spinner
+        self._make_room()
         try:
             streams.write(sys.stdout, data, self.gave_up)
         except BrokenPipeError:
@@ -144,10 +155,13 @@ class Output:
 
     # stderr
 
-    def note(self, text: str) -> None:
-        """Print one line about progress, unless `--quiet`."""
+    def note(self, text: str, *, has_verdicts: bool = False) -> None:
+        """Print one line about progress, unless `--quiet`. Its first word has a color if it is a verdict.
+
+        has_verdicts: any word of it may be a verdict. Not for a text with words of the user.
+        """
         if not self.quiet:
-            self._say(text)
+            self._say(text, has_verdicts=has_verdicts)
 
     def warn(self, text: str) -> None:
         """Print one warning, even with `--quiet`."""
@@ -169,36 +183,76 @@ class Output:
 
         return read_secret(prompt, signals, self.gave_up)
 
-    def spin(self, text: str, *more: str) -> None:
-        """Show a spinner with `text` beside it and `more` lines below it, if stderr can show one."""
+    def spin(self, text: str, *more: str, share: float | None = None, bar: bool = False) -> None:
+        """Show a spinner with `text` beside it and `more` lines below it, if stderr can show one.
+
+        share: of the work that is done, from 0 to 1, for a `bar` and for terminals that show progress themselves.
+        """
         if self.is_live:
+            self._shown = lambda: self._spinner.draw(text, *more, share=share, bar=bar)
+            self.redraw()
+
+    def redraw(self) -> float:
+        """Draw the spinner again, if there is one. Returns the seconds until the next time."""
+        if not self.is_live or self._shown is None:
+            return math.inf
+        if time.monotonic() >= self._quiet_until:
             try:
-                self._spinner.draw(text, *more)
+                self._shown()
             except OSError:
                 self.is_live = False
+        return _FRAME
 
     def rest(self) -> None:
         """Remove the spinner."""
+        self._shown = None
+        try:
+            self._spinner.finish()
+        except OSError:
+            self.is_live = False
+
+    def _make_room(self) -> None:
+        """Remove the spinner before stdout is written: its reader may print the text on the same terminal.
+
+        A reader such as `tee` prints a moment later, so the spinner stays away for that time.
+        """
+        if not self.is_live or streams.stdout_is_file():
+            return
         try:
             self._spinner.clear()
         except OSError:
             self.is_live = False
+        if not streams.stdout_is_terminal():
+            self._quiet_until = time.monotonic() + _PAUSE
 
     @property
     def width(self) -> int:
         """Columns of the terminal that shows the spinner."""
         return self._stderr().width
 
-    def _say(self, text: str, style: str = "") -> None:
+    def _say(self, text: str, style: str = "", *, has_verdicts: bool = False) -> None:
         if sys.stderr is None:
             return
+        text = safe(text)
+        first = len(text.split(" ")[0])
+        spans = [(0, len(text), style)] if style else verdicts(text) if has_verdicts else [(0, first, verdict(text))]
+        spans = [span for span in spans if span[2]]
         try:
-            if self._spinner.is_drawn or (style and (self.is_live or self.color == "always")):
-                self._stderr().print(safe(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
+            if self._spinner.is_drawn or (spans and (self.is_live or self.color == "always")):
+                self._print(text, spans)
             else:
-                streams.write_stderr(f"{safe(text)}\n", self.gave_up)
+                streams.write_stderr(f"{text}\n", self.gave_up)
         except OSError:
             pass  # stderr is the last way to tell anyone
+
+    def _print(self, text: str, spans: Iterable[tuple[int, int, str]]) -> None:
+        """Print a line on stderr, with styles."""
+        from rich.text import Text
+
+        line = Text(text)
+        for start, end, style in spans:
+            line.stylize(style, start, end)
+        self._stderr().print(line, soft_wrap=True)
 
     def _stderr(self) -> "Console":
         if self._console is None:

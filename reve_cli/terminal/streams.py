@@ -6,6 +6,7 @@ May import: nothing of ours.
 import errno
 import os
 import select
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
@@ -26,6 +27,15 @@ def stdout_is_open() -> bool:
 
 def stdout_is_terminal() -> bool:
     return is_terminal(sys.stdout)
+
+
+def stdout_is_file() -> bool:
+    """Whether stdout is a regular file or the null device, which no terminal shows."""
+    try:
+        status = os.fstat(sys.stdout.fileno())
+        return stat.S_ISREG(status.st_mode) or os.path.samestat(status, os.stat(os.devnull))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def output_is_terminal() -> bool:

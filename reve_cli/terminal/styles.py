@@ -53,11 +53,11 @@ _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 """Escape sequences of the styles that need no rich."""
 _VERDICTS = {
     **dict.fromkeys(("ok", "saved", "COMPLETED", "done"), "green"),
-    **dict.fromkeys(("failed", "FAILED", "CANCELLED", "refused", "expired", "mismatch", "problem", "error"), "red"),
-    **dict.fromkeys(("warning", "hint", "completed", "sending", "unfinished"), "yellow"),
+    **dict.fromkeys(("failed", "FAILED", "CANCELLED", "refused", "expired", "mismatch"), "red"),
+    **dict.fromkeys(("warning", "completed", "sending", "unfinished"), "yellow"),
 }
 """The style of each word that says how something ended. The word is always there, so the color only repeats it."""
-_VERDICT = re.compile(rf"\b(?:{'|'.join(_VERDICTS)})\b")
+_VERDICT = re.compile(rf"\b(?:\d[\d,]* (?:of \d[\d,]* )?)?({'|'.join(_VERDICTS)})\b")
 
 
 def verdict(text: str) -> str:
@@ -66,8 +66,8 @@ def verdict(text: str) -> str:
 
 
 def verdicts(text: str) -> list[tuple[int, int, str]]:
-    """Start, end and style of every verdict in a text that has no words of the user."""
-    return [(*found.span(), _VERDICTS[found[0]]) for found in _VERDICT.finditer(text)]
+    """Start, end and style of every verdict, with its count, in a text that has no words of the user."""
+    return [(*found.span(), _VERDICTS[found[1]]) for found in _VERDICT.finditer(text)]
 
 
 def paint(text: str, style: str) -> str:

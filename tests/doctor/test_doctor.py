@@ -584,7 +584,9 @@ def test_a_damaged_journal_is_a_problem_and_is_not_changed(reve: Reve, sandbox: 
     assert found[1]["details"]["path"].startswith("~/.local/state/reve/journal-damaged-")
 
 
-def test_rescued_and_piped_images_in_the_state_folder_are_hints(reve: Reve, sandbox: Sandbox, home: Path) -> None:
+def test_rescued_images_in_the_state_folder_are_a_hint_and_piped_ones_go_by_themselves(
+    reve: Reve, sandbox: Sandbox, home: Path
+) -> None:
     for name in ("rescue", "spool"):
         folder = home / ".local/state/reve" / name
         folder.mkdir(parents=True)
@@ -592,9 +594,9 @@ def test_rescued_and_piped_images_in_the_state_folder_are_hints(reve: Reve, sand
     result = reve("doctor", "--json")
     found = [document for document in result.documents if document["status"] == "hint"]
     assert result.code == 0
-    assert [document["details"]["path"] for document in found] == [
-        "~/.local/state/reve/rescue",
-        "~/.local/state/reve/spool",
+    assert [document["details"]["path"] for document in found] == ["~/.local/state/reve/rescue"]
+    assert "1 piped image in ~/.local/state/reve/spool, deleted after 24 hours" in [
+        document["finding"] for document in result.documents if document["status"] == "ok"
     ]
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from signal import SIGKILL
@@ -17,6 +18,7 @@ import pytest
 
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.outcomes import OUTCOMES, UGLY
+from reve_cli.terminal.taskbar import knows_progress
 from tests.conftest import Reve
 from tests.support.terminal import PATIENCE, Screen, Terminal, eventually
 
@@ -67,6 +69,7 @@ def test_the_spinner_counts_several_jobs(reve: Reve, live: Sandbox, columns: int
     assert code == 0
     lines = sorted(screen.text.splitlines())
     assert lines[:4] == ["charged: 12 simulated credits", "fox-1.png", "fox-2.png", "fox-3.png"]
+    assert [line.partition(" (")[0] for line in lines[-3:]] == ["saved 1 of 3", "saved 2 of 3", "saved 3 of 3"]
     assert len(lines) == 10
     assert any(re.match(r". 3 \w+ · \d+ s$", frame) for frame in screen.erased)
 
@@ -81,6 +84,15 @@ def test_an_odd_status_from_the_server_does_not_break_the_spinner(
     assert code == 0
     assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
     assert any("🦊" in frame for frame in screen.erased)
+
+
+def test_the_spinner_shows_the_usual_time_once_it_is_known(reve: Reve, live: Sandbox) -> None:
+    live._job_seconds = 1
+    assert reve.child("generate", "fox", "--count", "5").code == 0
+    _, screen = shown(reve, "generate", "fox")
+    assert any(re.search(r"^. (QUEUED|PROCESSING)( \d+ %)? · \d+ s of about \d+ s$", row) for row in screen.erased)
+    _, screen = shown(reve, "generate", "fox", "--count", "2")
+    assert any(re.search(r"^. 2 running · \d+ s · usually \d+ s a job$", row) for row in screen.erased)
 
 
 def test_the_spinner_stays_on_the_terminal_if_stdout_is_a_pipe(reve: Reve, live: Sandbox) -> None:
@@ -134,7 +146,102 @@ def test_the_terminal_keeps_its_settings(reve: Reve, live: Sandbox) -> None:
         assert before == after
 
 
+@pytest.mark.parametrize("reader", ["cat", "tee all.txt", "head -3"])
+def test_the_spinner_never_mixes_with_what_a_pipe_prints_on_the_same_terminal(
+    reve: Reve, live: Sandbox, reader: str
+) -> None:
+    script = f"{' '.join(reve.command('doctor'))} | {reader}"
+    with Terminal(["sh", "-c", script], env=reve.environ, columns=300) as terminal:
+        terminal.wait()
+        screen = terminal.screen
+    assert all(re.match(r"(ok|hint|problem) |ok: |   ", row) for row in screen.rows if row), screen.text
+    assert all(re.match(r". checking: \w+$", row) for row in screen.erased if row), screen.erased
+
+
+def test_a_write_to_a_pipe_removes_the_spinner_for_a_while(reve: Reve) -> None:
+    script = """
+import os, sys, time
+from reve_cli.terminal.output import Output
+output = Output(os.environ)
+output.spin("one")
+output.line("data")
+for _ in range(5):
+    output.redraw()
+written = time.monotonic()
+while not output._spinner.is_drawn:
+    output.redraw()
+assert time.monotonic() - written >= 0.2
+output.rest()
+"""
+    command = [sys.executable, "-c", script]
+    with Terminal(
+        command, env={**reve.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, stdout=subprocess.PIPE
+    ) as terminal:
+        assert terminal.wait() == 0, terminal.seen
+        assert terminal.process.stdout is not None
+        with terminal.process.stdout as stdout:
+            assert stdout.read() == b"data\n"
+
+
+# The terminal's own progress
+
+
+KNOWS_PROGRESS = {"TERM_PROGRAM": "ghostty"}
+
+
+def told(reve: Reve, *arguments: str, env: dict[str, str]) -> list[bytes]:
+    """What a command tells the terminal of its progress."""
+    with Terminal(reve.command(*arguments), env={**reve.environ, **env}) as terminal:
+        assert terminal.wait() == 0
+        return re.findall(rb"\x1b\]9;4;([\d;]+)\x1b\\", terminal.seen)
+
+
+def test_a_terminal_that_shows_progress_gets_it_and_is_cleared(reve: Reve, live: Sandbox) -> None:
+    states = told(reve, "generate", "fox", "--count", "3", env=KNOWS_PROGRESS)
+    assert states[0] == b"1;0"
+    assert states[-1] == b"0"
+    Path("p.txt").write_text("fox 1\nfox 2\n")
+    assert told(reve, "batch", "p.txt", "--out", "pics", env={"WT_SESSION": "x"})[-1] == b"0"
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{}, {**KNOWS_PROGRESS, "CI": "true"}, {**KNOWS_PROGRESS, "TMUX": "x"}, {"TERM_PROGRAM": "Apple_Terminal"}],
+    ids=str,
+)
+def test_other_terminals_and_ci_get_no_progress(reve: Reve, live: Sandbox, env: dict[str, str]) -> None:
+    assert told(reve, "generate", "fox", env=env) == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "knows"),
+    [
+        ({"WT_SESSION": "x"}, True),
+        ({"ConEmuANSI": "ON"}, True),
+        ({"ConEmuANSI": "OFF"}, False),
+        ({"TERM_PROGRAM": "WezTerm"}, True),
+        ({"TERM_PROGRAM": "iTerm.app", "TERM_FEATURES": "T3LrMSc7UUw9Ts3BFGsSyHNoSxFP"}, True),
+        ({"TERM_PROGRAM": "iTerm.app", "TERM_FEATURES": "T3LrMSc7UUw9Ts3BFGsSyHNoSxF"}, False),
+        ({"TERM_PROGRAM": "vscode"}, False),
+        ({"WT_SESSION": "x", "TERM": "tmux-256color"}, False),
+    ],
+)
+def test_terminals_that_show_progress_are_known_by_their_variables(environ: dict[str, str], knows: bool) -> None:
+    assert knows_progress(environ) == knows
+
+
 # Colors
+
+
+def test_verdicts_have_a_color_and_their_word(reve: Reve, live: Sandbox) -> None:
+    with Terminal(reve.command("generate", "fox"), env=reve.environ) as terminal:
+        assert terminal.wait() == 0
+        assert b"\x1b[32msaved\x1b[0m (" in terminal.seen
+    with Terminal(reve.command("history", "-q"), env=reve.environ) as terminal:
+        assert terminal.wait() == 0
+        assert b"\x1b[32msaved\x1b[0m" in terminal.seen
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert not shown(reve, "history", "-q", env=env)[1].styles
 
 
 def test_errors_are_red_on_a_terminal_unless_NO_COLOR_is_set(reve: Reve) -> None:
