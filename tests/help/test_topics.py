@@ -157,7 +157,17 @@ def test_every_setting_is_listed_with_its_default_and_its_variable(reve: Reve) -
     assert "default: reve-create" in text
 
 
-_OF_THE_SYSTEM = ("TERM", "SHELL", "ZDOTDIR", "XDG_DATA_HOME")
+_OF_THE_SYSTEM = (
+    "TMUX",
+    "TERM_PROGRAM",
+    "TERM_FEATURES",
+    "WT_SESSION",
+    "ConEmuANSI",
+    "TERM",
+    "SHELL",
+    "ZDOTDIR",
+    "XDG_DATA_HOME",
+)
 
 
 def test_every_variable_of_the_program_is_in_a_list() -> None:
