@@ -24,7 +24,7 @@ COMMANDS = (
 )
 _ERASED = re.compile(r"[^\n]*\r\n\r\x1b\[1A\x1b\[2K|[^\n]*\r\x1b\[2K")
 _STYLE = re.compile(r"\x1b\[[\d;]*m")
-_VARIES = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{8}\b|\d+(?:[.,:-]\d+)*|\s+")
+_VARIES = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{8}(?=\s)|\d+(?:[.,:-]\d+)*|\s+")
 _FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{
