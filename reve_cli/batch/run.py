@@ -75,7 +75,9 @@ def make(run: Runtime, wishes: Wishes) -> int:
     out = None if wishes.out is None else local_path(wishes.out, "--out")
     _share_heaps()
     settings, now = run.defaults, run.process.clock.now()
-    target = Target(out, settings.output_folder, settings.name_template, force=wishes.force, now=now)
+    target = Target(
+        out, settings.output_folder, settings.name_template, force=wishes.force, now=now, probes=not wishes.dry_run
+    )
     report = None if wishes.report is None else local_path(wishes.report, "--report")
     wishes = replace(wishes, report=report)
     worklist, record = Worklist(run.process.limits.images), Record() if report is not None else None

@@ -15,7 +15,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import echo
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import escape, parse
-from reve_cli.engine.naming import Naming, Values
+from reve_cli.engine.naming import Naming, Values, check_characters
 
 _IMAGES = tuple(f".{extension}" for extension in ("png", *OTHER_EXTENSIONS))
 _LONGEST_NAME = 255  # bytes; the limit of file systems
@@ -31,7 +31,11 @@ class Target:
     (code `usage`).
     """
 
-    def __init__(self, out: str | None, folder: str, name: str, *, force: bool, now: float) -> None:
+    def __init__(
+        self, out: str | None, folder: str, name: str, *, force: bool, now: float, probes: bool = True
+    ) -> None:
+        """probes: whether files may be created to see which names are possible."""
+        self._probes = probes
         self._force, self._date = force, datetime.fromtimestamp(now, UTC).date().isoformat()
         if out in ("", "-") or (out is not None and "{" not in out and out.lower().endswith(_IMAGES)):
             message = f"--out {out!r} is not a folder or a template"
@@ -69,6 +73,11 @@ class Target:
         if is_own or any(part.casefold().startswith(_TEMPORARY) for part in (first, *more)):
             named = path.replace(_ANY_JOB, "{job}")
             raise ReveError("usage", f"out: {echo(named)} is reserved for reve's own files")
+        if self._probes:
+            try:
+                check_characters(path.replace(_ANY_JOB, "0" * len(_ANY_JOB)))
+            except ReveError as error:
+                raise ReveError("usage", f"out: {error.message}; {error.hint}") from error
         return None if "\0" in path else path
 
 

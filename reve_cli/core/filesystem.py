@@ -21,6 +21,11 @@ _MOST_REOPENS = 1000  # on a file system that reports changing file numbers, the
 _LOCKED_BY_ANOTHER = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """Errors of file systems that have no locks."""
+IMPOSSIBLE_NAME = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT)
+"""Errors for a name that a file system cannot hold."""
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_. ")
+_TAKEN: dict[tuple[str, int, int], set[str]] = {}
+"""Characters that were tried in names, by folder."""
 _NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -123,6 +128,38 @@ def local_path(text: str, what: str) -> str:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         raise ReveError("usage", f"{what} {echo(text)} is a URL; reve reads and writes files of this machine only")
     return os.path.expanduser(text)
+
+
+def unusable_character(folder: str, name: str) -> tuple[str, OSError] | None:
+    """A character of `name` that the file system of `folder` does not take, and its error; None if all are taken.
+
+    A file is created and removed for characters that are not known yet, so 10,000 names need few. A folder that does
+    not exist yet is taken to be created in its nearest parent.
+    """
+    while not os.path.isdir(folder) and folder not in ("", os.path.dirname(folder)):
+        folder = os.path.dirname(folder)
+    try:
+        found = os.stat(folder or ".")
+    except OSError:
+        return None
+    taken = _TAKEN.setdefault((os.path.abspath(folder), found.st_dev, found.st_ino), set())
+    for character in sorted(set(name) - _PLAIN - taken):
+        path = os.path.join(folder, f".reve-{character}-name")
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        except OSError as error:
+            if error.errno in IMPOSSIBLE_NAME:
+                return character, error
+            return None  # no name can be created: other checks say why
+        taken.add(character)
+    return None
+
+
+def usable(name: str) -> str:
+    """`name` without characters that some file systems do not take."""
+    return re.sub(r'[<>:"|?*\\\x00-\x1f\x7f]|[^\x00-\x7f]|[. ]+$', "_", name)
 
 
 def room(folder: str, size: int) -> float:

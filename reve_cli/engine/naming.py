@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 from reve_cli.api.formats import EXTENSIONS, OTHER_EXTENSIONS
 from reve_cli.core.errors import ReveError
+from reve_cli.core.filesystem import unusable_character, usable
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import DEFAULT_NAME, ending, escape, parse
@@ -302,6 +303,7 @@ class Naming:
         try:
             if not unknown & self._template.folder_fields:
                 _check_folder(os.path.dirname(path) or ".")
+                check_characters(path)
             now = identity(path)  # fails if the name is too long
             if unknown:
                 return
@@ -335,6 +337,16 @@ def numbered(path: str, number: int | str) -> str:
     """`img.png` as `img-2.png`."""
     stem, extension = os.path.splitext(path)
     return f"{stem}-{number}{extension}"
+
+
+def check_characters(path: str) -> None:
+    """Raise `ReveError` if the file system at `path` does not take a character of the file's name."""
+    folder, name = os.path.split(path)
+    bad = unusable_character(folder or ".", name)
+    if bad is not None:
+        character, error = bad
+        message = f"{path}: the file system does not take {character!r} in a name ({error.strerror})"
+        raise ReveError("output", message, hint=f"a name that works: {usable(name).replace(_ANY_JOB, '{job}')}")
 
 
 def _check_folder(folder: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from reve_cli.api.download import Unusable
-from reve_cli.core.filesystem import sync
+from reve_cli.core.filesystem import IMPOSSIBLE_NAME, sync
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import SavedFile, Task
 from reve_cli.engine.naming import identity, numbered
@@ -105,6 +105,11 @@ class Publisher:
                     _rename_without_replacing(temporary, path)
                 except FileExistsError:
                     continue
+                except OSError as error:
+                    plain = os.path.join(os.path.dirname(path), f"{task.job_id}{os.path.splitext(path)[1]}")
+                    if error.errno not in IMPOSSIBLE_NAME or plain == wanted.path:
+                        raise
+                    return self._publish(task, temporary, replace(wanted, path=plain), None)
             task.files.append(saved)
             if str(task.job_id) not in path:  # no other image may get this name
                 self._claimed.add(os.path.abspath(path))

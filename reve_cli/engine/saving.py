@@ -21,7 +21,7 @@ from reve_cli.api.download import Images
 from reve_cli.api.formats import Format, image_format
 from reve_cli.core.clock import DAY, Deadline
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filesystem import room
+from reve_cli.core.filesystem import room, usable
 from reve_cli.core.tasks import SavedFile, Task
 from reve_cli.engine.naming import Naming, Values, numbered
 from reve_cli.engine.publishing import Note, Publisher, holds, seal, sync_folder
@@ -111,7 +111,7 @@ class Saver:
             kept = self._save_apart(self._spool, task, url, number, deadline)
             self._say(f"kept for 24 hours: {kept.path}")
             return None
-        return self._save_or_rescue(task, saved or self._rescued(task, url, number), url, number, deadline)
+        return self._save_or_rescue(task, saved or _rescued(self._rescue, task, url, number), url, number, deadline)
 
     def _save_or_rescue(
         self, task: Task, kept: SavedFile | None, url: str, number: int, deadline: Deadline
@@ -152,19 +152,6 @@ class Saver:
         wanted = os.path.dirname(os.path.abspath(self._wanted(task, saved)))
         return os.path.realpath(folder) != os.path.realpath(wanted)
 
-    def _rescued(self, task: Task, url: str, number: int) -> SavedFile | None:
-        """The image `number` of `task`'s job, if a command rescued it and the journal does not say so."""
-        name = str(task.job_id)
-        pattern = name if number == 1 else numbered(name, number)
-        for path in glob.glob(f"{glob.escape(str(self._rescue))}/{glob.escape(pattern)}.*") if self._rescue else ():
-            with contextlib.suppress(OSError), open(path, "rb") as file:
-                found = image_format(file, os.fstat(file.fileno()).st_size)
-                if found is not None:
-                    file.seek(0)
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                    return SavedFile(number, path, url, file.tell(), digest, found.media_type)
-        return None
-
     def _drop(self, task: Task, kept: SavedFile) -> None:
         """Remove an image from the rescue folder after it was moved, unless another row of the journal needs it."""
         task.files[:] = [file for file in task.files if file.path != kept.path]
@@ -191,7 +178,7 @@ class Saver:
                 with contextlib.suppress(OSError):
                     saved = self._publisher.publish(task, temporary, noted, naming.replaceable(noted.path))
                     sync_folder(os.path.dirname(saved.path))
-            elif kept := self._rescued(task, noted.url, noted.number):  # it was being moved from there
+            elif kept := _rescued(self._rescue, task, noted.url, noted.number):  # it was being moved from there
                 task.files.append(kept)
         if not naming.device:
             likely = _likely_path(naming, task)
@@ -218,8 +205,16 @@ class Saver:
             self._say(f"{saved.path} keeps this name: {wanted} belongs to another image")
             return None
         taken = os.path.lexists(wanted)
-        reason = "another file appeared there" if taken else "it could not be written there"
-        return _elsewhere(saved.path, wanted, reason)
+        if taken:
+            return _elsewhere(saved.path, wanted, "another file appeared there")
+        folder, name = os.path.split(wanted)
+        if usable(name) == name:
+            return _elsewhere(saved.path, wanted, "it could not be written there")
+        reason = "the file system cannot hold that name"
+        self.trouble = self.trouble or ReveError(
+            "output", f"cannot write {wanted}: {reason}; nothing more is submitted"
+        )
+        return _elsewhere(saved.path, wanted, reason, to=os.path.join(folder, usable(name)))
 
     def _save(
         self,
@@ -292,6 +287,20 @@ def _likely_path(naming: Naming, task: Task, number: int = 1) -> str:
     return naming.path(replace(Values.of(task), ext="png"), number)
 
 
+def _rescued(folder: Path | None, task: Task, url: str, number: int) -> SavedFile | None:
+    """The image `number` of `task`'s job, if a command rescued it and the journal does not say so."""
+    name = str(task.job_id)
+    pattern = name if number == 1 else numbered(name, number)
+    for path in glob.glob(f"{glob.escape(str(folder))}/{glob.escape(pattern)}.*") if folder else ():
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            found = image_format(file, os.fstat(file.fileno()).st_size)
+            if found is not None:
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return SavedFile(number, path, url, file.tell(), digest, found.media_type)
+    return None
+
+
 def _copy(saved: SavedFile, sink: BinaryIO) -> Format:
     """Copy a saved image into `sink` and return its format. Raises OSError."""
     with open(saved.path, "rb") as source:
@@ -312,10 +321,12 @@ def _private(folder: Path | None) -> str:
     return tempfile.mkdtemp(prefix="reve-")
 
 
-def _elsewhere(path: str, wanted: str, why: str, command: str = "mv -i -- {path} {wanted}") -> ReveError:
-    """An image is safe but not at its own path. The hint is the command that takes it there."""
+def _elsewhere(
+    path: str, wanted: str, why: str, command: str = "mv -i -- {path} {wanted}", to: str | None = None
+) -> ReveError:
+    """An image is safe but not at its own path. The hint is the command that takes it there, or to the path `to`."""
     folder = os.path.dirname(wanted)
     if folder and not os.path.isdir(folder):
         command = f"mkdir -p -- {quote(folder)} && {command}"
-    hint = command.format(path=quote(path), wanted=quote(wanted))
+    hint = command.format(path=quote(path), wanted=quote(to or wanted))
     return ReveError("saved_elsewhere", f"the image is saved as {path}, not {wanted}: {why}", hint=hint)

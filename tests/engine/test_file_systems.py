@@ -1,13 +1,14 @@
 """Folders shared with other users, and file systems without locks or without fsync."""
 
 import errno
+import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ import pytest
 from reve_cli.core.filesystem import FileLock
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Result, Reve
+from tests.support.crash import on_request
+from tests.support.mounts import picky
 from tests.support.namespaces import require_root
 from tests.support.preload import lacking
 
@@ -134,3 +137,50 @@ def test_a_second_user_continues_a_batch_that_was_killed_and_waits_for_one_at_wo
     theirs = batch()
     assert theirs.code == 7
     assert f"another user's batch is at work in {pics}, or ended without removing {pics}/.manifest" in theirs.stderr
+
+
+@pytest.fixture
+def fat(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """The file system of the folder `pics` takes no `?` in names. What is yielded mounts it again."""
+    Path("pics").mkdir()
+    with picky(Path("pics"), tmp_path / "image") as mount:
+        yield mount
+
+
+def submitted(sandbox: Sandbox) -> int:
+    return sum(request.method == "POST" for request in sandbox.requests)
+
+
+def test_a_name_that_the_file_system_does_not_take_is_refused_before_a_request(
+    reve: Reve, sandbox: Sandbox, fat: Callable[[], None]
+) -> None:
+    single = reve("generate", "fox", "--out", "pics/what?.png")
+    assert single.code == 7
+    assert "pics/what?.png: the file system does not take '?' in a name" in single.stderr
+    assert single.stderr.splitlines()[-1] == "hint: a name that works: what_.png"
+    lines = [{"prompt": f"fox {number}", "out": f"what?{number}.png"} for number in range(20)]
+    Path("p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    many = reve("batch", "p.jsonl", "--out", "pics")
+    assert many.code == 2
+    assert "line 1: out: pics/what?0.png: the file system does not take '?' in a name" in many.stderr
+    assert submitted(sandbox) == 0
+    assert [path.name for path in Path("pics").iterdir() if path.name.startswith(".reve")] == []
+    assert reve("generate", "fox", "--out", "pics/what.png").code == 0
+
+
+def test_where_it_is_found_too_late_the_image_is_saved_under_another_name_and_nothing_more_is_sent(
+    reve: Reve, simulate: Callable[..., Sandbox], fat: Callable[[], None]
+) -> None:
+    """The folder was on another file system when it was checked."""
+    sandbox = simulate(job_seconds=1.0)
+    subprocess.run(["umount", "-l", "pics"], check=True)
+
+    on_request(sandbox, 1, fat)
+    first = reve("generate", "fox", "--out", "pics/what?.png")
+    (job,) = sandbox.jobs()
+    assert first.code == 75
+    assert f"the image is saved as pics/{job.id}.png, not pics/what?.png" in first.stderr
+    assert first.stderr.splitlines()[-1] == f"mv -i -- pics/{job.id}.png pics/what_.png"
+    subprocess.run(["bash", "-c", first.stderr.splitlines()[-1]], check=True)
+    assert Path("pics/what_.png").is_file()
+    assert reve("resume").code == 0

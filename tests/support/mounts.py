@@ -1,6 +1,8 @@
 """File systems of their own, where they can be mounted: one to make read-only, even for root, and a small one."""
 
 import contextlib
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -39,3 +41,43 @@ def small(folder: Path, kibibytes: int) -> Iterator[Callable[[], None]]:
         yield grow
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def picky(folder: Path, image: Path) -> Iterator[Callable[[], None]]:
+    """A file system at `folder` that takes no `?` in names, as SMB and NTFS: FAT or exFAT in the file `image`.
+
+    What is yielded mounts it again after it was unmounted.
+    """
+    image.write_bytes(b"")
+    os.truncate(image, 32 << 20)
+    loop = ["losetup", "--find", "--show", str(image)]
+    found = subprocess.run(loop, capture_output=True, text=True, check=False) if shutil.which("losetup") else None
+    if found is None or found.returncode:
+        pytest.skip("no loop device here")
+    device = found.stdout.strip()
+    ways = (
+        ("mkfs.vfat", ["mount", "-t", "vfat", "-o", "utf8"]),
+        ("mkfs.exfat", ["mount", "-t", "exfat"]),
+        ("mkfs.exfat", ["mount.exfat-fuse"]),
+    )
+    try:
+        for make, way in ways:
+            mount = [*way, device, str(folder.absolute())]
+            if not shutil.which(make) or not shutil.which(way[0]):
+                continue
+            subprocess.run([make, device], capture_output=True, check=True)
+            if not subprocess.run(mount, capture_output=True, check=False).returncode:
+                break
+        else:
+            pytest.skip("no FAT or exFAT file system can be mounted here")
+        try:
+            yield lambda: _run(mount)
+        finally:
+            subprocess.run(["umount", "-l", str(folder.absolute())], check=False)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=False)
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, capture_output=True, check=True)
