@@ -152,13 +152,18 @@ class Entry:
             credits="?" if self.is_pending else _number(self.charge),
             expires="" if left is None else f"{left:.1f} h" if left else "expired",
             prompt=str(self._asked("prompt") or ""),
-            file=str(self.files[0].get("path")) if self.files else row.out or "",
+            file=self.path if self.files or row.is_unfinished else "",
         )
+
+    @property
+    def path(self) -> str:
+        """The path of the first file, or else the requested output; empty if there is none."""
+        return str(self.files[0].get("path")) if self.files else self.row.out or ""
 
     def cells(self) -> list[str]:
         """The row as cells for other programs. The time has the same form as in JSON."""
         line = self.line
-        return [iso(line.begun) or "", line.state, line.credits, line.expires, line.name, line.file, line.prompt]
+        return [iso(line.begun) or "", line.state, line.credits, line.expires, line.name, self.path, line.prompt]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document: always the full shape, in this order, null if unknown."""

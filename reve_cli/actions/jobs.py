@@ -148,7 +148,7 @@ def _print_lines(run: "Runtime", jobs: Sequence[Job]) -> None:
 
 def _line(job: Job, row: "Row | None") -> JobLine:
     """A job as a line of the table. row: its row in the journal, if it was begun on this machine."""
-    progress = "" if job.progress is None or job.ended else f" {job.progress:.0f} %"
+    progress = "" if not job.progress or job.ended else f" {job.progress:.0f} %"
     paths = [str(file["path"]) for file in (row.files or [] if row else []) if "temporary" not in file]
     return JobLine(
         name=job.id,

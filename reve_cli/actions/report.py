@@ -113,7 +113,7 @@ class Report:
         elapsed = f"{self._clock.monotonic() - self._started:.0f} s"
         if len(self._tasks) == 1:
             (task,) = self._tasks
-            usual = f" of about {self._usual:.0f} s" if self._usual and task.phase in ("sending", "accepted") else ""
+            usual = self._usual_time() if task.phase in ("sending", "accepted") else ""
             done = task.job.progress if task.job else None
             self._output.spin(f"{self._state(task)} · {elapsed}{usual}", share=None if done is None else done / 100)
         else:
@@ -124,12 +124,19 @@ class Report:
             self._output.spin(" · ".join([*parts, elapsed]) + usual, share=share)
         return _FRAME
 
+    def _usual_time(self) -> str:
+        """How long the job usually takes, as words after the time that has passed."""
+        if self._usual is None:
+            return ""
+        is_late = self._clock.monotonic() - self._started > self._usual
+        return f", usually {self._usual:.0f} s" if is_late else f" of about {self._usual:.0f} s"
+
     def _state(self, task: Task) -> str:
         """The state of a single job in a word or two: the API's own word if it has one."""
         if task.phase != "accepted" or task.job is None:
             return "asking" if task.phase == "accepted" else _WORDS[task.phase]
         progress = task.job.progress
-        return task.job.status if progress is None else f"{task.job.status} {progress:.0f} %"
+        return task.job.status if not progress else f"{task.job.status} {progress:.0f} %"
 
     def total(self, finish: str, refusal: ReveError | None) -> None:
         """Print what several jobs were charged in total.

@@ -71,16 +71,19 @@ class Layout:
 
 
 def _widths(table: Sequence[Column], chosen: Sequence[int], natural: Sequence[int], width: int) -> dict[int, int]:
-    """The width of each chosen column, or none if they do not fit. Columns that can be shortened share the room."""
-    room = width - _GAP * (len(chosen) - 1)
+    """The width of each chosen column, or none if they do not fit.
+
+    Columns that can be shortened share the room that is left, and each gets as much as it needs at least.
+    """
+    needed = {number: min(natural[number], table[number].least or natural[number]) for number in chosen}
+    room = width - _GAP * (len(chosen) - 1) - sum(needed.values())
+    if room < 0:
+        return {}
     widths: dict[int, int] = {}
-    elastic = sorted((number for number in chosen if table[number].least), key=lambda number: natural[number])
-    for number in chosen:
-        widths[number] = natural[number]
-        room -= 0 if number in elastic else natural[number]
-    for left, number in zip(range(len(elastic), 0, -1), elastic, strict=True):
-        widths[number] = min(natural[number], room // left)
-        if widths[number] < min(natural[number], table[number].least):
-            return {}
-        room -= widths[number]
-    return widths if room >= 0 else {}
+    for left, number in zip(
+        range(len(chosen), 0, -1), sorted(chosen, key=lambda number: natural[number] - needed[number]), strict=True
+    ):
+        more = min(natural[number] - needed[number], room // left)
+        widths[number] = needed[number] + more
+        room -= more
+    return {number: widths[number] for number in chosen}

@@ -81,7 +81,15 @@ class Spinner:
         from rich.progress_bar import ProgressBar
 
         width = max(_SHORTEST, min(_LONGEST_BAR, self._console().width - 2 * _SPINNER_WIDTH))
-        return Padding(ProgressBar(total=1.0, completed=share, width=width), (0, 0, 0, 2), expand=False)
+        bar = ProgressBar(
+            total=1.0,
+            completed=share,
+            width=width,
+            style="bright_black",
+            complete_style="green",
+            finished_style="green",
+        )
+        return Padding(bar, (0, 0, 0, 2), expand=False)
 
     def _tell(self, sequence: str) -> None:
         """Send the terminal a sequence, unless it has it already."""

@@ -688,7 +688,7 @@ def test_a_terminal_shows_one_line_for_each_of_the_newest_20_jobs(reve: Reve) ->
     assert len(lines) == 20
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].startswith("00000021  ")
-    assert re.search(r"  saved  4        20 foxes in the snow in…  …/fox-21\.png$", lines[0])
+    assert re.search(r"  saved  4        20 foxes in the snow in…    …/fox-21\.png$", lines[0])
     assert (total, more) == ("20 images, 80 credits paid", "showing the newest 20; --limit 0 shows all")
 
 

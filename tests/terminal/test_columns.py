@@ -46,6 +46,11 @@ def test_a_short_file_leaves_its_room_to_the_prompt() -> None:
     assert lines([ROW], 80)[1] == "3f2a9c1e  12 min  saved  4        a red fox in the deep snow a red…    f/fox.png"
 
 
+def test_columns_that_can_be_shortened_get_what_they_need_before_they_share() -> None:
+    row = ["8f13a316", "11 s", "COMPLETED", "", "", "", "fox number 3 in the snow", "b/fox-number-3-8f13a316.png"]
+    assert lines([row], 60)[1] == "8f13a316  11 s  COMPLETED  fox number 3 in…   fox-num…16.png"
+
+
 def test_later_rows_keep_the_widths_of_the_first() -> None:
     layout = Layout(JOBS, [ROW], 80)
     later = layout.line(["short", "1 s", "PROCESSING 12 %", *ROW[3:]], lambda text, style: text)
