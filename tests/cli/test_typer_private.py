@@ -53,7 +53,7 @@ def private_attributes(tree: ast.Module) -> set[str]:
     """The private attributes that a module reads from objects other than `self` and `cls`."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and is_private(node.attr):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr != "_replace":  # of a named tuple
             value = node.value.func if isinstance(node.value, ast.Call) else node.value
             owner = value.id if isinstance(value, ast.Name) else "?"
             if owner not in ("self", "cls"):
