@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from reve_cli.actions.foreign import refuse
 from reve_cli.core.clock import Deadline
@@ -265,6 +265,26 @@ def announce_stdin(run: "Runtime", arguments: Sequence[str | None], what: str) -
     """Say on a terminal that a command waits for input: `-` is easily typed by mistake."""
     if "-" in arguments and stdin_is_terminal():
         run.output.note(f"type {what} here; Ctrl-D on a new line ends it")
+
+
+def open_input(path: str, deadline: Deadline) -> BinaryIO:
+    """Open the file at `path`; `-` is standard input.
+
+    Opening and reading raise `ReveError`: `usage` if the file cannot be read, `timed_out` at the deadline.
+    """
+    binary: Any
+    try:
+        if path != "-":
+            binary = open_file(path, deadline)
+        elif sys.stdin is None:
+            raise ReveError("usage", "standard input is closed")
+        else:
+            binary = TimedFile(open(sys.stdin.fileno(), "rb", 0, closefd=False), "standard input", deadline)  # noqa: SIM115
+    except io.UnsupportedOperation:  # standard input without a descriptor
+        binary = sys.stdin.buffer
+    except (OSError, ValueError) as error:
+        raise ReveError("usage", f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
+    return io.BufferedReader(binary)
 
 
 class TimedFile(io.RawIOBase):

@@ -5,17 +5,14 @@ that a user sees all errors at once.
 May import: actions.foreign, actions.inputs, settings, tables, core.
 """
 
-import io
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from reve_cli.actions.foreign import problem
-from reve_cli.actions.inputs import TimedFile, open_file, to_seed, to_seeds
-from reve_cli.core.clock import Deadline
+from reve_cli.actions.inputs import to_seed, to_seeds
 from reve_cli.core.contract import ASPECT_RATIOS, SEED_LIMIT
 from reve_cli.core.errors import ReveError, holds_key
 from reve_cli.core.filesystem import local_path
@@ -382,23 +379,3 @@ def _check_out(out: str) -> None:
     climbs = os.path.isabs(out) or os.path.splitdrive(out)[0] or ".." in parts or "" in parts or parts[-1] == "."
     if climbs or not out.isprintable():
         raise ReveError("usage", f"out {echo(out)} must be a file path inside the output folder")
-
-
-def open_items(path: str, deadline: Deadline) -> BinaryIO:
-    """Open the file at `path`; `-` is standard input.
-
-    Opening and reading raise `ReveError`: `usage` if the file cannot be read, `timed_out` at the deadline.
-    """
-    binary: Any
-    try:
-        if path != "-":
-            binary = open_file(path, deadline)
-        elif sys.stdin is None:
-            raise ReveError("usage", "standard input is closed")
-        else:
-            binary = TimedFile(open(sys.stdin.fileno(), "rb", 0, closefd=False), "standard input", deadline)  # noqa: SIM115
-    except io.UnsupportedOperation:  # standard input without a descriptor
-        binary = sys.stdin.buffer
-    except (OSError, ValueError) as error:
-        raise ReveError("usage", f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
-    return io.BufferedReader(binary)

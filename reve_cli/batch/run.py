@@ -11,10 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reve_cli.actions.generate import learn_account, set_caps, show_requests
+from reve_cli.actions.inputs import open_input
 from reve_cli.api.pace import Pace
 from reve_cli.batch.continuing import Continuing
 from reve_cli.batch.earlier import BatchRun, ask_journal, begun_rows, choose_run, left_behind, take_stock
-from reve_cli.batch.items import Multiples, Source, open_items, read_items
+from reve_cli.batch.items import Multiples, Source, read_items
 from reve_cli.batch.manifest import Manifest, result_of, results
 from reve_cli.batch.progress import LiveView, Report
 from reve_cli.batch.results import ActiveItems, Results
@@ -127,7 +128,7 @@ def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, reco
     streams = run.output.surroundings()
     if source.path == "-" and streams["stdin"] and streams["stderr"]:
         run.output.note("reading prompts from the terminal, one per line; press Ctrl-D to end")
-    with run.ask(lambda: open_items(source.path, run.deadline)) as file:  # a FIFO may block
+    with run.ask(lambda: open_input(source.path, run.deadline)) as file:  # a FIFO may block
         items = read_items(file, source, wishes.defaults, wishes.multiples, bad)
         worklist.fill(items, lambda number, item: record.add(number, item.cells or {}) if record else None)
     worklist.set_paths(target.path, bad)
