@@ -450,7 +450,7 @@ def test_a_prompt_from_a_pipe_loses_only_one_trailing_newline(shell: Shell, live
     assert shell("echo '  a prompt' | reve generate -").code == 0
     assert shell("printf 'two\\nlines\\n\\n' | reve generate -").code == 0
     assert shell("printf 'dos\\r\\n' | reve generate -").code == 0
-    assert [job.body["prompt"] for job in live.jobs()] == ["  a prompt", "two\nlines\n", "dos"]
+    assert [job.body["prompt"] for job in live.jobs()] == ["a prompt", "two\nlines\n", "dos"]
 
 
 @pytest.mark.parametrize("stdin", ["</dev/null", "<&-"])
