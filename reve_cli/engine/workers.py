@@ -160,4 +160,4 @@ class Workers:
         self._start_waiting()
         if self._waiting:
             seconds = min(seconds, _RETRY_SECONDS)
-        return self._inbox.receive(seconds, idle=not self._busy.total())
+        return self._inbox.receive(seconds, idle=self._busy.total() == len(self._waiting))

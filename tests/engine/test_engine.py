@@ -134,8 +134,9 @@ def test_status_at_its_time_limit_exits_6(reve: Reve, simulate: Simulate) -> Non
     assert (result.code, result.document["error"]["code"]) == (6, "rate_limited")
 
 
-def test_a_bug_in_the_main_thread_names_every_paid_job(
-    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("can't start new thread")], ids=["bug", "thread"])
+def test_a_bug_in_the_main_thread_or_no_thread_to_poll_names_every_paid_job(
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     import threading
 
@@ -144,7 +145,7 @@ def test_a_bug_in_the_main_thread_names_every_paid_job(
     def cannot_start(thread: threading.Thread) -> None:
         kinds.append(thread.name)
         if thread.name == "poll":
-            raise RuntimeError("can't start new thread")
+            raise error
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", cannot_start)
