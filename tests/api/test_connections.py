@@ -238,7 +238,7 @@ def test_the_certificate_of_a_proxy_is_verified(
     with Secured() as proxy:
         environ = {**reve.environ, "APIFRAME_BASE_URL": f"https://{API}", "APIFRAME_API_KEY": KEY}
         environ["HTTPS_PROXY"] = f"https://localhost:{proxy.port}"
-        command = reve.command("generate", "a red fox", "--timeout", "1")
+        command = reve.command("generate", "a red fox", "--timeout", "4")
         refused = run(command, environ)
         assert (refused.code, proxy.asked) == (6, [])
         assert "certificate verify failed" in refused.stderr
@@ -415,7 +415,7 @@ def test_an_unresolvable_name_is_reported_and_nothing_is_charged(
     reve: Reve, name_server: NameServer, code: int, said: str
 ) -> None:
     name_server.code = code
-    result = run(within(name_server.mounts, reve.command("generate", "a red fox", "--timeout", "1")), reve.environ)
+    result = run(within(name_server.mounts, reve.command("generate", "a red fox", "--timeout", "4")), reve.environ)
     assert result.code == 6
     (error,) = result.stderr.splitlines()
     assert "cannot resolve the host name" in error
@@ -444,7 +444,7 @@ def test_a_silent_name_server_delays_no_command_beyond_its_time_limit(
 ) -> None:
     """Nothing was sent, so nothing was charged: exit code 6. `wait` exits with 75, as its job is unfinished."""
     name_server.code = None
-    limit = () if command == ("history",) else ("--timeout", "1")
+    limit = () if command == ("history",) else ("--timeout", "3")
     result = run(within(name_server.mounts, reve.command(*command, *limit)), reve.environ)
     assert result.code == code, result.stderr
     if code == 6:
@@ -487,7 +487,7 @@ def test_a_paid_job_is_not_lost_when_a_name_server_fails(
         assert "which is not a public address" in first.stderr
         name_server.code = None
         for command in (("resume",), ("resume", job.id)):
-            again = reve_there(*command, "--timeout", "1")
+            again = reve_there(*command, "--timeout", "3")
             assert (again.code, again.stderr.splitlines()[-1]) == (75, f"reve resume {job.id}"), again.stderr
         name_server.code = 0
         assert reve_there("status", job.id).code == 0
@@ -511,7 +511,7 @@ def test_a_server_that_sends_slowly_forever_is_abandoned_at_the_time_limit(
     left = threading.Event()
     with Trickling() as server:
         env = {"APIFRAME_BASE_URL": f"http://{HOST}:{server.port}", "APIFRAME_API_KEY": KEY}
-        result = reve.child(*command, "--timeout", "1", env=env)
+        result = reve.child(*command, "--timeout", "4", env=env)
         left.set()
     assert result.code == code, result.stderr
 
@@ -519,7 +519,7 @@ def test_a_server_that_sends_slowly_forever_is_abandoned_at_the_time_limit(
 def test_silence_before_the_tls_handshake_means_not_accepted(reve: Reve) -> None:
     with Tap() as silent:
         env = {"APIFRAME_BASE_URL": f"https://localhost:{silent.port}", "APIFRAME_API_KEY": KEY}
-        result = reve.child("generate", "a red fox", "--timeout", "1", env=env)
+        result = reve.child("generate", "a red fox", "--timeout", "4", env=env)
         assert KEY.encode() not in b"".join(silent.told())
     assert result.code == 6, result.stderr
     assert result.stderr.splitlines()[-1].endswith("nothing was charged")
