@@ -101,9 +101,9 @@ def test_a_path_keeps_its_name_and_its_end(path: str, width: int, expected: str)
 
 
 def test_a_path_is_shown_as_it_would_be_typed() -> None:
-    assert near_path("/home/u/work/a/fox.png", "/home/u/work", "/home/u") == "a/fox.png"
-    assert near_path("/home/u/pictures/fox.png", "/home/u/work", "/home/u") == "~/pictures/fox.png"
-    assert near_path("/home/uma/fox.png", "/home/u/work", "/home/u") == "/home/uma/fox.png"
+    assert near_path("/home/u/pics/a/fox.png", "/home/u/pics", "/home/u") == "a/fox.png"
+    assert near_path("/home/u/pictures/fox.png", "/home/u/pics", "/home/u") == "~/pictures/fox.png"
+    assert near_path("/home/uma/fox.png", "/home/u/pics", "/home/u") == "/home/uma/fox.png"
     assert near_path("/srv/fox.png", "/", "/") == "/srv/fox.png"
 
 
