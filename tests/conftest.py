@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, settings
 
 from reve_cli import app
@@ -23,6 +24,7 @@ from reve_cli.core.clock import Clock, Limits, Stop
 from reve_cli.core.process import Process
 from reve_cli.core.signals import Signals
 from reve_cli.sandbox import Sandbox
+from reve_cli.settings.config import config_file
 
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"
@@ -179,6 +181,22 @@ def loaded(arguments: list[str], environ: Mapping[str, str] | None = None) -> tu
     )
     *lines, modules = done.stdout.splitlines()
     return [line for line in lines if line], set(modules.split())
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    """The user's config file, which does not exist yet. Its folder does."""
+    path = config_file()
+    assert path is not None
+    assert home in path.parents
+    path.parent.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """The authority that signs the tests' certificates, unknown to every system, as a company's own is."""
+    return trustme.CA()
 
 
 @pytest.fixture

@@ -33,14 +33,6 @@ if sys.platform != "win32":
 
 
 @pytest.fixture
-def file(home: Path) -> Path:
-    path = config_file()
-    assert path is not None
-    path.parent.mkdir(parents=True)
-    return path
-
-
-@pytest.fixture
 def api(sandbox: Sandbox, reve: Reve, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A sandbox without a key in a variable, on a machine without the keyring package."""
     del reve.environ["APIFRAME_API_KEY"]

@@ -34,19 +34,6 @@ JOB = "3f2a9c1e-0000-4000-8000-000000000001"
 UNKNOWN = Reply(404, b'{"error": "Job not found"}', {"Content-Type": "application/json"})
 
 
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    """The authority that signs the certificates here, unknown to every system, as a company's own is."""
-    return trustme.CA()
-
-
-@pytest.fixture(autouse=True)
-def certificates_are_loaded_afresh() -> Iterator[None]:
-    tls_context.cache_clear()
-    yield
-    tls_context.cache_clear()
-
-
 def secured(authority: trustme.CA, *names: str, not_after: datetime.datetime | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     before = None if not_after is None else not_after - datetime.timedelta(days=1)
@@ -415,7 +402,9 @@ def test_an_unresolvable_name_is_reported_and_nothing_is_charged(
     reve: Reve, name_server: NameServer, code: int, said: str
 ) -> None:
     name_server.code = code
-    result = run(within(name_server.mounts, reve.command("generate", "a red fox", "--timeout", "4")), reve.environ)
+    result = run(
+        within(name_server.mounts, reve.command("generate", "a red fox", "--timeout", "4", "--quiet")), reve.environ
+    )
     assert result.code == 6
     (error,) = result.stderr.splitlines()
     assert "cannot resolve the host name" in error

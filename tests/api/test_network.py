@@ -28,20 +28,6 @@ PUBLIC_NAMES_ONLY = Origins(public=True, loopback=False)
 PROXY_VARIABLES = [name for upper in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY") for name in (upper, upper.lower())]
 
 
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    """The authority that signs the certificates of these tests."""
-    return trustme.CA()
-
-
-@pytest.fixture(autouse=True)
-def certificates_are_loaded_afresh() -> Iterator[None]:
-    """Clear the cache of certificates: each test starts like a new process."""
-    tls_context.cache_clear()
-    yield
-    tls_context.cache_clear()
-
-
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A table from host names to addresses, empty at first. Other names do not resolve, and no name server is asked."""

@@ -77,11 +77,6 @@ def set_variable(reve: Reve, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
     return both
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def secured(reve: Reve, sandbox: Sandbox, authority: trustme.CA) -> Iterator[Origin]:
     """The sandbox as https://api.reve.example, reachable only through a proxy, with an untrusted certificate."""

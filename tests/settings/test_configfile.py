@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reve_cli.core.errors import ReveError
 from reve_cli.sandbox import Sandbox
 from reve_cli.settings import configfile
-from reve_cli.settings.config import config_file, read_config
+from reve_cli.settings.config import read_config
 from tests.conftest import KEY, Reve
 from tests.support.mounts import mounted
 
@@ -30,15 +30,6 @@ _VALUE = {
     "keychain": st.sampled_from(["true", "false"]),
 }
 _QUOTED = st.sampled_from(["{}", '"{}"', "'{}'"])
-
-
-@pytest.fixture
-def file(home: Path) -> Path:
-    path = config_file()
-    assert path is not None
-    assert home in path.parents
-    path.parent.mkdir(parents=True)
-    return path
 
 
 @dataclass

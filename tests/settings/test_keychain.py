@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reve_cli.sandbox import Sandbox
-from reve_cli.settings.config import config_file, read_config
+from reve_cli.settings.config import read_config
 from tests.conftest import KEY, Result, Reve
 from tests.program.test_secrets import SPAWNING, betrays
 from tests.support.keychains import MadeUpKeychain
@@ -17,14 +17,6 @@ from tests.support.keychains import MadeUpKeychain
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this would be the user's own keychain")
 
 DAEMON = "gnome-keyring-daemon"
-
-
-@pytest.fixture
-def file(home: Path) -> Path:
-    path = config_file()
-    assert path is not None
-    path.parent.mkdir(parents=True)
-    return path
 
 
 @pytest.fixture

@@ -11,34 +11,28 @@ from pathlib import Path
 import pytest
 
 
-@contextlib.contextmanager
-def mounted(folder: Path) -> Iterator[Callable[[], None]]:
+def mounted(folder: Path) -> contextlib.AbstractContextManager[Callable[[], None]]:
     """An empty file system at `folder`; what is yielded makes it read-only. Skips where none can be mounted."""
-    mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
+    return _mounted(folder, "rw", "ro")
 
-    def freeze() -> None:
-        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 
-    try:
-        yield freeze
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+def small(folder: Path, kibibytes: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """An empty file system of a few KiB at `folder`; what is yielded makes it large. Skips as `mounted` does."""
+    return _mounted(folder, f"size={kibibytes}k", "size=64m")
 
 
 @contextlib.contextmanager
-def small(folder: Path, kibibytes: int) -> Iterator[Callable[[], None]]:
-    """An empty file system of a few KiB at `folder`; what is yielded makes it large."""
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(folder)]
+def _mounted(folder: Path, options: str, later: str) -> Iterator[Callable[[], None]]:
+    """A tmpfs at `folder`, with mount options; what is yielded mounts it again with those of `later`."""
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no file system can be mounted here")
 
-    def grow() -> None:
-        subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+    def remount() -> None:
+        subprocess.run(["mount", "-o", f"remount,{later}", str(folder)], check=True)
 
     try:
-        yield grow
+        yield remount
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
