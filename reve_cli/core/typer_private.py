@@ -3,10 +3,8 @@
 Typer keeps its copy of click in `typer._click` and exports only part of it. May import: nothing of ours.
 """
 
-import os
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from typer._click import Command as Command
 from typer._click import Context as Context
@@ -81,7 +79,7 @@ class _StrictParser(_OptionParser):
             return
         if self.ctx is not None:
             self.ctx.meta.setdefault(_ATTACHED, set()).add(option.dest)
-        option.process(_expanded(option, explicit_value), state)
+        option.process(explicit_value, state)
 
     def _match_short_opt(self, arg: str, state: _ParsingState) -> None:
         for place, letter in enumerate(arg[1:], start=2):
@@ -108,8 +106,7 @@ class _StrictParser(_OptionParser):
         value = state.rargs[0]
         if looks_like_an_option(value):
             raise BadOptionUsage(option_name, self._missing(option, _name(option, option_name), value), self.ctx)
-        given = super()._get_value_from_state(option_name, option, state)
-        return _expanded(option, given) if isinstance(given, str) else given
+        return super()._get_value_from_state(option_name, option, state)
 
     def _missing(self, option: _Option, name: str, value: str) -> str:
         if value == "--":
@@ -127,8 +124,3 @@ def _name(option: _Option, typed: str = "-") -> str:
 
 def _is_path(option: _Option) -> bool:
     return option.obj.metavar in ("PATH", "FILE")
-
-
-def _expanded(option: _Option, value: str) -> Any:
-    """Expand `~/` at the start of a path, which a shell leaves alone in `--out=~/fox.png`."""
-    return os.path.expanduser(value) if _is_path(option) and re.match(r"~(?:/|$)", value) else value
