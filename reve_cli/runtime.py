@@ -62,7 +62,15 @@ class Runtime:
         self._resources = contextlib.ExitStack()
         self.output.color = self.configured[0]["color"].value
         self.deadline = Deadline(process.clock, self.settings.timeout)
-        self.output.gave_up = lambda: bool(process.stop) or self.deadline.passed
+        self.output.gave_up = self.is_over
+
+    def is_over(self) -> bool:
+        """Whether a signal arrived or the time limit passed."""
+        return bool(self.process.stop) or self.deadline.passed
+
+    def is_simulated(self) -> bool:
+        """Whether the API is a sandbox. Raises `ReveError` if there is no API key."""
+        return self.api.http.simulated
 
     def take_your_time(self) -> None:
         """Drop the time limit unless --timeout was given: the command may take hours."""

@@ -17,6 +17,10 @@ from reve_cli.terminal.text import quote
 if TYPE_CHECKING:
     from reve_cli.actions.report import Shows
     from reve_cli.core.endings import Goal
+    from reve_cli.engine.engine import Engine
+    from reve_cli.engine.polling import Poller
+    from reve_cli.engine.saving import Saver
+    from reve_cli.engine.supply import Supply, Watcher
     from reve_cli.journal.ledger import Ledger
     from reve_cli.journal.rows import Row
     from reve_cli.runtime import Runtime
@@ -59,14 +63,11 @@ def drive(
     for each task that ends.
     """
     from reve_cli.actions.report import Report
-    from reve_cli.engine.engine import Engine
-    from reve_cli.engine.recovery import finish_command, rescue_command, resume_command
+    from reve_cli.engine.recovery import known_name, recovery_command, rescue_command, resume_command
     from reve_cli.engine.schedule import usual
 
     def recover(task: Task) -> str:
-        if ledger.can_resume(task):
-            return resume_command([_name(task)], run.flags)
-        return finish_command(task, naming_of(task) if naming_of else None, run.flags)
+        return recovery_command(task, naming_of(task) if naming_of else None, ledger, run.flags)
 
     saver = run.saver(naming_of, ledger) if naming_of else None
     for task in tasks:
@@ -81,23 +82,12 @@ def drive(
         run.process.clock,
         tasks,
         shows,
-        simulated=lambda: run.api.http.simulated,
-        is_over=lambda: bool(run.process.stop) or run.deadline.passed,
+        simulated=run.is_simulated,
+        is_over=run.is_over,
         usual=usual(past),
     )
     report.note = note or report.note
-    engine = Engine(
-        goal=goal,
-        api=run.api,
-        ledger=ledger,
-        saver=saver,
-        inbox=run.inbox,
-        deadline=run.deadline,
-        signals=run.process.signals,
-        watcher=report,
-        recover=recover,
-        past=past,
-    )
+    engine = engine_of(run, goal, ledger, saver, report, recover, past)
     for task in tasks:
         if task.phase == "done":
             report.done(task)
@@ -105,7 +95,7 @@ def drive(
     run.output.rest()
     hints = {task.index: task.error.hint for task in tasks if task.error and task.error.exit_code == 75}
     resumable = [task for task in tasks if hints.get(task.index) == recover(task) and ledger.can_resume(task)]
-    names = {str(task.run) for task in resumable} if by_run else {_name(task) for task in resumable}
+    names = {str(task.run) for task in resumable} if by_run else {known_name(task) for task in resumable}
     resume = [resume_command(sorted(names), run.flags)] if resumable else []
     done_with = {task.index for task in resumable}
     left = [task for task in tasks if hints.get(task.index) and task.index not in done_with]
@@ -119,6 +109,38 @@ def drive(
     return Outcome(report.exit_code(), finish)
 
 
+def engine_of(
+    run: "Runtime",
+    goal: "Goal",
+    ledger: "Ledger",
+    saver: "Saver | None",
+    watcher: "Watcher",
+    recover: Callable[[Task], str],
+    past: Sequence[float],
+    *,
+    supply: "Supply | None" = None,
+    poller: "Poller | None" = None,
+) -> "Engine":
+    """The engine that takes tasks to `goal`. recover: names the command that finishes a task."""
+    from reve_cli.engine.engine import Engine
+    from reve_cli.engine.supply import Supply
+
+    return Engine(
+        goal=goal,
+        api=run.api,
+        ledger=ledger,
+        saver=saver,
+        inbox=run.inbox,
+        deadline=run.deadline,
+        signals=run.process.signals,
+        watcher=watcher,
+        recover=recover,
+        past=past,
+        supply=supply or Supply(),
+        poller=poller,
+    )
+
+
 @contextlib.contextmanager
 def keeping_piped_jobs(run: "Runtime", tasks: Sequence[Task], command: str) -> Iterator[None]:
     """If `--out` is refused, name the jobs that came through a pipe: no other output names them."""
@@ -130,8 +152,3 @@ def keeping_piped_jobs(run: "Runtime", tasks: Sequence[Task], command: str) -> I
         why = f"{error.message}; nothing was saved; save the {plural(len(tasks), 'job')} with:"
         words = ["reve", command, *(str(task.job_id) for task in tasks), *run.flags]
         raise ReveError("unsaved", why, hint=f"{' '.join(map(quote, words))} --out PATH") from error
-
-
-def _name(task: Task) -> str:
-    """The name by which the journal knows a task."""
-    return task.job_id or task.idempotency_key or ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reve_cli.actions.drive import engine_of
 from reve_cli.actions.generate import learn_account, set_caps, show_requests
 from reve_cli.actions.inputs import open_input
 from reve_cli.api.pace import Pace
@@ -27,9 +28,8 @@ from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import ImageRequest, is_loopback, iso
 from reve_cli.core.tasks import Task
-from reve_cli.engine.engine import Engine
 from reve_cli.engine.polling import PagePoller
-from reve_cli.engine.recovery import finish_command, resume_command
+from reve_cli.engine.recovery import recovery_command, resume_command
 from reve_cli.engine.schedule import usual
 from reve_cli.journal.ledger import Ledger
 from reve_cli.runtime import Runtime
@@ -267,14 +267,14 @@ def _make_images(
         tally,
         phases=active.phases,
         trouble=lambda: run.api.sender.obstacles.tell(),
-        simulated=lambda: run.api.http.simulated,
+        simulated=run.is_simulated,
     )
     report = Report(
         run.output,
         tally,
         view,
-        simulated=lambda: run.api.http.simulated,
-        is_over=lambda: bool(run.process.stop) or run.deadline.passed,
+        simulated=run.is_simulated,
+        is_over=run.is_over,
         skipped=wishes.source.skipped(),
         failed=lambda task: record.note(task.index, result_of(task.document(False))) if record else None,
     )
@@ -290,7 +290,7 @@ def _make_images(
         clock=clock,
         run=chosen.name,
         retries=wishes.retries,
-        simulated=lambda: run.api.http.simulated,
+        simulated=run.is_simulated,
     )
     past = ledger.durations(wishes.defaults.model)
     view.usual = usual(past)
@@ -310,24 +310,11 @@ def _make_images(
     )
 
     def recover(task: Task) -> str:
-        if ledger.can_resume(task):
-            return resume_command([task.job_id or task.idempotency_key or ""], run.flags)
-        return finish_command(task, active[task.index].naming if task.index in active else None, run.flags)
+        naming = active[task.index].naming if task.index in active else None
+        return recovery_command(task, naming, ledger, run.flags)
 
-    engine = Engine(
-        goal="saved",
-        api=run.api,
-        ledger=ledger,
-        saver=saver,
-        inbox=run.inbox,
-        deadline=run.deadline,
-        signals=run.process.signals,
-        watcher=results,
-        recover=recover,
-        past=past,
-        supply=supply,
-        poller=PagePoller(run.api),
-    )
+    poller = PagePoller(run.api)
+    engine = engine_of(run, "saved", ledger, saver, results, recover, past, supply=supply, poller=poller)
     engine.run([])
     if engine.refusal is not None:
         stop.because(engine.refusal)

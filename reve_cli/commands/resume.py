@@ -32,5 +32,5 @@ def resume(
     names = read_names(run, jobs or [])
     if jobs and not names:
         raise ReveError("usage", "no jobs, keys or runs on standard input")
-    finished = Finished(lambda: run.api.http.simulated)
+    finished = Finished(run.is_simulated)
     return action.resume(run, names, finished.note, dry_run=dry_run, abandon=abandon)

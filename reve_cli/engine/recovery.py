@@ -1,13 +1,17 @@
 """The command that finishes a job, ready to paste into a shell.
 
-May import: engine.naming, terminal.text, core.
+May import: engine.naming, journal.ledger (types), terminal.text, core.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming, Values, numbered
 from reve_cli.terminal.text import quote
+
+if TYPE_CHECKING:
+    from reve_cli.journal.ledger import Ledger
 
 
 def resume_command(names: Sequence[str], flags: Sequence[str], *, abandon: bool = False) -> str:
@@ -36,6 +40,16 @@ def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> s
         words += ["--", task.request.prompt if task.request else ""]
     from_stdin = "printf %s - | " if words[-1] == "-" else ""  # a prompt "-" cannot be given as an argument
     return from_stdin + " ".join(map(quote, words))
+
+
+def recovery_command(task: Task, naming: Naming | None, ledger: "Ledger", flags: Sequence[str]) -> str:
+    """The command that finishes `task`: `reve resume` if the journal knows enough, else `finish_command`."""
+    return resume_command([known_name(task)], flags) if ledger.can_resume(task) else finish_command(task, naming, flags)
+
+
+def known_name(task: Task) -> str:
+    """The name by which the journal knows a task."""
+    return task.job_id or task.idempotency_key or ""
 
 
 def rescue_command(tasks: Sequence[Task], naming: Naming, flags: Sequence[str]) -> str:
