@@ -55,7 +55,7 @@ def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, aba
 
 def note_unfinished(run: Runtime, code: int) -> None:
     """Say after a command that earlier paid jobs are unfinished. code: the command's exit code."""
-    if code == 75 or run.output.json or run.process.stop:  # 75 has its own hint
+    if code == 75 or run.output.json or run.output.quiet or run.process.stop:  # 75 has its own hint
         return
     journal, _ = run.journal(begin=False)
     if journal is None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reve_cli.batch.identity import digest, item_id, likeness, with_random_seed
+from reve_cli.batch.identity import digest, likeness, with_random_seed
 from reve_cli.batch.items import Item
 from reve_cli.core.clock import Limits
 from reve_cli.core.errors import ReveError
@@ -103,7 +103,7 @@ class Worklist:
                 facts: dict[str, Any] = {
                     "line": item.line,
                     "alike": alike,
-                    "item": item_id(named, item.out, ordinal),
+                    "item": digest(alike, ordinal),
                     "ordinal": ordinal,
                     "body": body,
                     "out": item.out,
@@ -117,7 +117,7 @@ class Worklist:
                     alike = likeness(former, item.out)
                     ordinal = self._next("former_ordinal", former_alike=alike)
                     facts |= {"former": former, "former_alike": alike, "former_ordinal": ordinal}
-                    facts["former_item"] = item_id(former, item.out, ordinal)
+                    facts["former_item"] = digest(alike, ordinal)
                 names = ", ".join(facts)
                 marks = ", ".join(f":{name}" for name in facts)
                 row = self._database.execute(f"INSERT INTO items ({names}) VALUES ({marks})", facts).lastrowid  # noqa: S608

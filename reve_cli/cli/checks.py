@@ -12,7 +12,7 @@ from reve_cli.core.errors import REPLACE, ReveError, holds_key
 from reve_cli.core.typer_private import looks_like_an_option, was_attached, was_literal
 from reve_cli.terminal.text import double_quote, quote
 
-_CURLY = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
+CURLY = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 _FILE = r"(?i)\S+\.(?:txt|prompts|csv|tsv|jsonl?|md|xlsx|ods)"
 _WORDS_FOR_FLAGS = ("true", "false", "yes", "no", "on", "off")
 
@@ -28,7 +28,7 @@ def prompt(ctx: typer.Context, value: str | None) -> str | None:
     if looks_like_an_option(word):
         message = f"the prompt begins with a long dash, {word[:1]!r}; options begin with '--'"
         raise ReveError("usage", message, hint=hint)
-    if word[:1] in _CURLY and word[:1]:
+    if word[:1] in CURLY and word[:1]:
         raise ReveError("usage", f"the prompt is in curly quotes, {word[:1]!r}; use straight ones", hint=hint)
     if word.lower() in getattr(ctx.find_root().command, "commands", {}):
         raise ReveError("usage", f"{word!r} is a command; for its help: reve help {_helped(word.lower())}", hint=hint)

@@ -1,6 +1,6 @@
 """What to type instead of a wrong command or of words too many. Pure functions of the words and the command tree.
 
-May import: terminal, core.
+May import: checks, terminal, core.
 """
 
 import re
@@ -9,6 +9,7 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperGroup
 
+from reve_cli.cli.checks import CURLY
 from reve_cli.core.contract import ASPECT_RATIOS
 from reve_cli.core.models import job_id
 from reve_cli.core.suggest import did_you_mean, with_beginning
@@ -20,7 +21,7 @@ _UNKNOWN = re.compile(r"No such command '(.*?)'\.(?: Did you mean .*)?", re.DOTA
 _EXTRA = re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)\.?", re.DOTALL)
 _LIST = re.compile(r"\S+\.(?:txt|prompts|csv|tsv|jsonl?|xlsx|ods)", re.IGNORECASE)
 _IMAGE = re.compile(r"\S+\.(?:png|jpe?g|webp|avif)", re.IGNORECASE)
-_CURLY = re.compile("[\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb]")
+_CURLY = re.compile(f"[{CURLY}]")
 
 _COMMON = ("--ar", "--seed", "--count", "--out", "--model", "--aspect-ratio", "--timeout")
 

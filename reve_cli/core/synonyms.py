@@ -174,9 +174,7 @@ def right_option(typed: str, options: Collection[str]) -> str:
 
     The answer follows `use`, except for an option that Reve has nothing for.
     """
-    name = typed.lstrip("-")
-    name = name if len(name) == 1 else name.replace("_", "-").lower()
-    for candidate in _BY_NAME.get(name, ()):
+    for candidate in _BY_NAME.get(_bare(typed), ()):
         if not candidate.startswith("-") or candidate.partition(" ")[0] in options:
             return candidate if candidate == _NONE else f"use {candidate}"
     return ""
@@ -184,8 +182,13 @@ def right_option(typed: str, options: Collection[str]) -> str:
 
 def is_option_elsewhere(typed: str) -> bool:
     """Whether `typed`, with or without its hyphens, is an option in the table."""
+    return _bare(typed) in _BY_NAME
+
+
+def _bare(typed: str) -> str:
+    """The name of an option as the table has it: without hyphens in front; only a single letter keeps its case."""
     name = typed.lstrip("-")
-    return (name if len(name) == 1 else name.replace("_", "-").lower()) in _BY_NAME
+    return name if len(name) == 1 else name.replace("_", "-").lower()
 
 
 def right_value(typed: str, known: Collection[str]) -> str:
