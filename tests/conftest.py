@@ -31,7 +31,7 @@ KEY = "afk_test_0123456789abcdef0123456789abcdef"
 _KILLABLE = Path(__file__).parent / "support" / "killable.py"
 _SILENT = re.compile(r"\b(hang|drip)\b|does_not_answer")
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
-_KEPT = ("PATH", "CI", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
+_KEPT = ("PATH", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
 
 
 def _refuse_the_world(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
