@@ -22,6 +22,11 @@ def jobs(reve: Reve, sandbox: Sandbox) -> list[str]:
     return made
 
 
+def asked(sandbox: Sandbox) -> int:
+    """Requests so far, without GET /v2/me: a command that has its job does not wait for that answer."""
+    return sum(request.path != "/v2/me" for request in sandbox.requests)
+
+
 def rename(home: Path, names: dict[str, str]) -> None:
     """Change ids in the journal, so that several begin alike."""
     with sqlite3.connect(home / ".local" / "state" / "reve" / "journal.db") as database:
@@ -47,12 +52,12 @@ def test_a_beginning_needs_four_characters(reve: Reve, jobs: list[str]) -> None:
 def test_a_beginning_of_several_ids_lists_them(reve: Reve, sandbox: Sandbox, jobs: list[str], home: Path) -> None:
     alike = [f"abcd{number}234-0000-4000-8000-000000000000" for number in (1, 2)]
     rename(home, dict(zip(jobs, alike, strict=False)))
-    asked = len(sandbox.requests)
+    before = asked(sandbox)
     for command in (["status"], ["wait"], ["download"], ["resume"], ["jobs", "--job"], ["history", "show"]):
         result = reve(*command, "abcd")
         assert (result.code, result.out) == (2, "")
         assert all(job in result.stderr for job in alike)
-    assert len(sandbox.requests) == asked
+    assert asked(sandbox) == before
     assert reve("history", "show", "abcd1").code == 0
 
 
@@ -60,12 +65,12 @@ def test_a_beginning_of_several_ids_lists_them(reve: Reve, sandbox: Sandbox, job
 def test_a_name_of_no_job_is_refused_before_anything_is_sent(
     reve: Reve, sandbox: Sandbox, jobs: list[str], word: str
 ) -> None:
-    asked = len(sandbox.requests)
+    before = asked(sandbox)
     for command in (["status"], ["wait"], ["download"], ["jobs", "--job"]):
         result = reve(*command, jobs[0], word) if command[0] != "jobs" else reve(*command, word)
         assert (result.code, result.out) == (2, "")
         assert word in result.stderr
-    assert len(sandbox.requests) == asked
+    assert asked(sandbox) == before
 
 
 def test_a_job_outside_the_journal_needs_its_full_id(reve: Reve, jobs: list[str]) -> None:
