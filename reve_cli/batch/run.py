@@ -131,7 +131,7 @@ def _read(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target, reco
     with run.ask(lambda: open_input(source.path, run.deadline)) as file:  # a FIFO may block
         items = read_items(file, source, wishes.defaults, wishes.multiples, bad)
         worklist.fill(items, lambda number, item: record.add(number, item.cells or {}) if record else None)
-    worklist.set_paths(target.path, bad)
+    worklist.set_paths(target.path, bad, target.place)
     if invalid:
         many = f"{invalid} invalid line{'s' if invalid > 1 else ''}"
         more = f" (the first {_MOST_ERRORS}, and {invalid - _MOST_ERRORS} more)" if invalid > _MOST_ERRORS else ""

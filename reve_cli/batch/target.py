@@ -12,6 +12,7 @@ from pathlib import Path
 from reve_cli.api.formats import OTHER_EXTENSIONS
 from reve_cli.batch.worklist import Planned
 from reve_cli.core.errors import ReveError
+from reve_cli.core.filesystem import SameNames, existing
 from reve_cli.core.models import echo
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import escape, parse
@@ -36,6 +37,7 @@ class Target:
     ) -> None:
         """probes: whether files may be created to see which names are possible."""
         self._probes = probes
+        self._same_names: dict[str, SameNames] = {}
         self._force, self._date = force, datetime.fromtimestamp(now, UTC).date().isoformat()
         if out in ("", "-") or (out is not None and "{" not in out and out.lower().endswith(_IMAGES)):
             message = f"--out {out!r} is not a folder or a template"
@@ -79,6 +81,13 @@ class Target:
             except ReveError as error:
                 raise ReveError("usage", f"out: {error.message}; {error.hint}") from error
         return None if "\0" in path else path
+
+    def place(self, path: str) -> str:
+        """`path` in a form that all names of its file share, by what the file system of its folder does."""
+        folder = existing(os.path.dirname(path))
+        if folder not in self._same_names:
+            self._same_names[folder] = SameNames.of(folder) if self._probes else SameNames()
+        return self._same_names[folder].one(path)
 
 
 def check_name(naming: Naming, task: Task, planned: Planned, *, make_folder: bool) -> None:

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +31,7 @@ _SCHEMA = """
         attempt INTEGER NOT NULL DEFAULT 1,
         job TEXT, todo INTEGER NOT NULL DEFAULT 1,
         path BLOB,                        -- of its image, if it does not depend on the job
-        place BLOB,                       -- the same, case-folded if the file system does so
+        place BLOB,                       -- the same for all names of its file
         is_taken INTEGER NOT NULL DEFAULT 0,  -- the file is another item's image, or another run's
         is_other_lines INTEGER NOT NULL DEFAULT 0,  -- the file is the image of another item of this list
         image BLOB,                       -- the path where an earlier run saved it
@@ -139,12 +138,11 @@ class Worklist:
         self,
         path_of: Callable[[Planned], str | None],
         bad: Callable[[int, str], None],
-        *,
-        folds: bool = sys.platform in ("darwin", "win32"),
+        place_of: Callable[[str], str] = str,
     ) -> None:
         """Set the path of each image, if it is known yet. `bad` is called for lines with conflicting paths.
 
-        folds: whether names that differ only in case are the same file.
+        place_of: returns the same for paths that are one file.
         """
         with self.at_once():
             for planned in self._each("1"):
@@ -154,9 +152,9 @@ class Worklist:
                     bad(planned.line, error.message.removeprefix("--"))
                     continue
                 if path is not None:
-                    place = os.fsencode(path.casefold() if folds else path)
                     query = "UPDATE items SET path = ?, place = ? WHERE number = ?"
-                    self._database.execute(query, (os.fsencode(path), place, planned.number))
+                    values = os.fsencode(path), os.fsencode(place_of(path)), planned.number
+                    self._database.execute(query, values)
             self._drop_replaced()
             for line, why in _conflicts(self._pages):
                 bad(line, why)

@@ -8,8 +8,12 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
+import sys
 import time
+import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +140,9 @@ def unusable_character(folder: str, name: str) -> tuple[str, OSError] | None:
     A file is created and removed for characters that are not known yet, so 10,000 names need few. A folder that does
     not exist yet is taken to be created in its nearest parent.
     """
-    while not os.path.isdir(folder) and folder not in ("", os.path.dirname(folder)):
-        folder = os.path.dirname(folder)
+    folder = existing(folder)
     try:
-        found = os.stat(folder or ".")
+        found = os.stat(folder)
     except OSError:
         return None
     taken = _TAKEN.setdefault((os.path.abspath(folder), found.st_dev, found.st_ino), set())
@@ -157,6 +160,50 @@ def unusable_character(folder: str, name: str) -> tuple[str, OSError] | None:
     return None
 
 
+@dataclass(frozen=True)
+class SameNames:
+    """Which names are one file: those that differ only in case, or only in Unicode form (NFC, NFD)."""
+
+    case: bool = sys.platform in ("darwin", "win32")
+    form: bool = sys.platform == "darwin"
+
+    @classmethod
+    def of(cls, folder: str) -> "SameNames":
+        """What the file system of `folder` does, found with files that are created and removed.
+
+        If none can be created, what is usual on this operating system. A folder that does not exist yet is taken to be
+        created in its nearest parent.
+        """
+        path = os.path.join(existing(folder), f".reve-{secrets.token_hex(4)}-name")
+        case, form = _same(path + "a", path + "A"), _same(path + "\u00e9", path + "e\u0301")
+        return cls(cls.case if case is None else case, cls.form if form is None else form)
+
+    def one(self, path: str) -> str:
+        """`path` in a form that all names of its file share."""
+        path = unicodedata.normalize("NFD", path) if self.form else path
+        return path.casefold() if self.case else path
+
+
+def _same(path: str, other: str) -> bool | None:
+    """Whether two paths are one file. Creates and removes it. None: it cannot be created."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError:
+        return None
+    try:
+        return os.path.lexists(other)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def existing(folder: str) -> str:
+    """`folder`, or its nearest parent that exists."""
+    while not os.path.isdir(folder) and folder not in ("", os.path.dirname(folder)):
+        folder = os.path.dirname(folder)
+    return folder or "."
+
+
 def usable(name: str) -> str:
     """`name` without characters that some file systems do not take."""
     return re.sub(r'[<>:"|?*\\\x00-\x1f\x7f]|[^\x00-\x7f]|[. ]+$', "_", name)
@@ -167,8 +214,7 @@ def room(folder: str, size: int) -> float:
 
     A folder that does not exist yet is taken to be created in its nearest parent.
     """
-    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
-        folder = os.path.dirname(folder)
+    folder = existing(folder)
     files = float("inf")
     try:
         space = shutil.disk_usage(folder)

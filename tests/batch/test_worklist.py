@@ -11,6 +11,7 @@ import pytest
 
 from reve_cli.batch.items import Item
 from reve_cli.batch.worklist import Planned, Worklist
+from reve_cli.core.filesystem import SameNames
 from reve_cli.core.models import ImageRequest
 
 JOB = "01234567-89ab-cdef-0123-456789abcdef"
@@ -198,15 +199,19 @@ def test_many_lines_need_no_more_memory_than_few(kind: str, extra: list[str], fu
     assert peak(30_000 if full else 10_000) < few * 1.1
 
 
-def test_paths_that_differ_only_in_case_conflict_on_some_file_systems(worklist: Worklist) -> None:
-    worklist.fill([item("A", 1), item("a", 2), item("B", 3), item("b/c", 4)])
-    told: dict[bool, list[tuple[int, str]]] = {}
-    for folds in (False, True):
-        bad = told.setdefault(folds, [])
-        name = str(Path("x", "{}"))
-        worklist.set_paths(lambda one: name.format(one.request.prompt), lambda *why: bad.append(why), folds=folds)  # noqa: B023
-    assert told[False] == []
-    assert [line for line, _ in told[True]] == [2, 3]
+@pytest.mark.parametrize(
+    ("same", "refused"),
+    [((False, False), []), ((True, False), [2, 3]), ((False, True), [6]), ((True, True), [2, 3, 6])],
+)
+def test_paths_that_are_one_file_conflict(worklist: Worklist, same: tuple[bool, bool], refused: list[int]) -> None:
+    prompts = ("A", "a", "B", "b/c", "\u00e9", "e\u0301")
+    worklist.fill([item(prompt, line) for line, prompt in enumerate(prompts, start=1)])
+    bad: list[int] = []
+    path = str(Path("x", "{}"))
+    worklist.set_paths(
+        lambda one: path.format(one.request.prompt), lambda line, why: bad.append(line), SameNames(*same).one
+    )
+    assert sorted(bad) == refused
 
 
 def test_the_last_line_of_a_manifest_with_the_same_out_counts(worklist: Worklist) -> None:

@@ -1,4 +1,4 @@
-"""Locks between processes, and lock files that are removed or replaced while a process waits."""
+"""Locks between processes, lock files that are removed or replaced while a process waits, and names of one file."""
 
 import os
 import threading
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.core.filesystem import FileLock
+from reve_cli.core.filesystem import FileLock, SameNames
 
 WAIT_SECONDS = 10.0
 
@@ -85,3 +85,19 @@ def test_a_removed_file_that_is_still_locked_keeps_nobody_waiting(held: FileLock
     path.unlink()
     assert waiting.take()
     waiting.close()
+
+
+def test_a_folder_shows_which_names_are_one_file_and_keeps_no_file_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    found = SameNames.of(str(folder / "not" / "yet"))
+    assert list(folder.iterdir()) == []
+    (folder / "a\u00e9").touch()
+    assert found.case == (folder / "A\u00e9").exists()
+    assert found.form == (folder / "ae\u0301").exists()
+
+
+def test_where_no_file_can_be_created_the_operating_system_decides(tmp_path: Path) -> None:
+    usual = SameNames()
+    assert SameNames.of(str(tmp_path / ("n" * 200)) + "\0") == usual
+    assert SameNames.of("/proc" if os.path.isdir("/proc") else "/dev/fd") == usual

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.core.filesystem import FileLock
+from reve_cli.core.filesystem import FileLock, SameNames
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Result, Reve
 from tests.support.crash import on_request
@@ -166,6 +166,21 @@ def test_a_name_that_the_file_system_does_not_take_is_refused_before_a_request(
     assert submitted(sandbox) == 0
     assert [path.name for path in Path("pics").iterdir() if path.name.startswith(".reve")] == []
     assert reve("generate", "fox", "--out", "pics/what.png").code == 0
+
+
+def test_names_that_are_one_file_there_are_refused_whatever_the_operating_system(
+    reve: Reve, sandbox: Sandbox, fat: Callable[[], None]
+) -> None:
+    lines = [{"prompt": "fox", "out": "Fox.png"}, {"prompt": "owl", "out": "fox.png"}]
+    Path("p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    refused = reve("batch", "p.jsonl", "--out", "pics/new")
+    assert refused.code == 2
+    assert "line 2: pics/new/fox.png is already the path of line 1" in refused.stderr
+    assert submitted(sandbox) == 0
+    assert os.listdir("pics") == []
+    if not SameNames.of(".").case:
+        assert reve("batch", "p.jsonl", "--out", "two").code == 0
+        assert sorted(os.listdir("two")) == ["Fox.png", "fox.png", "manifest.jsonl"]
 
 
 def test_where_it_is_found_too_late_the_image_is_saved_under_another_name_and_nothing_more_is_sent(
