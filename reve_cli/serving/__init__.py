@@ -1,4 +1,5 @@
-"""What is needed to receive HTTP requests on this machine.
+"""What is needed to receive HTTP requests on this machine: a server in threads, and how the API signs its webhooks.
 
-Open `signatures.py` for how the API signs its webhooks. Other packages use `verify` and `sign`.
+Open `server.py` first. Other packages use `Server` and its `Request` and `Answer`; and `verify` and `sign` from
+`signatures.py`.
 """
