@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 
 
 def generate(
-    run: Runtime, tasks: list[Task], naming: Naming | None, *, new: bool = False, max_credits: str | None = None
+    run: Runtime,
+    tasks: list[Task],
+    naming: Naming | None,
+    *,
+    waits: bool = True,
+    new: bool = False,
+    max_credits: str | None = None,
 ) -> int:
     """Generate and save images, or continue the same command's interrupted run. Returns the exit code.
 
-    naming: where to save; None submits the jobs without waiting.
+    naming: where to save; None saves nothing. waits: until the images are saved; otherwise the journal keeps where
+    another command saves them, and no command continues the run.
     """
     from reve_cli.journal.ledger import identity_of
 
@@ -38,10 +45,11 @@ def generate(
     ledger = run.ledger(begin=True)
     request = tasks[0].request
     set_caps(run, ledger, request.model if request else run.settings.model, max_credits)
-    identity = identity_of(ledger.account.origin, tasks, naming.identity) if naming and naming.identity else None
+    where = naming.identity if naming and waits else None
+    identity = identity_of(ledger.account.origin, tasks, where) if where else None
     rows = {} if new or identity is None else _claim_run(run, ledger, identity)
     if not rows and not new and (before := _as_before(tasks)):
-        former = identity_of(ledger.account.origin, before, naming.identity) if naming and naming.identity else None
+        former = identity_of(ledger.account.origin, before, where) if where else None
         rows = _claim_run(run, ledger, former) if former else {}
         if rows or _are_known(ledger, before):
             tasks, identity = before, former
@@ -58,7 +66,7 @@ def generate(
             for task in tasks:
                 task.out, task.replaces = naming.as_row(task)
         ledger.begin(tasks, identity)
-    if naming is None:
+    if naming is None or not waits:
         outcome = drive(run, tasks, "accepted", "ids", ledger, by_run=True)
     else:
         shows: Shows = "bytes" if naming.to_stdout else "paths"

@@ -1,6 +1,6 @@
 """Turns arguments, files and standard input into requests, seeds and job ids.
 
-May import: journal.names (late), terminal, core.
+May import: api.origins, engine.naming, journal.names (late), terminal, core.
 """
 
 import codecs
@@ -17,14 +17,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
 
 from reve_cli.actions.foreign import refuse
+from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import local_path
-from reve_cli.core.models import UUID, ImageRequest, echo, is_header_text, job_id
+from reve_cli.core.models import UUID, ImageRequest, echo, is_header_text, is_loopback, job_id
 from reve_cli.core.tasks import Task, new_key
+from reve_cli.engine.naming import Naming
 from reve_cli.terminal.streams import stdin_is_terminal
 
 if TYPE_CHECKING:
@@ -153,6 +156,27 @@ def new_jobs(
         task.has_random_seed = random_seed
         tasks.append(task)
     return tasks
+
+
+def check_webhook(url: str | None, base_url: str) -> None:
+    """Refuse a webhook URL that the API at `base_url` cannot reach. An API on this machine can reach any."""
+    if url is None or is_loopback(urlsplit(base_url).hostname or ""):
+        return
+    hint = "use the public https URL of your tunnel or server; see reve help webhooks"
+    if "@" in urlsplit(url).netloc:
+        raise ReveError("usage", "--webhook-url must not contain a user name or a password", hint=hint)
+    why = Origins(public=True, loopback=False).refuse(url)
+    if why is not None:
+        raise ReveError("usage", f"the API cannot reach --webhook-url {echo(url)}: it is {why}", hint=hint)
+
+
+def check_handover(naming: Naming | None, webhook_url: str | None, *, force: bool) -> None:
+    """Refuse an output with `--no-wait` that `webhook listen` could not save to. naming: None without `--out`."""
+    if (naming is None and force) or (naming is not None and webhook_url is None):
+        message = "--no-wait saves nothing: use reve wait JOB --out PATH later"
+        raise ReveError("usage", message, hint="or add --webhook-url and run reve webhook listen")
+    if naming is not None and naming.identity is None:
+        raise ReveError("usage", "--no-wait cannot save to a pipe or a device: use --out FILE")
 
 
 def read_words(arguments: Sequence[str], deadline: Deadline) -> list[str]:

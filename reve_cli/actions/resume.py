@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reve_cli.actions.drive import Outcome, drive
 from reve_cli.actions.generate import announce_wait, learn_account
+from reve_cli.core.clock import HOUR
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import plural
 from reve_cli.core.tasks import Task
@@ -66,7 +67,9 @@ def note_unfinished(run: Runtime, code: int) -> None:
     except ReveError:
         return
     count = sum(
-        row.is_unfinished and row.state != "intent"
+        row.is_unfinished
+        and row.state != "intent"
+        and not (row.is_handed_over and row.created > run.process.clock.now() - HOUR)
         for each in found
         if each.standing in ("ours", "rebooted")
         for row in each.rows

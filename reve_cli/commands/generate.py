@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from reve_cli.cli import command, options
-from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -53,17 +52,18 @@ def generate(
         webhook_url=webhook_url,
         webhook_events=tuple(webhook_event or ()),
     )
+    inputs.check_webhook(webhook_url, "http://localhost" if run.sandbox else run.settings.base_url)
     inputs.note_seed(seed, run.output.note)
     seed = run.defaults.seed if seed is None else seed
     requests = inputs.expand(request, seed, count, once or idempotency_key)
     tasks = inputs.new_jobs(requests, idempotency_key, once, random_seed=seed == "random")
-    naming = None if no_wait else run.naming(out, tasks, force=force)
-    if no_wait and (out is not None or force):
-        raise ReveError("usage", "--no-wait saves nothing: use reve wait JOB --out PATH later")
+    naming = None if no_wait and out is None else run.naming(out, tasks, force=force)
+    if no_wait:
+        inputs.check_handover(naming, webhook_url, force=force)
     from reve_cli.actions import generate as action
 
     if dry_run:
         if naming:
             naming.check(tasks)
         return action.show_requests(run, tasks, naming)
-    return action.generate(run, tasks, naming, new=new, max_credits=max_credits)
+    return action.generate(run, tasks, naming, waits=not no_wait, new=new, max_credits=max_credits)

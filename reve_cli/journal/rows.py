@@ -78,6 +78,11 @@ class Row:
         return self.state in ("intent", "sending") or (self.state in ("accepted", "completed") and self.out is not None)
 
     @property
+    def is_handed_over(self) -> bool:
+        """Whether its command did not wait for the job, because a webhook reports its end to another."""
+        return self.identity is None and "webhookUrl" in self.request
+
+    @property
     def needs_another_key(self) -> bool:
         """Whether a new attempt needs a new key: this key's job is over and brought no image."""
         return self.state in ("failed", "mismatch") or bool(self.given_up)
