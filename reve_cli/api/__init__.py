@@ -2,7 +2,7 @@
 
 Open `endpoints.py` first: `Api` has a method for each endpoint. Below it, `sending` repeats a request until it is
 answered, `judging` decides what an answer means, and `http` makes one exchange. Other packages use `endpoints`,
-`download` (images), `accounts`, `formats`, `origins` and `pace`; `doctor` also uses `network` and `judging`.
+`download` (images), `accounts`, `origins` and `pace`; `doctor` also uses `network` and `judging`.
 """
 
 import sys

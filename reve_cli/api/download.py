@@ -2,7 +2,7 @@
 
 `Images` has HTTP clients of its own that never see the API key. It requests only URLs that `Origins` allows.
 It follows at most 5 redirects, under the same rules.
-May import: core.clock, core.models, api.formats, api.http, api.network, api.origins. Loads httpx.
+May import: core.clock, core.models, pictures.formats, api.http, api.network, api.origins. Loads httpx.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from reve_cli.api.formats import Format, image_format
 from reve_cli.api.http import Say
 from reve_cli.api.network import explain, new_client, patience, proxy_for
 from reve_cli.api.origins import Origins, may_stand_for_a_name
 from reve_cli.core.clock import Clock, Deadline, Limits, Stop
 from reve_cli.core.models import cut, is_loopback
+from reve_cli.pictures.formats import Format, image_format
 
 # largest image, in bytes
 SIZE_CAP = 100 * 10**6

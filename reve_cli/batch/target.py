@@ -1,6 +1,6 @@
 """The output folder of a batch and the path of each image in it.
 
-May import: engine.naming, api.formats, core, batch.worklist.
+May import: engine.naming, pictures.formats, core, batch.worklist.
 """
 
 import fnmatch
@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reve_cli.api.formats import OTHER_EXTENSIONS
 from reve_cli.batch.worklist import Planned
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import SameNames, existing
@@ -17,6 +16,7 @@ from reve_cli.core.models import echo
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import escape, parse
 from reve_cli.engine.naming import Naming, Values, check_characters
+from reve_cli.pictures.formats import OTHER_EXTENSIONS
 
 _IMAGES = tuple(f".{extension}" for extension in ("png", *OTHER_EXTENSIONS))
 _LONGEST_NAME = 255  # bytes; the limit of file systems

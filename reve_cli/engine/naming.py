@@ -9,7 +9,7 @@
 
 A field's value contains no path separator, so an image cannot leave its folder. The folder part contains no field that
 is known only after payment, so the folder can be checked before any money is spent.
-May import: api.formats, terminal.text, core.
+May import: pictures.formats, terminal.text, core.
 """
 
 import glob
@@ -21,12 +21,12 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from reve_cli.api.formats import EXTENSIONS, OTHER_EXTENSIONS
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import unusable_character, usable
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import DEFAULT_NAME, ending, escape, parse
+from reve_cli.pictures.formats import EXTENSIONS, OTHER_EXTENSIONS
 from reve_cli.terminal.text import quote
 
 # Fields that are known only after payment.

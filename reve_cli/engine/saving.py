@@ -2,7 +2,7 @@
 
 An image in the rescue folder moves to its own path as soon as a command asks for it there and it can be written.
 `publishing` writes the file. Files that a killed process left half done are finished or removed by `Saver.recover`.
-May import: engine.publishing, engine.naming, api.download, api.formats, terminal.text, core.
+May import: engine.publishing, engine.naming, api.download, pictures.formats, terminal.text, core.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from reve_cli.api.download import Images
-from reve_cli.api.formats import Format, image_format
 from reve_cli.core.clock import DAY, Deadline
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import room, usable
 from reve_cli.core.tasks import SavedFile, Task
 from reve_cli.engine.naming import Naming, Values, numbered
 from reve_cli.engine.publishing import Note, Publisher, holds, seal, sync_folder
+from reve_cli.pictures.formats import Format, image_format
 from reve_cli.terminal.text import quote
 
 Say = Callable[[str], None]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.api.formats import image_format
+from reve_cli.pictures.formats import image_format
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from reve_cli.api.formats import Format, image_format
+from reve_cli.pictures.formats import Format, image_format
 from tests.support.pictures import PICTURES
 
 JPEG = PICTURES["jpeg"]

@@ -1,0 +1,83 @@
+"""Where the metadata of an image file is, and changes to the file as a list of edits.
+
+May import: nothing of ours.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+# An XMP packet or a text longer than this, in bytes, is not read: nobody writes such a thing about an image.
+LONGEST_TEXT = 2**20
+_BLOCK = 2**20
+
+Edit = tuple[int, int, bytes]
+"""Replaces the bytes from a start up to an end of a file."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of metadata: the bytes of the file that hold it, and its text."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass
+class Layout:
+    """What was found in an image file of `size` bytes.
+
+    place: where new metadata is inserted; None if it cannot be. width, height: in pixels, 0 if unknown.
+    has_credentials: it carries Content Credentials (C2PA), which any change to the file breaks.
+    is_readable: False if it has an XMP packet that is too long or damaged, so it cannot be added to.
+    """
+
+    size: int
+    place: int | None = None
+    width: int = 0
+    height: int = 0
+    xmp: Part | None = None
+    parameters: Part | None = None
+    has_credentials: bool = False
+    is_readable: bool = True
+
+
+def at(file: BinaryIO, position: int, length: int) -> bytes:
+    """Up to `length` bytes from `position` on."""
+    file.seek(position)
+    return file.read(length)
+
+
+def apply(file: BinaryIO, edits: Sequence[Edit]) -> None:
+    """Change a file in place. The part after the first edit passes through memory."""
+    first = min(start for start, _, _ in edits)
+    rest = b"".join(_edited(file, edits, first))
+    file.seek(first)
+    file.write(rest)
+    file.truncate()
+    file.flush()
+
+
+def digest(file: BinaryIO, edits: Sequence[Edit] = ()) -> str:
+    """The SHA-256, in hex, that the file would have after `edits`."""
+    result = hashlib.sha256()
+    for block in _edited(file, edits, 0):
+        result.update(block)
+    return result.hexdigest()
+
+
+def _edited(file: BinaryIO, edits: Sequence[Edit], position: int) -> Iterator[bytes]:
+    """The bytes of the file after `edits`, from `position` on."""
+    for start, end, data in sorted(edits):
+        yield from _copied(file, position, start)
+        yield data
+        position = end
+    yield from _copied(file, position, None)
+
+
+def _copied(file: BinaryIO, start: int, end: int | None) -> Iterator[bytes]:
+    file.seek(start)
+    while block := file.read(_BLOCK if end is None else min(_BLOCK, end - file.tell())):
+        yield block

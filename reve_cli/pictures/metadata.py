@@ -1,0 +1,155 @@
+"""Reads the record of how an image was made from its file, and writes it there.
+
+Files are read within bounds of time and memory, whoever made them.
+May import: core.errors, pictures.
+"""
+
+import json
+import os
+import stat
+from typing import BinaryIO
+
+from reve_cli.core.errors import ReveError
+from reve_cli.pictures import jpeg, parameters, png, webp, xmp
+from reve_cli.pictures.formats import AVIF, JPEG, PNG, WEBP, Format, image_format
+from reve_cli.pictures.layout import LONGEST_TEXT, Edit, Layout, apply, at, digest
+from reve_cli.pictures.provenance import Provenance
+
+# The largest file that is read, and the largest that is changed, in bytes.
+LARGEST_READ = 200 * 10**6
+_LARGEST_CHANGED = 100 * 10**6
+_SIDECAR = ".json"
+
+
+def sidecar_of(path: str) -> str:
+    """The path of the file beside an image that holds its record."""
+    return path + _SIDECAR
+
+
+def read(path: str) -> Provenance | None:
+    """The record in the image file at `path`, or beside it. None if there is none.
+
+    `is_ours` tells reve's records from those of other tools, of which only a few values are known. All text is as
+    found: it may contain control characters. Raises `ReveError` (code `output`) if the file is not a complete image.
+    """
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_READ:
+            raise ReveError("output", f"{path} is larger than {LARGEST_READ // 10**6} MB")
+        found = image_format(file, size)
+        if found is None:
+            why = "is empty" if not size else "is not a complete image"
+            raise ReveError("output", f"{path} {why}")
+        inside = _read(file, size, found)
+    if inside is not None and inside.is_ours:
+        return inside
+    return _beside(path) or inside
+
+
+def embed(file: BinaryIO, record: Provenance) -> bool:
+    """Write `record` into an image file that is open for reading and writing. Its pixels do not change.
+
+    A record of ours that is there already is replaced; metadata of others is kept. Returns False, and leaves the file
+    as it is, if it carries Content Credentials, or cannot hold a record.
+    """
+    size = file.seek(0, os.SEEK_END)
+    found = image_format(file, size)
+    layout = _look(file, size, found)
+    if layout is None or layout.place is None or not layout.is_readable or size > _LARGEST_CHANGED:
+        return False
+    if layout.has_credentials or (layout.xmp and xmp.refers_to_credentials(layout.xmp.text)):
+        return False
+    packet = xmp.written(record, layout.xmp.text if layout.xmp else None)
+    if packet is None:
+        return False
+    text = None
+    if found is PNG:
+        theirs = layout.parameters and not parameters.is_ours(layout.parameters.text)
+        text = layout.parameters.text if layout.parameters and theirs else _parameters(record, layout)
+    edits = _change(layout, found, packet, text)
+    if edits is None:
+        return False
+    apply(file, edits)
+    return True
+
+
+def original_sha256(file: BinaryIO) -> str:
+    """The SHA-256, in hex, that the file had before `embed`. That of the file as it is if reve did not change it."""
+    size = file.seek(0, os.SEEK_END)
+    found = image_format(file, size)
+    layout = _look(file, size, found) if size <= _LARGEST_CHANGED else None
+    if layout is None or layout.xmp is None or layout.place is None:
+        return digest(file)
+    rest = xmp.without_ours(layout.xmp.text)
+    if rest == layout.xmp.text:
+        return digest(file)
+    text = layout.parameters.text if layout.parameters and not parameters.is_ours(layout.parameters.text) else None
+    return digest(file, _change(layout, found, rest, text) or ())
+
+
+def has_credentials(file: BinaryIO) -> bool:
+    """Whether an image file carries or refers to Content Credentials (C2PA)."""
+    size = file.seek(0, os.SEEK_END)
+    layout = _look(file, size, image_format(file, size))
+    return layout is not None and (
+        layout.has_credentials or bool(layout.xmp and xmp.refers_to_credentials(layout.xmp.text))
+    )
+
+
+def _opened(path: str) -> BinaryIO:
+    """The file at `path`, for reading. Raises `ReveError` if it is not a regular file that can be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for its writer
+            raise ReveError("output", f"{path} is not a file")
+        return open(path, "rb")
+    except (OSError, ValueError) as error:
+        raise ReveError("output", f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _parameters(record: Provenance, layout: Layout) -> str:
+    return parameters.written(record, layout.width, layout.height)
+
+
+def _look(file: BinaryIO, size: int, found: Format | None) -> Layout | None:
+    if found is PNG:
+        return png.look(file, size)
+    if found is JPEG:
+        return jpeg.look(file, size)
+    return webp.look(file, size) if found is WEBP else None
+
+
+def _change(layout: Layout, found: Format | None, packet: str | None, text: str | None) -> list[Edit] | None:
+    if isinstance(layout, webp.WebpLayout):
+        return webp.change(layout, packet)
+    return png.change(layout, packet, text) if found is PNG else jpeg.change(layout, packet)
+
+
+def _read(file: BinaryIO, size: int, found: Format) -> Provenance | None:
+    """The record inside a file. Ours comes before another tool's."""
+    layout = _look(file, size, found)
+    if layout is None:
+        packet = _scanned(file) if found is AVIF else None
+        return xmp.read(packet) if packet else None
+    inside = xmp.read(layout.xmp.text) if layout.xmp else None
+    if layout.parameters is None or (inside and inside.is_ours):
+        return inside
+    return parameters.read(layout.parameters.text)
+
+
+def _scanned(file: BinaryIO) -> str | None:
+    """The first XMP packet in a file of a format that reve does not take apart."""
+    head = at(file, 0, LONGEST_TEXT)
+    start = head.find(b"<?xpacket begin=")
+    end = head.find(b"<?xpacket end=", start)
+    return head[start:end].decode("utf-8", "replace") if 0 <= start < end else None
+
+
+def _beside(path: str) -> Provenance | None:
+    """The record in the sidecar of an image. None if there is none that reve wrote."""
+    try:
+        with _opened(sidecar_of(path)) as file:
+            data = json.loads(file.read(LONGEST_TEXT))
+    except (ReveError, OSError, ValueError, RecursionError):
+        return None
+    is_ours = isinstance(data, dict) and str(data.get("tool", "")).startswith("reve ")
+    return Provenance.of_document(data) if is_ours else None
