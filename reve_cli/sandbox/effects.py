@@ -3,7 +3,7 @@
 An effect gets the request and `process`, which does what the API would do. It may call `process` or not, and may return
 its answer or another one.
 
-May import: sandbox (messages, outcomes, picture).
+May import: sandbox (messages, outcomes, picture), serving.answers.
 """
 
 import json
@@ -14,8 +14,9 @@ from email.utils import formatdate
 from typing import Any
 
 from reve_cli.sandbox import messages, picture
-from reve_cli.sandbox.messages import Answer, Delivery, Request, error_answer, json_answer
+from reve_cli.sandbox.messages import Answer, Request, error_answer, json_answer
 from reve_cli.sandbox.outcomes import UGLY
+from reve_cli.serving.answers import Delivery, whole
 
 Process = Callable[[Request], Answer]
 Effect = Callable[[Request, Process, str | None], Answer]
@@ -51,9 +52,7 @@ def _instead(answer: Answer) -> Effect:
     return lambda request, process, argument: answer
 
 
-def _spoilt(
-    change: Callable[[bytes], bytes] = bytes, delivery: Delivery = messages.whole, **headers: str | None
-) -> Effect:
+def _spoilt(change: Callable[[bytes], bytes] = bytes, delivery: Delivery = whole, **headers: str | None) -> Effect:
     """The request is processed; the body, the headers or the delivery of the answer are changed."""
 
     def effect(request: Request, process: Process, argument: str | None) -> Answer:

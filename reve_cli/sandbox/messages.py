@@ -1,8 +1,6 @@
-"""Requests, answers, and the ways to send an answer.
+"""Requests, answers, and the ways in which a fault breaks the sending of an answer.
 
-An answer carries its own delivery function, so a fault can break the sending without the server knowing about faults.
-
-May import: nothing of ours.
+May import: serving.answers.
 """
 
 import json
@@ -10,17 +8,16 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from http import HTTPStatus
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Side = Literal["api", "cdn"]
-# Sends a head and a body; returns whether the connection can serve another request.
-Delivery = Callable[[socket.socket, bytes, bytes], bool]
+from reve_cli.serving import answers
+from reve_cli.serving.answers import reason
 
-_REASONS = {int(status): status.phrase for status in HTTPStatus}
+Side = Literal["api", "cdn"]
+
 _OVERSIZE = 200_000_000
 _LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
@@ -52,31 +49,15 @@ class Request:
         return self.target.partition("?")[2]
 
 
-def whole(connection: socket.socket, head: bytes, body: bytes) -> bool:
-    connection.sendall(head + body)
-    return True
-
-
 @dataclass(frozen=True)
-class Answer:
-    """One answer. A header set to None is left out. `about`: ids of the jobs whose state the client learns."""
+class Answer(answers.Answer):
+    """One answer. `about`: ids of the jobs whose state the client learns."""
 
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str | None] = field(default_factory=dict)
     about: tuple[str, ...] = ()
-    delivery: Delivery = whole
 
     def spoilt(self, **changes: Any) -> "Answer":
         """This answer with `changes`; the client learns no job's state from it."""
         return replace(self, about=(), **changes)
-
-    def head(self, defaults: Mapping[str, str]) -> bytes:
-        """The status line and headers. Control characters in header values are removed."""
-        fields = {**defaults, "Content-Length": str(len(self.body)), **self.headers}
-        lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}"]
-        lines += [f"{name}: {_one_line(value)}" for name, value in fields.items() if value is not None]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
 
 def to_json(data: Any) -> bytes:
@@ -86,7 +67,7 @@ def to_json(data: Any) -> bytes:
 
 def json_answer(status: int, data: Any, about: Iterable[str] = (), **headers: str) -> Answer:
     fields = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return Answer(status, to_json(data), fields, tuple(about))
+    return Answer(status, to_json(data), fields, about=tuple(about))
 
 
 _WORDING = {
@@ -107,7 +88,7 @@ def error_answer(
     status: int, text: str | None = None, extra: Mapping[str, Any] | None = None, **headers: str
 ) -> Answer:
     """The API's error document. `extra`: more fields, as some statuses have."""
-    wording = text or _WORDING.get(status) or _reason(status) or f"Error {status}"
+    wording = text or _WORDING.get(status) or reason(status) or f"Error {status}"
     return json_answer(status, {"error": wording, **(extra or {})}, **headers)
 
 
@@ -159,11 +140,3 @@ def zeros(connection: socket.socket, head: bytes, body: bytes) -> bool:
 
 def oversize(media_type: str) -> Answer:
     return Answer(200, b"", {"Content-Type": media_type, "Content-Length": str(_OVERSIZE)}, delivery=zeros)
-
-
-def _reason(status: int) -> str:
-    return _REASONS.get(status, "")
-
-
-def _one_line(value: str) -> str:
-    return "".join(character for character in value if character.isprintable())

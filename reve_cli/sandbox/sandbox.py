@@ -1,6 +1,6 @@
 """`Sandbox`: the API server and the image server (CDN), their shared store, the rate limit and the faults.
 
-May import: the rest of this package, except simulation.
+May import: the rest of this package, except simulation; serving.
 """
 
 import math
@@ -9,9 +9,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -19,9 +18,14 @@ from reve_cli.core.clock import MINUTE
 from reve_cli.sandbox import api
 from reve_cli.sandbox.faults import Fault, take
 from reve_cli.sandbox.messages import Answer, Request, Side, error_answer
-from reve_cli.sandbox.server import HOST, Listener, Message
 from reve_cli.sandbox.store import JobRecord, Plan, Store
+from reve_cli.serving import requests
+from reve_cli.serving.server import Server
 
+HOST = "127.0.0.1"
+# Nobody attacks it, and a client under test may be stopped for a while.
+_BOUNDS = requests.Bounds(head_seconds=60, request_seconds=60, body_bytes=64 * 1024)
+_CONNECTIONS = 256
 _WINDOW = MINUTE
 
 
@@ -74,26 +78,26 @@ class Sandbox:
         self._service = api.Service(self._store, self.key, user, self._plan)
         self._recent: deque[float] = deque()
         self._lock = threading.Lock()
-        self._listeners: list[Listener] = []
+        self._servers: list[Server] = []
 
     def start(self) -> "Sandbox":
         """Start both servers. Raises OSError if the port is taken or the folder is not usable."""
         self._store.open()
         try:
-            self._listeners.append(Listener("api", self._port, partial(self._answer, "api"), self._defaults))
-            self._listeners.append(Listener("cdn", 0, partial(self._answer, "cdn"), self._defaults))
+            self._servers.append(self._server("api", self._port))
+            self._servers.append(self._server("cdn", 0))
         except OSError:
             self.stop()
             raise
-        self.url, self.cdn_url = (f"http://{HOST}:{listener.port}" for listener in self._listeners)
-        for listener in self._listeners:
-            listener.start()
+        self.url, self.cdn_url = (f"http://{HOST}:{server.port}" for server in self._servers)
+        for server in self._servers:
+            server.start()
         return self
 
     def stop(self) -> None:
         """Close every connection, even hanging ones, and end every thread. May be called again."""
-        while self._listeners:
-            self._listeners.pop().stop()
+        while self._servers:
+            self._servers.pop().stop()
         self._store.close()
 
     def __enter__(self) -> "Sandbox":
@@ -113,14 +117,26 @@ class Sandbox:
         """Credits charged for all jobs in the folder."""
         return self._store.charged(self._clock())
 
-    def _answer(self, side: Side, message: Message) -> Answer:
-        now = self._clock()
-        with self._lock:
-            self.requests.append(Recorded(side, message.method, message.target, message.headers, message.body, now))
-        origin = self.url if side == "api" else self.cdn_url
-        request = Request(
-            side, message.method, message.target, message.headers, message.body, now, origin, self.cdn_url
+    def _server(self, side: Side, port: int) -> Server:
+        return Server(
+            f"sandbox-{side}",
+            HOST,
+            port,
+            lambda request: self._complete(self._answer(side, request)),
+            malformed=lambda status, text: self._complete(error_answer(status, text)),
+            bounds=_BOUNDS,
+            connections=_CONNECTIONS,
         )
+
+    def _answer(self, side: Side, received: requests.Request) -> Answer:
+        now = self._clock()
+        headers: dict[str, str] = {}
+        for name, value in received.headers:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        with self._lock:
+            self.requests.append(Recorded(side, received.method, received.target, headers, received.body, now))
+        origin = self.url if side == "api" else self.cdn_url
+        request = Request(side, received.method, received.target, headers, received.body, now, origin, self.cdn_url)
         refusal = self._refusal(request)
         if refusal:
             return refusal
@@ -166,9 +182,11 @@ class Sandbox:
             return Plan(duration)
         return Plan(duration, fault.what, int(fault.argument or 3) if fault.what == "images" else 1)
 
-    def _defaults(self) -> dict[str, str]:
-        return {
+    def _complete(self, answer: Answer) -> Answer:
+        """The answer, with the headers that every answer has."""
+        headers = {
             "Date": formatdate(self._clock(), usegmt=True),
             "x-request-id": f"req_{secrets.token_hex(8)}",
             "X-Reve-Sandbox": "1",
         }
+        return replace(answer, headers={**headers, **answer.headers})
