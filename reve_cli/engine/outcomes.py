@@ -53,7 +53,7 @@ class Outcomes:
         task.job = Job(id=accepted.job_id, status=accepted.status)
         task.accepted_at, task.asked_at = now, accepted.asked_at
         self.ledger.accepted(task)
-        if accepted.status in ENDED:
+        if accepted.status in ENDED or self.waiting.looks_at_once:
             task.due = now
         else:
             self.waiting.schedule(task)

@@ -27,6 +27,9 @@ _QUICK = 2
 class Poller:
     """Asks about running jobs, again and again. Used by one thread at a time."""
 
+    # Whether each job is asked about as soon as it is accepted.
+    looks_at_once = True
+
     def __init__(self, api: Api) -> None:
         self._api = api
         # Where in the list of missing jobs to go on asking by id.
@@ -91,6 +94,7 @@ class PagePoller(Poller):
     then; or the pages are incomplete, which asking for the oldest jobs by id reveals.
     """
 
+    looks_at_once = False
     # Pages of completed jobs in one poll, at most.
     _PAGES = 3
     # One poll in so many asks about one of the exceptions, in this order.

@@ -38,6 +38,11 @@ class Waiting:
         self._next_poll = 0.0
         self._unanswered = 0
 
+    @property
+    def looks_at_once(self) -> bool:
+        """Whether to ask about a job as soon as it is accepted: a fast or repeated one may have ended."""
+        return self._poller.looks_at_once
+
     def spread(self, tasks: Sequence[Task]) -> None:
         """Space out the first looks at many jobs."""
         to_look_at = (task for task in tasks if task.phase == "accepted" and task.job is None)

@@ -1,0 +1,62 @@
+"""Times `reve generate` for a job that ends at once against a plain script of the same requests, in turn.
+
+    python tests/bench/generate.py [--pairs 15]
+
+The script does no more than POST, GET and download. Prints the median of each, and the median and the quartiles of the
+ratios of neighbouring runs, which are less noisy.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from reve_cli.sandbox import Sandbox
+
+PLAIN = """
+import os, sys, time, httpx
+with httpx.Client(base_url=os.environ["APIFRAME_BASE_URL"], trust_env=False) as client:
+    client.headers["X-API-Key"] = os.environ["APIFRAME_API_KEY"]
+    body = {"prompt": "a fox", "model": "reve-create"}
+    job = client.post("/v2/images/generate", json=body).raise_for_status().json()["jobId"]
+    while (found := client.get(f"/v2/jobs/{job}").raise_for_status().json())["status"] != "COMPLETED":
+        time.sleep(2)
+with httpx.Client(trust_env=False) as client, open(sys.argv[1], "wb") as file:
+    file.write(client.get(found["result"]["images"][0]).raise_for_status().content)
+"""
+
+
+def seconds(command: list[str], environ: dict[str, str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time generate against a plain script.")
+    parser.add_argument("--pairs", type=int, default=15)
+    options = parser.parse_args()
+    pairs: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as name, Sandbox(Path(name) / "sandbox", job_seconds=0) as sandbox:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("APIFRAME_", "REVE_"))}
+        environ |= {
+            "APIFRAME_BASE_URL": sandbox.url,
+            "APIFRAME_API_KEY": sandbox.key,
+            "REVE_STATE_DIR": f"{name}/state",
+        }
+        for number in range(options.pairs + 1):
+            reve = [sys.executable, "-m", "reve_cli", "generate", "--quiet", "a fox", f"--out={name}/{number}.png"]
+            plain = [sys.executable, "-c", PLAIN, f"{name}/plain-{number}.png"]
+            pairs.append((seconds(reve, environ), seconds(plain, environ)))
+    pairs = pairs[1:]  # the first pair creates the journal and warms the caches
+    ours, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
+    low, ratio, high = statistics.quantiles((first / second for first, second in pairs), n=4)
+    print(f"generate {ours * 1000:.0f} ms, script {theirs * 1000:.0f} ms, ratio {ratio:.2f} ({low:.2f} to {high:.2f})")
+
+
+if __name__ == "__main__":
+    main()
