@@ -13,7 +13,8 @@ from reve_cli.core.clock import DAY
 from reve_cli.core.contract import GENERATE_PATH
 from reve_cli.core.errors import ReveError
 from reve_cli.core.tasks import Task, new_key
-from reve_cli.engine.naming import Naming, Values
+from reve_cli.core.templates import Values
+from reve_cli.engine.naming import Naming
 from reve_cli.journal.states import CLOSED
 from reve_cli.runtime import Runtime
 from reve_cli.settings.settings import amount

@@ -13,7 +13,8 @@ from reve_cli.batch.identity import item_id, read_scope, with_random_seed
 from reve_cli.batch.manifest import FINAL, Manifest, begun_in
 from reve_cli.core.errors import ReveError
 from reve_cli.core.tasks import Task, new_key
-from reve_cli.engine.naming import Naming, Values
+from reve_cli.core.templates import Values
+from reve_cli.engine.naming import Naming
 
 _MOST_ALIKE = 10_000
 

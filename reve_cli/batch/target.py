@@ -11,15 +11,14 @@ from pathlib import Path
 
 from reve_cli.batch.worklist import Planned
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filesystem import SameNames, existing
+from reve_cli.core.filesystem import SameNames, existing, longest_name
 from reve_cli.core.models import echo
 from reve_cli.core.tasks import Task
-from reve_cli.core.templates import escape, parse
-from reve_cli.engine.naming import Naming, Values, check_characters
+from reve_cli.core.templates import Values, escape, parse
+from reve_cli.engine.naming import Naming, check_characters
 from reve_cli.pictures.formats import OTHER_EXTENSIONS
 
 _IMAGES = tuple(f".{extension}" for extension in ("png", *OTHER_EXTENSIONS))
-_LONGEST_NAME = 255  # bytes; the limit of file systems
 _OWN_NAMES = ("manifest*.jsonl", ".manifest*.lock")  # reserved at the top of the output folder
 _TEMPORARY = ".reve-"  # names of unfinished images begin with it
 _ANY_JOB = "\0" * 36  # as long as a job id, and impossible in a file name
@@ -68,8 +67,9 @@ class Target:
             return None
         task = Task(planned.number, "intent", request=planned.request)
         path = self.naming(planned.out).path(replace(Values.of(task), job=_ANY_JOB, ext="png"))
-        if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/")):
-            raise ReveError("usage", f"out: a file or folder name is longer than {_LONGEST_NAME} bytes")
+        longest = longest_name(str(self.folder))
+        if any(len(os.fsencode(part)) > longest for part in path.split("/")):
+            raise ReveError("usage", f"out: a file or folder name is longer than {longest} bytes")
         first, *more = os.path.relpath(path, self.folder).split(os.sep)
         is_own = any(fnmatch.fnmatchcase(first.casefold(), pattern) for pattern in _OWN_NAMES)
         if is_own or any(part.casefold().startswith(_TEMPORARY) for part in (first, *more)):

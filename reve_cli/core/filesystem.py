@@ -30,6 +30,7 @@ IMPOSSIBLE_NAME = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT)
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_. ")
 _TAKEN: dict[tuple[str, int, int], set[str]] = {}
 """Characters that were tried in names, by folder."""
+_LONGEST_NAME = 255
 _NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -158,6 +159,15 @@ def unusable_character(folder: str, name: str) -> tuple[str, OSError] | None:
             return None  # no name can be created: other checks say why
         taken.add(character)
     return None
+
+
+def longest_name(folder: str) -> int:
+    """The most bytes that a name in `folder` may have: fewer where names are encrypted, as with eCryptfs."""
+    try:
+        found = os.pathconf(existing(folder), "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # Windows, or a folder that cannot be asked
+        return _LONGEST_NAME
+    return found if found > 0 else _LONGEST_NAME
 
 
 @dataclass(frozen=True)

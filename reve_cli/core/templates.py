@@ -1,15 +1,31 @@
-"""The syntax of output templates: text with fields in braces, and `{{` and `}}` for braces.
+"""Output templates: text with fields in braces, `{{` and `}}` for braces, and the values of the fields.
 
-`engine.naming` fills the fields in.
-
-May import: nothing of ours.
+`engine.naming` says which template an `--out` means.
+May import: core.errors, filesystem, tasks.
 """
 
+import glob
 import os
 import string
+import sys
+import unicodedata
+from dataclasses import dataclass, replace
+
+from reve_cli.core.errors import ReveError
+from reve_cli.core.filesystem import longest_name
+from reve_cli.core.tasks import Task
 
 FIELDS = ("index", "seed", "job", "slug", "date", "ext")
 DEFAULT_NAME = "{slug}-{job}.{ext}"
+ANY_JOB = "00000000-0000-0000-0000-000000000000"
+"""As long as any job id."""
+# Fields that are known only after payment.
+_LATE = ("job", "ext")
+_SLUG_LENGTH = 40
+# Bytes of a name kept free for what is known later: a longer extension, and the number of a second image.
+_SPARE = 6
+# Names that Windows reserves for devices, whatever their extension.
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
 def parse(template: str) -> list[tuple[str, str]]:
@@ -38,3 +54,113 @@ def ending(template: str) -> str:
 def escape(text: str) -> str:
     """A template that stands for exactly `text`."""
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def slug(prompt: str) -> str:
+    """The prompt as part of a file name: letters and digits that the file system can store, with single hyphens.
+
+    `image` if nothing is left.
+    """
+    encoding = sys.getfilesystemencoding()
+    text = unicodedata.normalize("NFC", prompt).encode(encoding, "ignore").decode(encoding)
+    kept = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in text)
+    name = ""
+    for word in kept.lower().split():
+        if len(name) + len(word) + 1 > _SLUG_LENGTH:
+            break
+        name += f"-{word}" if name else word
+    name = name or "".join(kept.lower().split())[:_SLUG_LENGTH] or "image"
+    return f"{name}-image" if name in _RESERVED else name
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of a template's fields for one job. None: not known yet."""
+
+    index: int
+    seed: str | None = None
+    slug: str | None = None
+    job: str | None = None
+    ext: str | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> "Values":
+        """The values that are known of a task by now."""
+        prompt = seed = None
+        if task.request is not None:
+            prompt, seed = task.request.prompt, task.request.seed
+        elif task.job is not None:
+            prompt, seed = task.job.asked("prompt") or "", task.job.asked("seed")
+        known = task.request is not None or task.job is not None
+        return cls(
+            task.index,
+            seed=("none" if seed is None else str(seed)) if known else None,
+            slug=slug(prompt or "") if known else None,
+            job=task.job_id,
+        )
+
+
+class PathTemplate:
+    """A path with fields in braces. Raises `ReveError` (code `usage`) for a bad template."""
+
+    def __init__(self, text: str, date: str) -> None:
+        self.text, self._date = text, date
+        try:
+            self._parts = parse(text)
+        except ValueError as error:
+            raise ReveError("usage", f"--out: {error}") from error
+        self.folder_fields = {name for _, name in parse(os.path.split(text)[0])}
+        late = sorted(self.folder_fields.intersection(_LATE))
+        if late:
+            raise ReveError("usage", f"--out: {{{late[0]}}} can only stand in the file's name, not in its folder")
+
+    @property
+    def names_the_job(self) -> bool:
+        """Whether the job's id is part of the path."""
+        return any(name == "job" for _, name in self._parts)
+
+    def unknown(self, values: Values) -> set[str]:
+        """The fields that have no value yet, except the extension."""
+        return {name for _, name in self._parts if name and name != "ext" and self._value(values, name) is None}
+
+    def fill(self, values: Values) -> str:
+        """The path; a field without a value is left out. The slug is shortened if the name would be too long."""
+        return self._fill(self._fitting(values))
+
+    def _fill(self, values: Values) -> str:
+        return "".join(text + (self._value(values, name) or "" if name else "") for text, name in self._parts)
+
+    def fill_known(self, values: Values) -> str:
+        """The template with the known values filled in; the other fields stay."""
+        filled, values = "", self._fitting(values)
+        for text, name in self._parts:
+            value = self._value(values, name) if name else ""
+            filled += escape(text) + (f"{{{name}}}" if value is None else escape(value))
+        return filled
+
+    def pattern(self, values: Values) -> str:
+        """A glob pattern for the path; a field without a value matches anything."""
+        pattern, values = "", self._fitting(values)
+        for text, name in self._parts:
+            value = self._value(values, name) if name else ""
+            pattern += glob.escape(text) + ("*" if value is None else glob.escape(value))
+        return pattern
+
+    def _fitting(self, values: Values) -> Values:
+        """`values` with the slug shortened to what the folder of the path allows, the same at any time of a job."""
+        if not values.slug or all(name != "slug" for _, name in self._parts):
+            return values
+        path = self._fill(replace(values, slug="\0", job=ANY_JOB, ext="png"))
+        whole, longest = os.fsencode(values.slug), longest_name(os.path.dirname(self._parts[0][0])) - _SPARE
+        names = [name for name in path.split(os.sep) if "\0" in name]
+        room = min((longest - len(os.fsencode(name)) + name.count("\0")) // name.count("\0") for name in names)
+        if len(whole) <= room:
+            return values
+        short = whole[: max(room, 0)].decode(sys.getfilesystemencoding(), "ignore").rstrip("-")
+        return replace(values, slug=short) if short else values
+
+    def _value(self, values: Values, name: str) -> str | None:
+        if name == "date":
+            return self._date
+        value = getattr(values, name)
+        return None if value is None else str(value)

@@ -12,48 +12,23 @@ is known only after payment, so the folder can be checked before any money is sp
 May import: pictures.formats, terminal.text, core.
 """
 
+import errno
 import glob
 import os
 import stat
-import sys
 import time
-import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reve_cli.core.errors import ReveError
-from reve_cli.core.filesystem import unusable_character, usable
+from reve_cli.core.filesystem import longest_name, unusable_character, usable
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import Task
-from reve_cli.core.templates import DEFAULT_NAME, ending, escape, parse
+from reve_cli.core.templates import ANY_JOB, DEFAULT_NAME, PathTemplate, Values, ending, escape
 from reve_cli.pictures.formats import EXTENSIONS, OTHER_EXTENSIONS
 from reve_cli.terminal.text import quote
 
-# Fields that are known only after payment.
-_LATE = ("job", "ext")
-_SLUG_LENGTH = 40
 _LIKELY_EXTENSION = "png"
-# As long as any job id.
-_ANY_JOB = "00000000-0000-0000-0000-000000000000"
-# Names that Windows reserves for devices, whatever their extension.
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-
-
-def slug(prompt: str) -> str:
-    """The prompt as part of a file name: letters and digits that the file system can store, with single hyphens.
-
-    `image` if nothing is left.
-    """
-    encoding = sys.getfilesystemencoding()
-    text = unicodedata.normalize("NFC", prompt).encode(encoding, "ignore").decode(encoding)
-    kept = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in text)
-    name = ""
-    for word in kept.lower().split():
-        if len(name) + len(word) + 1 > _SLUG_LENGTH:
-            break
-        name += f"-{word}" if name else word
-    name = name or "".join(kept.lower().split())[:_SLUG_LENGTH] or "image"
-    return f"{name}-image" if name in _RESERVED else name
 
 
 def identity(path: str) -> Identity | None:
@@ -63,83 +38,6 @@ def identity(path: str) -> Identity | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
-
-
-@dataclass(frozen=True)
-class Values:
-    """The values of a template's fields for one job. None: not known yet."""
-
-    index: int
-    seed: str | None = None
-    slug: str | None = None
-    job: str | None = None
-    ext: str | None = None
-
-    @classmethod
-    def of(cls, task: Task) -> "Values":
-        """The values that are known of a task by now."""
-        prompt = seed = None
-        if task.request is not None:
-            prompt, seed = task.request.prompt, task.request.seed
-        elif task.job is not None:
-            prompt, seed = task.job.asked("prompt") or "", task.job.asked("seed")
-        known = task.request is not None or task.job is not None
-        return cls(
-            task.index,
-            seed=("none" if seed is None else str(seed)) if known else None,
-            slug=slug(prompt or "") if known else None,
-            job=task.job_id,
-        )
-
-
-class PathTemplate:
-    """A path with fields in braces. Raises `ReveError` (code `usage`) for a bad template."""
-
-    def __init__(self, text: str, date: str) -> None:
-        self.text, self._date = text, date
-        try:
-            self._parts = parse(text)
-        except ValueError as error:
-            raise ReveError("usage", f"--out: {error}") from error
-        self.folder_fields = {name for _, name in parse(os.path.split(text)[0])}
-        late = sorted(self.folder_fields.intersection(_LATE))
-        if late:
-            raise ReveError("usage", f"--out: {{{late[0]}}} can only stand in the file's name, not in its folder")
-
-    @property
-    def names_the_job(self) -> bool:
-        """Whether the job's id is part of the path."""
-        return any(name == "job" for _, name in self._parts)
-
-    def unknown(self, values: Values) -> set[str]:
-        """The fields that have no value yet, except the extension."""
-        return {name for _, name in self._parts if name and name != "ext" and self._value(values, name) is None}
-
-    def fill(self, values: Values) -> str:
-        """The path; a field without a value is left out."""
-        return "".join(text + (self._value(values, name) or "" if name else "") for text, name in self._parts)
-
-    def fill_known(self, values: Values) -> str:
-        """The template with the known values filled in; the other fields stay."""
-        filled = ""
-        for text, name in self._parts:
-            value = self._value(values, name) if name else ""
-            filled += escape(text) + (f"{{{name}}}" if value is None else escape(value))
-        return filled
-
-    def pattern(self, values: Values) -> str:
-        """A glob pattern for the path; a field without a value matches anything."""
-        pattern = ""
-        for text, name in self._parts:
-            value = self._value(values, name) if name else ""
-            pattern += glob.escape(text) + ("*" if value is None else glob.escape(value))
-        return pattern
-
-    def _value(self, values: Values, name: str) -> str | None:
-        if name == "date":
-            return self._date
-        value = getattr(values, name)
-        return None if value is None else str(value)
 
 
 class Naming:
@@ -244,7 +142,7 @@ class Naming:
         return any(os.path.isfile(path) for path in found)
 
     def _likely(self, values: Values) -> str:
-        return self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or _ANY_JOB))
+        return self.path(replace(values, ext=_LIKELY_EXTENSION, job=values.job or ANY_JOB))
 
     # The same output, said again
 
@@ -304,7 +202,9 @@ class Naming:
             if not unknown & self._template.folder_fields:
                 _check_folder(os.path.dirname(path) or ".")
                 check_characters(path)
-            now = identity(path)  # fails if the name is too long
+            if len(os.fsencode(os.path.basename(path))) > longest_name(os.path.dirname(path)):
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+            now = identity(path)
             if unknown:
                 return
             if os.path.isdir(path):
@@ -346,7 +246,7 @@ def check_characters(path: str) -> None:
     if bad is not None:
         character, error = bad
         message = f"{path}: the file system does not take {character!r} in a name ({error.strerror})"
-        raise ReveError("output", message, hint=f"a name that works: {usable(name).replace(_ANY_JOB, '{job}')}")
+        raise ReveError("output", message, hint=f"a name that works: {usable(name).replace(ANY_JOB, '{job}')}")
 
 
 def _check_folder(folder: str) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reve_cli.core.tasks import Task
-from reve_cli.engine.naming import Naming, Values, numbered
+from reve_cli.core.templates import Values
+from reve_cli.engine.naming import Naming, numbered
 from reve_cli.terminal.text import quote
 
 if TYPE_CHECKING:

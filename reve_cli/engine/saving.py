@@ -22,7 +22,8 @@ from reve_cli.core.clock import DAY, Deadline
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import room, usable
 from reve_cli.core.tasks import SavedFile, Task
-from reve_cli.engine.naming import Naming, Values, numbered
+from reve_cli.core.templates import Values
+from reve_cli.engine.naming import Naming, numbered
 from reve_cli.engine.publishing import Note, Publisher, holds, seal, sync_folder
 from reve_cli.pictures.formats import Format, image_format
 from reve_cli.terminal.text import quote

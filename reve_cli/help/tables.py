@@ -78,7 +78,8 @@ PLACES = {
     "index": "number of the job in its command, from 1",
     "seed": "the seed; the word none if no seed was given",
     "job": "the job id; only in the file name",
-    "slug": "the prompt in at most 40 letters, digits and hyphens; the word image if none is left",
+    "slug": "the prompt in at most 40 letters, digits and hyphens "
+    "(fewer if the name would be too long for the folder); the word image if none is left",
     "date": "the day, in UTC",
     "ext": "png, jpg or webp, from the image's format; only in the file name",
 }

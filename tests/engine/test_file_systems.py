@@ -64,6 +64,25 @@ def test_without_locks_a_batch_says_what_is_lost(
     assert len(list(Path("pics").glob("*.png"))) == 2
 
 
+@pytest.mark.parametrize("command", ["generate", "batch"])
+def test_default_names_are_as_long_as_the_folder_allows(
+    reve: Reve, live: Sandbox, tmp_path: Path, command: str
+) -> None:
+    """As eCryptfs, whose names have at most 143 bytes."""
+    Path("pics").mkdir()
+    prompt = "\u4e00" * 36
+    Path("p.txt").write_text(prompt)
+    words = (prompt,) if command == "generate" else ("p.txt",)
+    env = lacking(Path("pics"), tmp_path, longest_name=143)
+    result = reve.child(command, *words, "--out", "pics/", env=env)
+    assert result.code == 0, result.stderr
+    (name,) = (path.name for path in Path("pics").glob("*.png"))
+    assert 134 < len(os.fsencode(name)) <= 143
+    refused = reve.child(command, *words, "--out", f"pics/{'x' * 140}{{index}}.png", env=env)
+    assert refused.code in (2, 7)
+    assert sum(request.method == "POST" for request in live.requests) == 1
+
+
 def test_without_locks_for_the_journal_its_path_is_named(
     reve: Reve, live: Sandbox, prompts: Path, tmp_path: Path
 ) -> None:

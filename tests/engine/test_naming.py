@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, Job
 from reve_cli.core.tasks import Task
-from reve_cli.engine.naming import Naming, Values, identity, slug
+from reve_cli.core.templates import Values, slug
+from reve_cli.engine.naming import Naming, identity
 
 JOB = "3f2a9c1e-0000-4000-8000-000000000001"
 FULL = Values(index=2, seed="7", slug="a-fox", job=JOB, ext="png")
@@ -55,6 +57,17 @@ def test_an_invalid_template_exits_2(out: str) -> None:
     with pytest.raises(ReveError) as caught:
         naming(out)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="other limits")
+@pytest.mark.parametrize("out", ["{slug}-{slug}-{slug}.png", "{slug}{slug}/{slug}-{job}-{slug}-{slug}.{ext}"])
+def test_a_slug_is_shortened_until_every_name_fits_and_stays_the_same(out: str) -> None:
+    names, values = naming(out), Values.of(asked(prompt="\U00020000" * 40)[0])
+    late = replace(values, job=JOB, ext="jpeg")
+    path = names.path(late)
+    assert 230 < len(os.fsencode(os.path.basename(path))) <= os.pathconf(".", "PC_NAME_MAX")
+    assert naming(names.as_option(values)).path(late) == path
+    assert len(os.fsencode(os.path.basename(names.path(late, 12)))) <= os.pathconf(".", "PC_NAME_MAX")
 
 
 def test_one_name_for_several_images_exits_2() -> None:

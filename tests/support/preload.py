@@ -11,6 +11,8 @@ import pytest
 _SOURCE = """
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,11 +42,45 @@ int fsync(int descriptor) {
     return syscall(SYS_fsync, descriptor);
 }
 int fdatasync(int descriptor) { return fsync(descriptor); }
+
+/* Whether the name of a path in LACKING is longer than NAME_LIMIT. */
+static int is_long(const char *path) {
+    const char *limit = getenv("NAME_LIMIT"), *folder = getenv("LACKING"), *name = strrchr(path, '/');
+    char parent[4096], real[4096];
+    if (!limit || !folder) return 0;
+    snprintf(parent, sizeof parent, "%.*s", name ? (int)(name - path) : 1, name ? path : ".");
+    if (!realpath(*parent ? parent : "/", real) || strncmp(real, folder, strlen(folder))) return 0;
+    if (strlen(name ? name + 1 : path) <= strtoul(limit, 0, 10)) return 0;
+    errno = ENAMETOOLONG;
+    return 1;
+}
+long pathconf(const char *path, int name) {
+    char real[4096];
+    const char *limit = getenv("NAME_LIMIT"), *folder = getenv("LACKING");
+    if (limit && realpath(path, real) && !strncmp(real, folder, strlen(folder))) return strtol(limit, 0, 10);
+    return 255;
+}
+int open64(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    int mode = va_arg(rest, int);
+    va_end(rest);
+    return is_long(path) ? -1 : syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+int link(const char *old, const char *new) {
+    return is_long(new) ? -1 : syscall(SYS_linkat, AT_FDCWD, old, AT_FDCWD, new, 0);
+}
+int rename(const char *old, const char *new) {
+    return is_long(new) ? -1 : syscall(SYS_renameat2, AT_FDCWD, old, AT_FDCWD, new, 0);
+}
 """
 
 
-def lacking(folder: Path, build: Path, *, flock: int = 0, fsync: int = 0) -> dict[str, str]:
-    """Variables with which a child process finds no locks, or no fsync, below `folder`: they fail with these errors."""
+def lacking(folder: Path, build: Path, *, flock: int = 0, fsync: int = 0, longest_name: int = 0) -> dict[str, str]:
+    """Variables for a child process: below `folder`, flock and fsync fail with these errors, and names have this limit.
+
+    0: as usual.
+    """
     compiler = shutil.which("cc")
     if sys.platform != "linux" or compiler is None:
         pytest.skip("needs Linux and a C compiler")
@@ -52,4 +88,5 @@ def lacking(folder: Path, build: Path, *, flock: int = 0, fsync: int = 0) -> dic
     (build / "lacking.c").write_text(_SOURCE)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(build / "lacking.c")], check=True)
     found = {"LD_PRELOAD": str(library), "LACKING": os.path.realpath(folder)}
-    return found | ({"FLOCK_ERRNO": str(flock)} if flock else {}) | ({"FSYNC_ERRNO": str(fsync)} if fsync else {})
+    limits = {"FLOCK_ERRNO": flock, "FSYNC_ERRNO": fsync, "NAME_LIMIT": longest_name}
+    return found | {name: str(value) for name, value in limits.items() if value}
