@@ -1,115 +1,28 @@
-"""The Typer app, and the one place where an error becomes an exit code.
+"""Runs a command line, and turns every error into an exit code: the one place that does.
 
 May import: every package; slow libraries only when they are needed.
 """
 
-import functools
 import sys
 from collections.abc import Sequence
-from typing import Annotated
 
-import typer
-
-from reve_cli import __version__
-from reve_cli.cli import completion
-from reve_cli.cli.command import documented, in_order
-from reve_cli.commands import (
-    account,
-    auth,
-    batch,
-    config,
-    doctor,
-    download,
-    generate,
-    help,
-    history,
-    jobs,
-    model,
-    resume,
-    sandbox,
-    status,
-    wait,
-)
+from reve_cli.cli.version import print_version
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.process import Process
 from reve_cli.core.signals import die, die_by_broken_pipe
-from reve_cli.core.typer_private import Command, parse_strictly
-from reve_cli.help.topics import TOPICS
-from reve_cli.help.tree import describe_commands, walk
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import discard_stdout
-
-_MAKE, _LOOK, _SET_UP = "Make images", "Inspect", "Set up and learn"
-
-
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"Topics for reve help: {', '.join(TOPICS)}.",
-)
-app.command(rich_help_panel=_MAKE)(generate.generate)
-app.command(rich_help_panel=_MAKE)(batch.batch)
-app.command(rich_help_panel=_MAKE)(wait.wait)
-app.command(rich_help_panel=_MAKE)(download.download)
-app.command(rich_help_panel=_MAKE)(resume.resume)
-app.command(rich_help_panel=_LOOK)(status.status)
-app.add_typer(history.app, name="history", rich_help_panel=_LOOK)
-app.command(rich_help_panel=_LOOK)(jobs.jobs)
-app.command(rich_help_panel=_LOOK)(account.account)
-app.command(rich_help_panel=_LOOK)(model.model)
-app.add_typer(auth.app, name="auth", rich_help_panel=_SET_UP)
-app.add_typer(config.app, name="config", rich_help_panel=_SET_UP)
-app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_SET_UP)
-app.command(rich_help_panel=_SET_UP)(doctor.doctor)
-app.command("help", rich_help_panel=_SET_UP)(help.help_)
-
-
-def _print_version(ctx: typer.Context, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:  # a completion request runs callbacks as well
-        output = ctx.obj.output = Output(ctx.obj.environ)
-        output.line(f"reve {__version__}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-@documented
-def root(
-    ctx: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", "-V", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-    show_completion: completion.ShowCompletion = None,
-) -> None:
-    """Make images with the Reve model through Apiframe. Never pays twice, never loses a paid image.
-
-    Examples:
-        reve generate "a red fox in the snow" --seed 1 --out fox.png
-    """
-    del version, show_completion
-    if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
-        raise typer.Exit
-
-
-@functools.cache
-def _commands() -> Command:
-    """The tree of commands, built once: it takes longer to build than a small command takes to run."""
-    root = describe_commands(typer.main.get_command(app))
-    for _, command in walk(root):
-        parse_strictly(command)
-    return root
 
 
 def run(arguments: Sequence[str], process: Process) -> int:
     """Run one command line. Returns its exit code, or does not return if the process must die by a signal."""
-    commands = _commands()
     if process.environ.get("_REVE_COMPLETE"):
-        completion.answer(commands, arguments, process)
+        from reve_cli.cli import completion
+        from reve_cli.commands.root import tree
+
+        completion.answer(tree(), arguments, process)
         return 0
-    arguments = in_order(arguments, commands)
-    code, error = _execute(commands, arguments, process)
+    code, error = _execute(arguments, process)
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()
     if error is not None:
@@ -125,8 +38,18 @@ def run(arguments: Sequence[str], process: Process) -> int:
     return code
 
 
-def _execute(commands: Command, arguments: Sequence[str], process: Process) -> tuple[int, ReveError | None]:
+def _execute(arguments: Sequence[str], process: Process) -> tuple[int, ReveError | None]:
     """Run the command. Returns its exit code and, if it failed, the error, which has an exit code of its own."""
+    if [*arguments] in (["--version"], ["-V"]):  # without Typer, which takes longer to load than all else
+        print_version(process)
+        return 0, None
+    import typer
+
+    from reve_cli.cli.flags import in_order
+    from reve_cli.commands.root import tree
+
+    commands = tree()
+    arguments = in_order(arguments, commands)
     try:
         code = commands(args=list(arguments), prog_name="reve", standalone_mode=False, obj=process) or 0
         if sys.stdout is not None:

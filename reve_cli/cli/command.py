@@ -6,15 +6,14 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
 from reve_cli.cli import checks, options
 from reve_cli.core.errors import ReveError
-from reve_cli.core.typer_private import Command, Parameter
-from reve_cli.help.tree import find
+from reve_cli.core.typer_private import Parameter
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -31,20 +30,6 @@ _COMMON_OPTIONS = {
     "timeout": options.Timeout,
 }
 _LOCAL_OPTIONS = {name: kind for name, kind in _COMMON_OPTIONS.items() if name not in ("api_key_file", "timeout")}
-
-
-FLAGS = ("--json", "--quiet", "-q", "--debug", "--sandbox")
-"""The options without a value that also work before the command."""
-
-
-def in_order(arguments: Sequence[str], root: Command) -> list[str]:
-    """Move the common flags at the start of a command line behind its command: `--sandbox generate` works."""
-    start = next((place for place, word in enumerate(arguments) if word not in FLAGS), len(arguments))
-    flags, rest = list(arguments[:start]), list(arguments[start:])
-    if not rest or rest[0].startswith("-"):
-        return list(arguments)
-    words = len(find(root, rest)[0].split()) - 1
-    return [*rest[:words], *flags, *rest[words:]] if words else [*rest, *flags]
 
 
 def api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:

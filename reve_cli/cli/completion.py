@@ -17,12 +17,10 @@ May import: terminal, core.
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal, get_args
 
-import typer
 from typer.core import TyperGroup, TyperOption
 
-from reve_cli.cli.command import in_order
+from reve_cli.cli.flags import in_order
 from reve_cli.core.process import Process
 from reve_cli.core.typer_private import (
     Command,
@@ -105,28 +103,6 @@ def _values(context: Context, parameter: Parameter, start: str) -> list[Completi
     literals = [CompletionItem(word) for word in metavar.split("|") if word.islower() and word.startswith(start)]
     return literals + parameter.shell_complete(context, start)
 
-
-Shell = Literal["bash", "zsh", "fish", "powershell"]
-
-
-def _show(ctx: typer.Context, shell: Shell | None) -> None:
-    if shell and not ctx.resilient_parsing:  # a completion request runs callbacks as well
-        output = ctx.obj.output = Output(ctx.obj.environ)
-        for line in SCRIPTS[shell].splitlines():
-            output.line(line)
-        raise typer.Exit
-
-
-ShowCompletion = Annotated[
-    Shell | None,
-    typer.Option(
-        "--show-completion",
-        metavar="SHELL",
-        help=f"Print a completion script: {', '.join(get_args(Shell))}.",
-        callback=_show,
-        is_eager=True,
-    ),
-]
 
 _BASH = r"""# Completion of reve for bash 3.2 and later. In ~/.bashrc: eval "$(reve --show-completion bash)"
 
@@ -271,4 +247,4 @@ Register-ArgumentCompleter -Native -CommandName reve -ScriptBlock {
 }
 """
 
-SCRIPTS: Mapping[Shell, str] = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "powershell": _POWERSHELL}
+SCRIPTS: Mapping[str, str] = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "powershell": _POWERSHELL}

@@ -19,7 +19,7 @@ Install = Annotated[
 
 
 @command.documented
-def help_(
+def help(
     ctx: typer.Context,
     words: options.HelpWords = None,
     man: Manual = False,

@@ -33,11 +33,11 @@ def find(root: Command, words: Sequence[str]) -> tuple[str, Command]:
     return path, command
 
 
-def describe_commands(root: Command) -> Command:
-    """Make every command of a tree answer --help with the text of `manual`."""
-    for path, command in walk(root):
-        command.get_help = partial(_help, command, path)  # type: ignore[method-assign]
-    return root
+def describe_commands(command: Command, path: str) -> Command:
+    """Make a command and those below it answer --help with the text of `manual`."""
+    for name, each in walk(command, path):
+        each.get_help = partial(_help, each, name)  # type: ignore[method-assign]
+    return command
 
 
 def _help(command: Command, path: str, context: Context) -> str:

@@ -20,7 +20,8 @@ from typing import get_args
 import pytest
 
 import reve_cli
-from reve_cli.cli.completion import SCRIPTS, Shell
+from reve_cli.cli.completion import SCRIPTS
+from reve_cli.commands.root import Shell
 from reve_cli.core.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
 from reve_cli.help.topics import TOPICS
 from reve_cli.sandbox import Sandbox, parse_faults

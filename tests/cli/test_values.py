@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pytest
 from typer.core import TyperArgument, TyperOption
-from typer.main import get_command
 
-from reve_cli.app import app
+from reve_cli.commands.root import tree
 from reve_cli.core.typer_private import Command
 from reve_cli.help.tree import walk
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
 
-TREE = dict(walk(get_command(app)))
+TREE = dict(walk(tree()))
 JOB = "01234567-89ab-cdef-0123-456789abcdef"
 
 

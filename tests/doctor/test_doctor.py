@@ -21,7 +21,7 @@ import typer
 
 import reve_cli
 from reve_cli.api.network import tls_context
-from reve_cli.app import app
+from reve_cli.commands.root import tree
 from reve_cli.core.process import Process
 from reve_cli.core.signals import Signals
 from reve_cli.sandbox import Sandbox, parse_faults
@@ -799,7 +799,7 @@ def parse(command: str) -> None:
     """Parse a reve command line without running it. Raises if it is invalid."""
     name, *words = shlex.split(command)
     assert name == "reve"
-    root: Any = typer.main.get_command(app)
+    root: Any = tree()
     context = root.make_context("reve", words, obj=Process(Signals()))
     rest = [*context._protected_args, *context.args]
     while rest:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from typer.core import TyperArgument, TyperOption
-from typer.main import get_command
 
-from reve_cli.app import app
+from reve_cli.commands.root import tree
 from reve_cli.core.suggest import did_you_mean
 from reve_cli.help.manual import explained, parameters, summary
 from reve_cli.help.topics import TOPICS, about, read
@@ -21,7 +20,7 @@ from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 MANUAL = ROOT / "completions" / "reve.1"
-TREE = dict(walk(get_command(app)))
+TREE = dict(walk(tree()))
 EXAMPLES = {path: explained(command)[1] for path, command in TREE.items()}
 
 

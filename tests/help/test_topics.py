@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 import reve_cli
-from reve_cli.app import app
+from reve_cli.commands.root import tree
 from reve_cli.core.errors import EXIT_CODES, ReveError
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import FIELDS
@@ -49,7 +48,7 @@ def test_every_topic_is_a_file_and_every_file_a_topic() -> None:
 
 
 def _commands() -> Table:
-    groups = commands_in_groups(get_command(app)).values()
+    groups = commands_in_groups(tree()).values()
     return [("command", "purpose"), *((f"reve {name}", text) for rows in groups for name, text in rows)]
 
 

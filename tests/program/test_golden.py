@@ -6,16 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from reve_cli.app import app
+from reve_cli.commands.root import tree
 from reve_cli.help.manual import summary
 from reve_cli.help.tree import walk
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import KEY, Reve
 
 Golden = Callable[[str, str], None]
-TREE = dict(walk(get_command(app)))
+TREE = dict(walk(tree()))
 COMMANDS = [path.removeprefix("reve").strip() for path in TREE]
 GROUPS = {path.rpartition(" ")[0].removeprefix("reve").strip() for path in TREE}
 NAMES = (

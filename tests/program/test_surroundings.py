@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-import typer
 
-from reve_cli.app import app
+from reve_cli.commands.root import tree
 from reve_cli.sandbox import Sandbox
 from tests.conftest import KEY, Result, Reve
 from tests.support.namespaces import require_root, within
@@ -296,7 +295,7 @@ def test_no_command_waits_for_somebody_to_type(reve: Reve, stdin: str) -> None:
     environ = {**reve.environ, "APIFRAME_BASE_URL": "http://127.0.0.1:9", "APIFRAME_API_KEY": KEY}
     reader, writer = os.pipe()
     running: list[tuple[list[str], subprocess.Popen[bytes]]] = []
-    for words, arguments in leaves(typer.main.get_command(app)):
+    for words, arguments in leaves(tree()):
         if words == ("sandbox", "serve"):
             continue
         command = reve.command(*words, *arguments)
@@ -325,5 +324,5 @@ def test_no_command_waits_for_somebody_to_type(reve: Reve, stdin: str) -> None:
 
 
 def test_every_command_is_tried() -> None:
-    tried = {words for words, _ in leaves(typer.main.get_command(app))}
+    tried = {words for words, _ in leaves(tree())}
     assert {(), ("generate",), ("history",), ("history", "show"), ("sandbox", "serve")} <= tried
