@@ -89,7 +89,7 @@ def _report(error: ReveError, output: Output, arguments: Sequence[str], process:
     output.fail(error)
     if output.json:
         from reve_cli.core.tasks import Task
-        from reve_cli.settings.config import truthy
+        from reve_cli.settings.folders import truthy
 
         simulated = "--sandbox" in _options(arguments) or truthy(process.environ.get("REVE_SANDBOX"))
         output.document(Task(0, "done", error=error).document(simulated))

@@ -20,7 +20,7 @@ from reve_cli.core.process import Process
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
 from reve_cli.engine.workers import Inbox, check_threads, no_threads
-from reve_cli.settings import config
+from reve_cli.settings import config, folders
 from reve_cli.settings.settings import Settings, seconds
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import stdout_is_terminal
@@ -53,7 +53,7 @@ class Runtime:
         """lenient: ignore invalid settings instead of raising `ReveError`."""
         self.process = process
         self.output = process.output = Output(process.environ, json=json, quiet=quiet)
-        self.sandbox = sandbox or config.truthy(process.environ.get("REVE_SANDBOX"))
+        self.sandbox = sandbox or folders.truthy(process.environ.get("REVE_SANDBOX"))
         self.inbox = Inbox(process.clock, process.limits.grace)
         # Prints a debug line, from any thread; None without --debug.
         self.debugging = self.debug if debug else None
@@ -198,9 +198,9 @@ class Runtime:
     @property
     def state(self) -> Path | None:
         """This run's state folder, None without a home folder. The sandbox has its own."""
-        folder = config.state_folder(self.process.environ)
+        folder = folders.state_folder(self.process.environ)
         local_path(self.process.environ.get("REVE_STATE_DIR", ""), "REVE_STATE_DIR")  # refuses a URL
-        return folder / config.SANDBOX if folder and self.sandbox else folder
+        return folder / folders.SANDBOX if folder and self.sandbox else folder
 
     def _start_sandbox(self) -> tuple[str, str]:
         from reve_cli.sandbox.simulation import simulate
@@ -232,7 +232,7 @@ class Runtime:
     @property
     def keeps_a_journal(self) -> bool:
         """Whether the user wants a journal."""
-        return config.truthy(self.process.environ.get("REVE_JOURNAL") or "on")
+        return folders.truthy(self.process.environ.get("REVE_JOURNAL") or "on")
 
     def journal(self, *, begin: bool) -> "tuple[Journal | None, str]":
         """The journal, or None and the reason. begin: create it if there is none."""

@@ -17,11 +17,12 @@ from reve_cli.core.clock import HOUR
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import credits_of, iso, job_id, plural, whole
 from reve_cli.core.suggest import did_you_mean
-from reve_cli.journal.database import JournalError, peek
-from reve_cli.journal.journal import NAME, Journal, Place
+from reve_cli.journal.database import JournalError
+from reve_cli.journal.journal import Journal, Place
+from reve_cli.journal.peek import peek
 from reve_cli.journal.rows import NAMED, Row
-from reve_cli.journal.states import CLOSED, FREE, OPEN, UNFINISHED
-from reve_cli.settings import config
+from reve_cli.journal.states import CLOSED, FILE, FREE, OPEN, UNFINISHED
+from reve_cli.settings import folders
 from reve_cli.terminal.joblist import FIRST, JOBS, JobLine
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import stdout_is_terminal
@@ -246,8 +247,8 @@ def listing(
 
 def in_the_sandbox(run: "Runtime") -> str:
     """Where the simulated jobs are, if there are any and this run is a real one."""
-    folder = config.state_folder(run.process.environ)
-    if run.sandbox or folder is None or not peek(folder / config.SANDBOX / NAME, "SELECT id FROM jobs LIMIT 1", {}):
+    folder = folders.state_folder(run.process.environ)
+    if run.sandbox or folder is None or not peek(folder / folders.SANDBOX / FILE, "SELECT id FROM jobs LIMIT 1", {}):
         return ""
     return "; to see the sandbox's jobs: reve history --sandbox"
 

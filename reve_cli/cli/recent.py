@@ -6,11 +6,9 @@ Only reads: it never creates, locks or repairs a journal, and reports no error. 
 from collections.abc import Mapping
 from typing import Literal
 
-from reve_cli.journal.database import peek
-from reve_cli.journal.journal import NAME
-from reve_cli.journal.names import LAST
-from reve_cli.journal.states import UNFINISHED
-from reve_cli.settings.config import SANDBOX, state_folder, truthy
+from reve_cli.journal.peek import peek
+from reve_cli.journal.states import FILE, LAST, UNFINISHED
+from reve_cli.settings.folders import SANDBOX, state_folder, truthy
 
 Wanted = Literal["jobs", "unfinished", "all"]
 _WHERE: Mapping[Wanted, str] = {"jobs": "job IS NOT NULL", "unfinished": UNFINISHED, "all": "TRUE"}
@@ -46,7 +44,7 @@ def jobs(environ: Mapping[str, str], wanted: Wanted, start: str, *, sandbox: boo
     from_last = bool(start) and LAST.startswith(start)
     values = {"start": "" if from_last else start, "about": _ABOUT, "most": _MOST, "short": _SHORT}
     found = []
-    for name, is_job, state, prompt, same, _ in peek(folder / NAME, query, values):
+    for name, is_job, state, prompt, same, _ in peek(folder / FILE, query, values):
         is_short = is_job and same == 1 and len(start) < _SHORT
         found.append((name[:_SHORT] if is_short else name, f"{state}: {prompt}" if prompt else state))
     has_last = bool(found) and LAST.startswith(start) and wanted != "unfinished"

@@ -62,7 +62,7 @@ def reset(ctx: typer.Context) -> None:
     """
     from reve_cli.journal.journal import open_journal
     from reve_cli.sandbox import reset as forget
-    from reve_cli.settings.config import SANDBOX, state_folder
+    from reve_cli.settings.folders import SANDBOX, state_folder
 
     process: Process = ctx.obj
     folder = state_folder(process.environ)

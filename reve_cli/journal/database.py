@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -177,23 +177,6 @@ def open_database(
         except OSError as error:
             raise JournalError(f"{error.filename}: {error.strerror}") from error
         time.sleep(_POLL_SECONDS)  # another process may be about to rename it
-
-
-def peek(path: Path, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """The rows of a query, or none if the file is missing, locked, half written or damaged.
-
-    It creates, repairs and waits for nothing. Call it only in a process that has not opened the file otherwise.
-    """
-    if not path.is_file():  # opening a FIFO would block
-        return []
-    try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0, uri=True)
-        try:
-            return database.execute(query, values).fetchall()
-        finally:
-            database.close()
-    except (sqlite3.Error, OSError):
-        return []
 
 
 def _set_aside(path: Path, probe: str, told: Callable[[Path], None]) -> None:

@@ -21,12 +21,11 @@ from reve_cli.journal.database import Database, JournalError, open_database
 from reve_cli.journal.rows import Row, select_rows
 from reve_cli.journal.runs import Runs
 from reve_cli.journal.schema import MIGRATIONS
-from reve_cli.journal.states import FREE, UNFINISHED
+from reve_cli.journal.states import FILE, FREE, UNFINISHED
 
 if TYPE_CHECKING:
     import sqlite3
 
-NAME = "journal.db"
 Place = tuple[float, int]
 """A place in the order of all rows: when a row was begun, and its id."""
 _SCAN = 500  # rows that one page of a list looks at
@@ -249,7 +248,7 @@ def open_journal(folder: Path, clock: Clock, warn: Callable[[str], None], *, beg
 
     begin: create a missing journal, and replace a damaged one with a warning.
     """
-    path = folder / NAME
+    path = folder / FILE
 
     def set_aside(aside: Path) -> None:
         warn(f"the journal was damaged and is kept as {aside}; the new journal does not contain its jobs")
@@ -272,4 +271,4 @@ def damaged_since(folder: Path, since: float) -> Path | None:
 
 def damaged(folder: Path) -> list[Path]:
     """The damaged journals kept in `folder`."""
-    return sorted(folder.glob(f"{Path(NAME).stem}-damaged-*.db"))
+    return sorted(folder.glob(f"{Path(FILE).stem}-damaged-*.db"))

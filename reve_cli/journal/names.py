@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import echo, job_id
 from reve_cli.journal.rows import NAMED
+from reve_cli.journal.states import LAST
 
 if TYPE_CHECKING:
     from reve_cli.journal.journal import Journal
 
-LAST = "last"
-"""The name of the newest job begun on this machine."""
 SHORTEST = 4
 """Characters that the beginning of an id needs."""
 _BEGINNING = re.compile(rf"[0-9a-f][0-9a-f-]{{{SHORTEST - 1},34}}", re.IGNORECASE)

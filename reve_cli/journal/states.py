@@ -1,4 +1,4 @@
-"""The states of a row in the journal. Constants only, because shell completion loads this module.
+"""Names in the journal, above all the states of a row. Constants only, because shell completion loads this module.
 
     intent → sending → accepted → completed → saved
 
@@ -15,6 +15,11 @@ mismatch    the idempotency key belongs to another request
 
 May import: nothing of ours.
 """
+
+FILE = "journal.db"
+"""The name of the journal's file."""
+LAST = "last"
+"""The name of the newest job begun on this machine."""
 
 OPEN = ("intent", "sending", "accepted", "completed")
 CLOSED = ("saved", "refused", "abandoned", "failed", "expired", "mismatch")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reve_cli.core.clock import DAY
 from reve_cli.core.errors import ReveError
 from reve_cli.core.process import Process
-from reve_cli.settings import config
+from reve_cli.settings import folders
 
 if TYPE_CHECKING:
     from reve_cli.sandbox import Sandbox
@@ -22,7 +22,7 @@ def simulate(process: Process, port: int = 0) -> "Sandbox":
     """
     from reve_cli.sandbox import Sandbox, parse_faults
 
-    environ, folder = process.environ, config.state_folder(process.environ)
+    environ, folder = process.environ, folders.state_folder(process.environ)
     if folder is None:
         raise ReveError("config", "there is no home folder to keep simulated jobs in", hint="set REVE_STATE_DIR")
     job_seconds = _job_seconds(environ.get("REVE_SANDBOX_SECONDS") or "2")
@@ -31,12 +31,12 @@ def simulate(process: Process, port: int = 0) -> "Sandbox":
     except ValueError as error:
         raise ReveError("config", f"REVE_SANDBOX_FAULTS: {error}") from error
     sandbox = Sandbox(
-        folder / config.SANDBOX, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now
+        folder / folders.SANDBOX, port=port, job_seconds=job_seconds, faults=faults, clock=process.clock.now
     )
     try:
         return sandbox.start()
     except OSError as error:
-        where = f"the folder {folder / config.SANDBOX}"
+        where = f"the folder {folder / folders.SANDBOX}"
         hint = "set REVE_STATE_DIR to another folder, or run reve sandbox reset"
         if port and error.errno in (errno.EADDRINUSE, errno.EACCES):
             where, hint = f"port {port} of 127.0.0.1", "choose another --port, or omit it"

@@ -22,8 +22,6 @@ from reve_cli.core.models import cut
 from reve_cli.settings.settings import API_KEY, SETTINGS, Settings
 
 PROJECT_FILE = ".reve.toml"
-# The sandbox's folder in the state folder.
-SANDBOX = "sandbox"
 Source = Literal["environment", "project", "user", "default"]
 # Maximum size of a project file in bytes. Parse time grows with its square: one key of 64 KiB takes 18 s.
 _LONGEST = 8 * 2**10
@@ -207,20 +205,3 @@ def _inside(folder: str, project: Path) -> str:
         raise ValueError("must be a folder inside the project, such as assets/images")
     folder = os.path.normpath(folder)
     return folder if os.path.realpath(os.curdir) == root else os.path.join(root, folder)
-
-
-def state_folder(environ: Mapping[str, str]) -> Path | None:
-    """The folder for the journal, rescued and piped images, and sandbox jobs. None without a home folder."""
-    if environ.get("REVE_STATE_DIR"):
-        return Path(os.path.abspath(os.path.expanduser(environ["REVE_STATE_DIR"])))
-    import platformdirs
-
-    try:
-        return Path(platformdirs.user_state_dir("reve", appauthor=False))
-    except RuntimeError:
-        return None
-
-
-def truthy(value: str | None) -> bool:
-    """Whether the value of an environment variable means "on"."""
-    return (value or "").strip().lower() not in ("", "0", "no", "off", "false")

@@ -19,10 +19,11 @@ from reve_cli.cli import options
 from reve_cli.core.clock import HOUR
 from reve_cli.core.process import Process
 from reve_cli.core.signals import Signals
-from reve_cli.journal.journal import NAME, Journal, open_journal
+from reve_cli.journal.journal import Journal, open_journal
+from reve_cli.journal.states import FILE as NAME
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.outcomes import UGLY
-from reve_cli.settings import config
+from reve_cli.settings import folders
 from tests.conftest import Result, Reve, loaded
 from tests.support.terminal import Terminal
 
@@ -53,7 +54,7 @@ def prompts(reve: Reve, *arguments: str) -> list[str]:
 
 def path(reve: Reve) -> Path:
     """The journal's file."""
-    folder = config.state_folder(reve.environ)
+    folder = folders.state_folder(reve.environ)
     assert folder is not None
     return folder / NAME
 

@@ -14,8 +14,9 @@ import pytest
 
 from reve_cli.core.clock import DAY, Clock
 from reve_cli.journal.database import open_database
-from reve_cli.journal.journal import NAME, Journal, open_journal
+from reve_cli.journal.journal import Journal, open_journal
 from reve_cli.journal.owners import Owner
+from reve_cli.journal.states import FILE
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import KEY, Reve
 from tests.support.terminal import eventually
@@ -46,7 +47,7 @@ def opened(state: Path) -> Iterator[Callable[[], Journal]]:
 
 
 def rows(state: Path) -> list[tuple[str, str | None]]:
-    with sqlite3.connect(state / NAME) as database:
+    with sqlite3.connect(state / FILE) as database:
         return list(database.execute("SELECT state, job FROM jobs ORDER BY id"))
 
 
@@ -56,7 +57,7 @@ def rows(state: Path) -> list[tuple[str, str | None]]:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX file modes")
 def test_the_journal_is_private_and_exists_before_anything_is_sent(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     def look() -> None:
-        modes.append((stat.S_IMODE(state.stat().st_mode), stat.S_IMODE((state / NAME).stat().st_mode)))
+        modes.append((stat.S_IMODE(state.stat().st_mode), stat.S_IMODE((state / FILE).stat().st_mode)))
 
     modes: list[tuple[int, int]] = []
 
@@ -82,7 +83,7 @@ def test_the_crash_safe_settings_are_in_force(opened: Callable[[], Journal], sta
 
 def test_a_file_in_wal_mode_returns_to_a_rollback_journal(opened: Callable[[], Journal], state: Path) -> None:
     opened().close()
-    with sqlite3.connect(state / NAME) as database:
+    with sqlite3.connect(state / FILE) as database:
         assert database.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
     database.close()
     assert opened()._database._database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -100,7 +101,7 @@ def test_no_file_in_the_state_folder_contains_the_key(reve: Reve, simulate: Simu
 
 def test_a_journal_of_a_later_version_is_not_changed(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     assert reve("generate", "fox", "--out", "1.png").code == 0
-    with sqlite3.connect(state / NAME) as database:
+    with sqlite3.connect(state / FILE) as database:
         database.execute("PRAGMA user_version = 999")
     result = reve("generate", "fox", "--out", "2.png")
     assert result.code == 0
@@ -120,8 +121,8 @@ def test_each_migration_runs_once_and_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["not a database", "torn"])
 def test_a_damaged_journal_is_renamed_with_a_warning(reve: Reve, sandbox: Sandbox, state: Path, damage: str) -> None:
     assert reve("generate", "fox", "--count", "40", "--out", "fox.png").code == 0
-    whole = (state / NAME).read_bytes()
-    (state / NAME).write_bytes(b"no database" * 999 if damage == "not a database" else whole[:100] + b"\xff" * 30000)
+    whole = (state / FILE).read_bytes()
+    (state / FILE).write_bytes(b"no database" * 999 if damage == "not a database" else whole[:100] + b"\xff" * 30000)
     result = reve("generate", "fox", "--out", "another.png")
     assert result.code == 0
     assert "the journal was damaged" in result.stderr
@@ -133,7 +134,7 @@ def test_a_damaged_journal_is_not_renamed_while_another_process_uses_it(
     reve: Reve, sandbox: Sandbox, state: Path, opened: Callable[[], Journal]
 ) -> None:
     opened()
-    (state / NAME).write_bytes(b"no database" * 999)
+    (state / FILE).write_bytes(b"no database" * 999)
     result = reve("generate", "fox", "--out", "fox.png")
     assert result.code == 0
     assert "crash safety is off" in result.stderr
@@ -143,7 +144,7 @@ def test_a_damaged_journal_is_not_renamed_while_another_process_uses_it(
 
 def test_many_processes_rename_a_damaged_journal_once(state: Path, opened: Callable[[], Journal]) -> None:
     opened().close()
-    (state / NAME).write_bytes(b"no database" * 999)
+    (state / FILE).write_bytes(b"no database" * 999)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: opened(), range(8)))
     assert len(list(state.glob("journal-damaged-*.db"))) == 1
@@ -156,7 +157,7 @@ def test_a_journal_that_is_switched_off_is_not_created(reve: Reve, sandbox: Sand
     result = reve("generate", "fox", "--out", "fox.png", env={"REVE_JOURNAL": "off"})
     assert result.code == 0
     assert "crash safety" not in result.stderr  # because the user asked for it
-    assert not (state / NAME).exists()
+    assert not (state / FILE).exists()
 
 
 def test_generate_warns_and_continues_if_the_journal_cannot_be_written(
@@ -183,7 +184,7 @@ def test_a_spending_cap_refuses_if_the_journal_cannot_be_written(
 def test_a_command_continues_without_a_journal_that_stays_locked(reve: Reve, live: Sandbox, state: Path) -> None:
     """Another process holds a transaction's lock longer than the command waits."""
     assert reve.child("generate", "fox", "--out", "1.png").code == 0
-    with sqlite3.connect(state / NAME, isolation_level=None) as database:
+    with sqlite3.connect(state / FILE, isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")
         reve.fast = 20  # the wait is 30 s
         result = reve.child("generate", "fox", "--out", "2.png")
@@ -195,10 +196,10 @@ def test_a_command_continues_without_a_journal_that_stays_locked(reve: Reve, liv
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_works_while_a_command_waits_for_the_lock(reve: Reve, live: Sandbox, state: Path) -> None:
     assert reve.child("generate", "fox", "--out", "1.png").code == 0
-    with sqlite3.connect(state / NAME, isolation_level=None) as database:
+    with sqlite3.connect(state / FILE, isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")
         waiting = subprocess.Popen(reve.command("generate", "fox", "--out", "2.png"), env=reve.environ)
-        eventually(lambda: len(list(state.glob("owners/*"))) or _has_open(waiting.pid, NAME), "it to wait")
+        eventually(lambda: len(list(state.glob("owners/*"))) or _has_open(waiting.pid, FILE), "it to wait")
         waiting.send_signal(signal.SIGINT)
         assert waiting.wait(25) == -signal.SIGINT  # the wait for the lock is longer
         database.execute("ROLLBACK")
@@ -296,7 +297,7 @@ def test_finished_rows_are_thinned_after_a_year(reve: Reve, sandbox: Sandbox, st
     assert reve("generate", "a finished fox", "--out", "1.png").code == 0
     reve.clock.advance(366 * DAY)
     assert reve("generate", "a new fox", "--out", "2.png").code == 0
-    with sqlite3.connect(state / NAME) as database:
+    with sqlite3.connect(state / FILE) as database:
         found = list(database.execute("SELECT body, out, files, state, charge, job IS NULL FROM jobs ORDER BY id"))
     assert "an unfinished fox" in found[0][0]
     assert found[1] == (None, None, None, "saved", 4, 0)
@@ -307,7 +308,7 @@ def test_the_age_at_which_rows_are_thinned_is_a_setting(reve: Reve, sandbox: San
     for out in ("1.png", "2.png"):
         assert reve("generate", "fox", "--out", out, env={"REVE_HISTORY_DAYS": "2"}).code == 0
         reve.clock.advance(3 * DAY)
-    with sqlite3.connect(state / NAME) as database:
+    with sqlite3.connect(state / FILE) as database:
         assert [body is None for (body,) in database.execute("SELECT body FROM jobs ORDER BY id")] == [True, False]
 
 

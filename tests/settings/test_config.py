@@ -12,7 +12,7 @@ import pytest
 
 from reve_cli.core.contract import ASPECT_RATIOS
 from reve_cli.sandbox import Sandbox
-from reve_cli.settings import config
+from reve_cli.settings import config, folders
 from reve_cli.settings import settings as known
 from reve_cli.settings.settings import SETTINGS
 from tests.conftest import Reve, loaded
@@ -231,8 +231,8 @@ def test_the_environment_sets_the_time_limit_and_timeout_overrides_it(reve: Reve
 
 
 def test_the_state_folder_is_reve_state_dir_or_the_platforms(home: Path) -> None:
-    assert config.state_folder({"REVE_STATE_DIR": "state"}) == Path.cwd() / "state"
-    folder = config.state_folder({})
+    assert folders.state_folder({"REVE_STATE_DIR": "state"}) == Path.cwd() / "state"
+    folder = folders.state_folder({})
     assert folder is not None
     assert home in folder.parents
 
