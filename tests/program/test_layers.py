@@ -58,8 +58,12 @@ def test_commands_are_short(path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_commands_without_network_load_no_slow_library(arguments: list[str]) -> None:
-    assert not SLOW & loaded(arguments)[1]
+def test_commands_without_network_load_no_slow_library_and_no_other_command(arguments: list[str]) -> None:
+    modules = loaded(arguments)[1]
+    assert not SLOW & modules
+    commands = {name.rpartition(".")[2] for name in modules if name.startswith("reve_cli.commands.")}
+    assert commands - {"root"} == {arguments[0]} - {"--version"}
+    assert ("typer" in modules) == (arguments != ["--version"])
 
 
 def test_only_the_terminal_package_prints() -> None:
