@@ -107,13 +107,19 @@ class Journal:
             for table in ("jobs", "runs", "accounts"):
                 database.execute(f"DELETE FROM {table}")
 
-    def thin(self, before: float) -> None:
-        """Remove prompts, paths, files and errors from finished rows created before `before`."""
+    def thin(self, now: float, keep: float) -> None:
+        """Remove prompts, paths, files and errors from finished rows older than `keep` seconds.
+
+        This machine's clock may be wrong, so `now` counts as no later than the last time that the API told. Without
+        such a time, nothing is removed.
+        """
+        told = "SELECT made FROM jobs WHERE made IS NOT NULL ORDER BY id DESC LIMIT 1"
         with self._database.transaction() as database:
             database.execute(
                 "UPDATE jobs SET body = NULL, out = NULL, replaces = NULL, files = NULL, error = NULL, scope = NULL"
-                f" WHERE created < ? AND body IS NOT NULL AND NOT {UNFINISHED}",
-                (before,),
+                f" WHERE created < :before AND max(created, coalesce(made, created)) < ({told}) - :keep"
+                f" AND body IS NOT NULL AND NOT {UNFINISHED}",
+                {"before": now - keep, "keep": keep},
             )
 
     # Reading

@@ -107,7 +107,7 @@ class Ledger:
                     message = f"the idempotency key {row['key']} belongs to another request; nothing was submitted"
                     raise ReveError("key_mismatch", message, hint="use another key")
             self.spending.add(journal, rows)
-            journal.thin(self._clock.now() - self._keep)
+            journal.thin(self._clock.now(), self._keep)
 
         ids = self._use(lambda j: j.add_run(self.run, identity, origin, rows, lambda: prepare(j)))
         self._insist()

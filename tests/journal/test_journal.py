@@ -296,7 +296,8 @@ def test_finished_rows_are_thinned_after_a_year(reve: Reve, sandbox: Sandbox, st
     assert unfinished.code == 75
     assert reve("generate", "a finished fox", "--out", "1.png").code == 0
     reve.clock.advance(366 * DAY)
-    assert reve("generate", "a new fox", "--out", "2.png").code == 0
+    for out in ("2.png", "3.png"):  # the first one learns the API's time
+        assert reve("generate", "a new fox", "--out", out).code == 0
     with sqlite3.connect(state / FILE) as database:
         found = list(database.execute("SELECT body, out, files, state, charge, job IS NULL FROM jobs ORDER BY id"))
     assert "an unfinished fox" in found[0][0]
@@ -305,11 +306,23 @@ def test_finished_rows_are_thinned_after_a_year(reve: Reve, sandbox: Sandbox, st
 
 
 def test_the_age_at_which_rows_are_thinned_is_a_setting(reve: Reve, sandbox: Sandbox, state: Path) -> None:
-    for out in ("1.png", "2.png"):
+    for out in ("1.png", "2.png", "3.png"):
         assert reve("generate", "fox", "--out", out, env={"REVE_HISTORY_DAYS": "2"}).code == 0
         reve.clock.advance(3 * DAY)
     with sqlite3.connect(state / FILE) as database:
-        assert [body is None for (body,) in database.execute("SELECT body FROM jobs ORDER BY id")] == [True, False]
+        gone = [body is None for (body,) in database.execute("SELECT body FROM jobs ORDER BY id")]
+    assert gone == [True, False, False]
+
+
+def test_a_clock_that_is_a_year_ahead_of_the_api_thins_nothing(reve: Reve, sandbox: Sandbox, state: Path) -> None:
+    assert reve("generate", "fox", "--out", "1.png").code == 0
+    reve.clock.advance(400 * DAY)
+    for out in ("2.png", "3.png"):
+        assert reve("generate", "fox", "--out", out).code == 0
+        with sqlite3.connect(state / FILE) as database:  # the API's clock is right
+            database.execute("UPDATE jobs SET made = made - ? WHERE made > created - 1 AND id > 1", (400 * DAY,))
+    with sqlite3.connect(state / FILE) as database:
+        assert [body for (body,) in database.execute("SELECT body FROM jobs WHERE body IS NULL")] == []
 
 
 def test_sandbox_reset_empties_only_the_sandbox_journal(reve: Reve, sandbox: Sandbox, state: Path) -> None:
