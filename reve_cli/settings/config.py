@@ -62,7 +62,8 @@ def resolve(environ: Mapping[str, str], *, with_project: bool = True) -> tuple[d
     except ReveError as error:
         problems.append(error)
     try:
-        values |= _project_values() if with_project else {}
+        trusted = (values | from_environment)["trusted_folders"].value
+        values |= _project_values(trusted) if with_project else {}
     except BadProjectFile as error:
         problems.append(error)
     return values | from_environment, problems
@@ -146,12 +147,12 @@ def project_file() -> Path | None:
     return next((file for file in files if os.path.lexists(file)), None)
 
 
-def _project_values() -> dict[str, Value]:
-    """The values in the project file. Raises `BadProjectFile` for its first problem."""
+def _project_values(trusted: str | None) -> dict[str, Value]:
+    """The values in the project file. Raises `BadProjectFile` for its first problem. trusted: see `SETTINGS`."""
     path = project_file()
     if path is None:
         return {}
-    found = _read_project(path)
+    found = _read_project(path, trusted)
     allowed = [name for name, setting in SETTINGS.items() if setting.in_project]
     hint = f"remove this line; a project file may set {', '.join(allowed)}"
     values: dict[str, Value] = {}
@@ -171,7 +172,7 @@ def _project_values() -> dict[str, Value]:
     return values
 
 
-def _read_project(path: Path) -> dict[str, Any]:
+def _read_project(path: Path, trusted: str | None) -> dict[str, Any]:
     """The contents of the project file. Raises `BadProjectFile` if it cannot be trusted or read."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if os.path.islink(path):
@@ -183,15 +184,21 @@ def _read_project(path: Path) -> dict[str, Any]:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise BadProjectFile(f"{path} is not a regular file")
-            if os.name != "nt" and status.st_uid not in (os.geteuid(), 0):
+            if os.name != "nt" and status.st_uid not in (os.geteuid(), 0) and not _is_trusted(path.parent, trusted):
                 message = f"{path} belongs to another user, who could control where your images go"
-                raise BadProjectFile(message, hint="take ownership of it, or work in another folder")
+                value = shlex.quote(os.pathsep.join(filter(None, (trusted, str(path.parent)))))
+                raise BadProjectFile(message, hint=f"if you trust it: reve config set trusted_folders {value}")
             raw = file.read(_LONGEST + 1)
         if len(raw) > _LONGEST:
             raise BadProjectFile(f"{path} is larger than {_LONGEST} bytes")
         return tomllib.loads(raw.decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadProjectFile(f"{path} cannot be read: {_why(error)}") from error
+
+
+def _is_trusted(folder: Path, trusted: str | None) -> bool:
+    """Whether the user trusts the project file in `folder`, as with git's safe.directory."""
+    return trusted is not None and os.path.realpath(folder) in map(os.path.realpath, trusted.split(os.pathsep))
 
 
 def _inside(folder: str, project: Path) -> str:

@@ -6,6 +6,7 @@ May import: core.
 """
 
 import math
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Settings:
     max_credits_per_day: float | None = None
     credits_per_image: float | None = None
     history_days: float = 365.0
+    trusted_folders: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,14 @@ def _folder(value: object) -> str:
         raise ValueError("must be a folder on this machine, not a URL") from error
 
 
+def _folders(value: object) -> str:
+    text = _text(value)
+    folders = [os.path.expanduser(folder) for folder in text.split(os.pathsep)]
+    if not all(map(os.path.isabs, folders)):
+        raise ValueError(f"must be absolute paths of folders, separated by {os.pathsep}")
+    return os.pathsep.join(folders)
+
+
 def _can_be_a_host(host: str) -> bool:
     try:
         return bool(host.encode("idna"))
@@ -245,6 +255,12 @@ SETTINGS = {
             "REVE_HISTORY_DAYS",
             amount,
             "days to keep prompts and paths of finished jobs, at least 2",
+        ),
+        Setting(
+            "trusted_folders",
+            "REVE_TRUSTED_FOLDERS",
+            _folders,
+            "folders whose .reve.toml may belong to another user, separated as in PATH",
         ),
     )
 }

@@ -69,6 +69,7 @@ SOURCES = [
     Sources("max_credits_per_day", None, 10, None, 20.5, None),
     Sources("credits_per_image", None, 1.5, None, 4, None),
     Sources("history_days", None, 30, None, 60, 365),
+    Sources("trusted_folders", None, "/e", None, "/u", None),
 ]  # fmt: skip
 
 
@@ -147,6 +148,7 @@ VALUES: dict[str, tuple[list[object], list[object]]] = {
     "max_credits_per_day": ([0, 1, "10", 2.5], [-1, "x", "nan", "inf", True, 10**10, 10**400]),
     "credits_per_image": ([1, "0.5", 4], [0, -1, "x", "nan", True]),
     "history_days": ([2, 365, "30"], [-1, "x", "nan", True, {}]),
+    "trusted_folders": (["/a", f"/a{os.pathsep}/b c"], ["", "a", "*", f"/a{os.pathsep}", 1, ["/a"]]),
 }
 
 

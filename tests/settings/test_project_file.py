@@ -1,6 +1,7 @@
 """The project file: what it may set, where reve looks for it, and that a hostile one changes nothing."""
 
 import os
+import shlex
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -233,7 +234,7 @@ def test_hostile_values_are_refused(reve: Reve, sandbox: Sandbox, tmp_path: Path
     refused(reve, sandbox, tmp_path, project)
 
 
-@pytest.mark.parametrize("template", ["x" * 300 + ".{ext}", "{slug}" * 50 + ".{ext}"], ids=["long", "filled"])
+@pytest.mark.parametrize("template", ["x" * 300 + ".{ext}", "{date}" * 50 + ".{ext}"], ids=["long", "filled"])
 def test_a_name_that_is_too_long_is_refused_before_payment(
     reve: Reve, sandbox: Sandbox, project: Path, template: str
 ) -> None:
@@ -359,8 +360,36 @@ def test_a_file_of_another_user_is_refused(reve: Reve, live: Sandbox, tmp_path: 
     project.write_text("timeout = 5")
     os.chown(project, 12345, 0)
     assert "belongs to another user" in refused(reve.child, live, tmp_path, project)
+    project.write_text(f"timeout = 5\ntrusted_folders = {str(project.parent)!r}")
+    assert "belongs to another user" in refused(reve.child, live, tmp_path, project)
+    project.write_text("timeout = 5")
     os.chown(project, 0, 12345)
     assert reve("config", "get", "timeout").out == "5\n"
+
+
+@ROOT
+def test_the_command_in_the_hint_trusts_a_file_of_another_user(reve: Reve, project: Path, tmp_path: Path) -> None:
+    project.write_text("timeout = 5")
+    os.chown(project, 12345, 0)
+    other = tmp_path / "another one"
+    env = {"REVE_TRUSTED_FOLDERS": f"{other}:{project.parent}"}
+    assert reve("config", "get", "timeout", env=env).out == "5\n"
+    assert reve("config", "set", "trusted_folders", str(other)).code == 0
+    said = reve("config", "get", "timeout").stderr.splitlines()[-1]
+    assert said.startswith("hint: if you trust it: reve config set trusted_folders ")
+    assert reve(*shlex.split(said)[6:]).code == 0
+    assert reve("config", "get", "timeout").out == "5\n"
+    assert reve("config", "get", "trusted_folders").out == f"{other}:{project.parent}\n"
+    os.chown(project, 0, 0)
+    project.write_text("timeout = 5\nnope = 1")
+    assert reve("config", "get", "timeout").code == 2
+
+
+@pytest.mark.parametrize("text", ["here", "*", "/a:b"])
+def test_trusted_folders_are_absolute(reve: Reve, text: str) -> None:
+    result = reve("config", "set", "trusted_folders", text)
+    assert result.code == 2
+    assert "trusted_folders must be absolute paths of folders" in result.stderr
 
 
 @POSIX
