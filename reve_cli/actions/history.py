@@ -213,6 +213,15 @@ class Entry:
         return request.get(name, request.get("reveParams", {}).get(name))
 
 
+def journal_of(run: "Runtime") -> Journal | None:
+    """Return the journal, or None if there is none yet. Raises `ReveError` if it cannot be used."""
+    run.output.gave_up = lambda: False  # no time limit: a pager may stay open
+    journal, lost = run.journal(begin=False)
+    if lost:
+        raise ReveError("journal", lost)
+    return journal
+
+
 def listing(
     output: Output, journal: Journal | None, query: Query, now: float, elsewhere: Callable[[], str], *, simulated: bool
 ) -> int:
@@ -221,7 +230,7 @@ def listing(
     elsewhere: what to say of another journal if this one is empty.
     """
     total, layout, shown, has_more = Total(simulated=simulated), None, 0, False
-    for page in [] if journal is None else _pages(journal, query, now):
+    for page in [] if journal is None else pages(journal, query, now):
         has_more = bool(query.limit) and shown + len(page) > query.limit
         page = page[: query.limit - shown] if query.limit else page
         shown += len(page)
@@ -329,7 +338,7 @@ class Total:
         return said + (f", {pending} pending" if pending else "")
 
 
-def _pages(journal: Journal, query: Query, now: float) -> Iterator[list[Entry]]:
+def pages(journal: Journal, query: Query, now: float) -> Iterator[list[Entry]]:
     """Yield the rows that match `query`, newest first, until there is one more than its limit."""
     where = _CHOSEN
     values: dict[str, Any] = {"since": query.since, "until": query.until}

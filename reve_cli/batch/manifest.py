@@ -106,8 +106,11 @@ class Manifest:
         out: str | None,
         *,
         simulated: bool,
-    ) -> None:
-        """Add a line for an item whose task ended. out: its own path. Raises `ReveError` (code `output`)."""
+    ) -> Mapping[str, Any]:
+        """Add a line for an item whose task ended, and return it. out: its own path.
+
+        Raises `ReveError` (code `output`).
+        """
         assert task.request is not None
         document = task.document(simulated)
         line = {
@@ -122,6 +125,7 @@ class Manifest:
             "files": [{**file, "path": self.relative(file["path"])} for file in document["files"]],
         }
         self.append(line)
+        return line
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line. Raises `ReveError` (code `output`)."""
@@ -207,6 +211,14 @@ def results(folder: Path, counts: Callable[[str], bool]) -> Iterator[tuple[str, 
         if line["item"] and counts(line["run"]):
             files = [file for file in _list(line.get("files")) if isinstance(file, dict) and _is_path(file.get("path"))]
             yield line["item"], result_of({**line, "files": [{"path": str(folder / file["path"])} for file in files]})
+
+
+def images(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each image in the manifests of `folder`: its path, and the line that names it. A later line counts more."""
+    for line in lines(folder):
+        for file in _list(line.get("files")):
+            if isinstance(file, dict) and _is_path(file.get("path")):
+                yield str(folder / file["path"]), line
 
 
 def result_of(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ May import: engine, core, batch.manifest, progress, tally, worklist.
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 from reve_cli.batch.manifest import FINAL, Manifest
 from reve_cli.batch.progress import ALIKE, LiveView, Report
@@ -56,6 +58,22 @@ class ActiveItems(dict[int, Active]):
         return self[task.index].naming
 
 
+class Page(Protocol):
+    """Shows the images of the output folder while the batch runs."""
+
+    def begin(self, folder: Path) -> None:
+        """Show what is there. Raises `ReveError` (code `output`) if that is impossible."""
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Show the images of a line of the manifest."""
+
+    def tick(self) -> float:
+        """Show what is new. Returns the seconds until the next time."""
+
+    def end(self) -> None:
+        """Show everything."""
+
+
 class Results:
     """Watches the engine: decides on retries, and records each item that ended.
 
@@ -75,7 +93,9 @@ class Results:
         run: str,
         retries: int,
         simulated: Callable[[], bool],
+        page: Page | None = None,
     ) -> None:
+        self._page = page
         self._active, self._tally, self._manifest, self._view = active, tally, manifest, view
         self._report, self._stop, self._clock = report, stop, clock
         self._run, self._retries, self._simulated = run, retries, simulated
@@ -88,7 +108,7 @@ class Results:
         self._report.say(text)
 
     def tick(self) -> float:
-        return self._view.tick()
+        return min(self._view.tick(), self._page.tick()) if self._page else self._view.tick()
 
     def done(self, task: Task) -> None:
         """Count a task that ended, record it and print it."""
@@ -130,9 +150,12 @@ class Results:
     def record(self, task: Task, planned: Planned) -> None:
         """Add an item to the manifest. If that fails, stop the batch; the journal has the item."""
         try:
-            self._manifest.note(task, self._run, planned.item, planned.out, simulated=self._simulated())
+            line = self._manifest.note(task, self._run, planned.item, planned.out, simulated=self._simulated())
         except ReveError as error:
             self._stop.because(error)
+        else:
+            if self._page:
+                self._page.add(line)
 
     def again(self, task: Task, error: ReveError) -> float | None:
         """The seconds until a failed job is made again with a new key; None if it is not.

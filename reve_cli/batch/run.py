@@ -19,7 +19,7 @@ from reve_cli.batch.earlier import BatchRun, ask_journal, begun_rows, choose_run
 from reve_cli.batch.items import Multiples, Source, read_items
 from reve_cli.batch.manifest import Manifest, result_of, results
 from reve_cli.batch.progress import LiveView, Report
-from reve_cli.batch.results import ActiveItems, Results
+from reve_cli.batch.results import ActiveItems, Page, Results
 from reve_cli.batch.supply import BatchSupply
 from reve_cli.batch.tally import Stop, Tally
 from reve_cli.batch.target import Target, check_name
@@ -46,7 +46,7 @@ _M_ARENA_MAX = -8  # from glibc's malloc.h
 class Wishes:
     """The options of a batch. rate: maximum requests per minute. in_flight: maximum jobs. shard: I of N.
 
-    report: the file for the table with its results.
+    report: the file for the table with its results. page: shows the images while they are made.
     """
 
     source: Source
@@ -64,8 +64,11 @@ class Wishes:
     in_flight: int = 500
     dry_run: bool = False
     report: str | None = None
+    page: Page | None = None
 
     def __post_init__(self) -> None:
+        if self.page is not None and (self.shard or self.dry_run):
+            raise ReveError("usage", f"--gallery cannot be used with {'--shard' if self.shard else '--dry-run'}")
         if self.report is not None and self.dry_run:
             raise ReveError("usage", "--report cannot be used with --dry-run")
 
@@ -93,7 +96,13 @@ def make(run: Runtime, wishes: Wishes) -> int:
         if not book.is_locked:
             run.output.warn(f"{target.folder} is on a file system without locks: run no second batch there meanwhile")
         try:
-            return _run(run, wishes, worklist, target, book, record)
+            if wishes.page is None:
+                return _run(run, wishes, worklist, target, book, record)
+            wishes.page.begin(target.folder)
+            try:
+                return _run(run, wishes, worklist, target, book, record)
+            finally:
+                wishes.page.end()
         finally:
             book.close()
     finally:
@@ -291,6 +300,7 @@ def _make_images(
         run=chosen.name,
         retries=wishes.retries,
         simulated=run.is_simulated,
+        page=wishes.page,
     )
     past = ledger.durations(wishes.defaults.model)
     view.usual = usual(past)

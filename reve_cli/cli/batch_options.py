@@ -87,6 +87,14 @@ DryRun = Annotated[
         "--dry-run", help="Print the requests of missing images as JSON; send nothing.", rich_help_panel="Money"
     ),
 ]
+Gallery = Annotated[
+    bool,
+    typer.Option(
+        "--gallery",
+        help="Keep the page gallery.html in the output folder up to date.",
+        rich_help_panel="Output",
+    ),
+]
 RunName = Annotated[
     str | None,
     typer.Option(

@@ -333,6 +333,26 @@ Download = Annotated[
     ),
 ]
 
+Folder = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[DIR]", help="Folder of images (default: the setting output_folder, else the current folder)."
+    ),
+]
+FromHistory = Annotated[
+    bool, typer.Option("--history", help="Show the images of the journal's jobs.", rich_help_panel=_FILTER)
+]
+PageOut = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="PATH",
+        help="Path of the page (default: gallery.html in DIR; with --history, in the current folder).",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+
 WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from standard input.")]
 
 

@@ -35,6 +35,7 @@ def batch(
     concurrency: batch_options.Concurrency = 500,
     dry_run: batch_options.DryRun = False,
     report: batch_options.Report = None,
+    gallery: batch_options.Gallery = False,
 ) -> int:
     """Generate an image for every line of a file. Running it again makes only what is missing.
 
@@ -42,10 +43,11 @@ def batch(
         printf '%s\\n' "a red fox" "a blue fox" > prompts.txt
         reve batch prompts.txt --out foxes/
         reve batch prompts.txt --out foxes/ --seeds 1-2 --ratios 1:1,16:9
-        reve batch prompts.txt --out tried/ --sandbox
+        reve batch prompts.txt --out tried/ --gallery --sandbox
         printf 'prompt,seed,out\\na fox,7,fox.png\\n' | reve batch - --format csv
     """
     from reve_cli.actions.inputs import announce_stdin, note_seed
+    from reve_cli.album.live import LivePage
     from reve_cli.batch import items
     from reve_cli.batch.run import Wishes, make
 
@@ -68,5 +70,6 @@ def batch(
         in_flight=concurrency,
         dry_run=dry_run,
         report=report,
+        page=LivePage(run.output, run.process.clock, force=force) if gallery else None,
     )
     return make(run, wishes)

@@ -1,14 +1,12 @@
-"""`reve history`: the jobs in this machine's journal. May import: cli, core; the rest late."""
+"""`reve history`: the jobs in this machine's journal. May import: cli; the rest late."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
 from reve_cli.cli import command, options
-from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
-    from reve_cli.journal.journal import Journal
     from reve_cli.runtime import Runtime
 
 app = typer.Typer()
@@ -31,12 +29,12 @@ def history(
         reve history --sandbox
         reve history --state saved --search fox --json | jq -r '.files[].path'
     """
-    from reve_cli.actions.history import Query, in_the_sandbox, listing
+    from reve_cli.actions.history import Query, in_the_sandbox, journal_of, listing
     from reve_cli.terminal.streams import stdout_is_terminal
 
     now, everything = run.process.clock.now(), run.output.json or not stdout_is_terminal()
     query = Query.of(state or [], since, until, search, limit, now, everything=everything)
-    return listing(run.output, _journal(run), query, now, lambda: in_the_sandbox(run), simulated=run.sandbox)
+    return listing(run.output, journal_of(run), query, now, lambda: in_the_sandbox(run), simulated=run.sandbox)
 
 
 @app.command()
@@ -49,18 +47,9 @@ def show(run: "Runtime", name: options.Name) -> int:
         reve generate "a fox" --sandbox && reve history show last --sandbox
         reve history show "$file"
     """
-    from reve_cli.actions.history import details
+    from reve_cli.actions.history import details, journal_of
     from reve_cli.journal.names import full_names
 
-    journal = _journal(run)
+    journal = journal_of(run)
     (full,) = full_names([name], lambda: (journal, ""), only_jobs=False)
     return details(run.output, journal, full, run.process.clock.now())
-
-
-def _journal(run: "Runtime") -> "Journal | None":
-    """Return the journal, or None if there is none yet. Raises `ReveError` if it cannot be used."""
-    run.output.gave_up = lambda: False  # no time limit: a pager may stay open
-    journal, lost = run.journal(begin=False)
-    if lost:
-        raise ReveError("journal", lost)
-    return journal

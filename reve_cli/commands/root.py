@@ -12,7 +12,7 @@ from reve_cli.help.topics import TOPICS
 
 COMMANDS = {
     "Make images": ("generate", "batch", "wait", "download", "resume"),
-    "Inspect": ("status", "jobs", "account", "model", "history"),
+    "Inspect": ("status", "gallery", "jobs", "account", "model", "history"),
     "Set up and learn": ("doctor", "help", "auth", "config", "sandbox"),
 }
 """The names of all commands, under the headings of the help. Each is in the module of this package with its name."""

@@ -1,0 +1,83 @@
+"""Small pictures for the page of a gallery, made with Pillow (extra `images`) and kept in a hidden folder beside it.
+
+May import: core.
+"""
+
+import contextlib
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.util import find_spec
+
+FOLDER = ".gallery"
+_SIDE = 480
+"""Pixels of the longer side: enough for a card on a screen with twice the pixels."""
+_SMALL = 100_000
+"""Bytes of an image that needs no thumbnail."""
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
+_AT_ONCE = 32
+
+
+def make(paths: Sequence[str], folder: str, is_over: Callable[[], bool], done: Callable[[int], None]) -> dict[str, str]:
+    """Make the thumbnails of large images for a page in `folder`. Returns their paths by the image's path.
+
+    Those that exist are kept. Without Pillow there are none, and an image that it cannot read has none. is_over:
+    whether to stop early. done: called with the number of images that have been looked at.
+    """
+    if find_spec("PIL") is None:
+        return {}
+    made: dict[str, str] = {}
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
+        warnings.simplefilter("error")  # Pillow warns of images that take too much memory
+        for start in range(0, len(paths), _AT_ONCE):
+            if is_over():
+                break
+            part = paths[start : start + _AT_ONCE]
+            for path, thumb in zip(part, threads.map(partial(_thumbnail, folder), part), strict=True):
+                if thumb is not None:
+                    made[path] = thumb
+            done(start + len(part))
+    _remove_others(os.path.join(folder, FOLDER), {os.path.basename(path) for path in made.values()})
+    return made
+
+
+def _thumbnail(folder: str, path: str) -> str | None:
+    with contextlib.suppress(Exception):  # whatever a decoder says of a strange file
+        found = os.stat(path)
+        if found.st_size < _SMALL:
+            return None
+        identity = f"{os.path.relpath(path, folder)}\0{found.st_size}\0{found.st_mtime_ns}"
+        name = hashlib.sha256(os.fsencode(identity)).hexdigest()[:24]
+        thumb = os.path.join(folder, FOLDER, f"{name}.webp")
+        if not os.path.exists(thumb):
+            _draw(path, thumb)
+        return thumb
+    return None
+
+
+def _draw(path: str, thumb: str) -> None:
+    from PIL import Image, ImageOps
+
+    os.makedirs(os.path.dirname(thumb), exist_ok=True)
+    temporary = f"{thumb}.part"
+    with Image.open(path, formats=_FORMATS) as image:
+        image.draft("RGB", (_SIDE, _SIDE))
+        upright = ImageOps.exif_transpose(image)
+        upright.thumbnail((_SIDE, _SIDE), reducing_gap=2.0)
+        upright.convert("RGBA" if "A" in upright.getbands() else "RGB").save(temporary, "WEBP", quality=75, method=2)
+    os.replace(temporary, thumb)
+
+
+def _remove_others(folder: str, names: set[str]) -> None:
+    """Remove the thumbnails of images that are gone or changed."""
+    for name in set(_names(folder)) - names:
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(folder, name))
+
+
+def _names(folder: str) -> Iterator[str]:
+    with contextlib.suppress(OSError):
+        yield from (name for name in os.listdir(folder) if name.endswith((".webp", ".part")))
