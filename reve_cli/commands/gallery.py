@@ -23,9 +23,10 @@ def gallery(
     """Write a page with the images of a folder, their prompts and seeds. It works without a network.
 
     Examples:
-        reve gallery foxes/
+        reve gallery
+        reve gallery --history --since 7d --out new.html
+        printf '%s\\n' "a red fox" "a blue fox" > prompts.txt
         reve batch prompts.txt --out tried/ --sandbox && reve gallery tried/
-        reve gallery --history --since 7d
     """
     from reve_cli.actions.history import Query, journal_of
     from reve_cli.album import gallery as action

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
         "history": "list log logs ls recent",
         "history show JOB": "cat describe info inspect show view",
         "history --search TEXT": "find grep search",
+        "gallery": "album browse contact-sheet html page thumbnails",
         "jobs": "job ps queue tasks",
         "account": "balance billing credits me plan quota usage user whoami",
         "model": "cost engines models price prices pricing",

@@ -211,6 +211,10 @@ DOCUMENTS: Mapping[str, Document] = {
             "error": Field(_or_null(_ref("entryError")), "code and message"),
         },
     ),
+    "gallery": Document(
+        "gallery",
+        {"page": Field(TEXT, "path of the page"), "images": Field(WHOLE), "thumbnails": Field(WHOLE)},
+    ),
     "step": Document(
         "resume --dry-run",
         {

@@ -727,7 +727,7 @@ def work(reve: Reve, query: history.Query) -> int:
             steps += 1
 
         book._database._database.set_progress_handler(step, 100)
-        for _ in history._pages(book, query, reve.clock.now()):
+        for _ in history.pages(book, query, reve.clock.now()):
             pages.append(steps)
     return max(after - before for before, after in pairwise(pages))
 

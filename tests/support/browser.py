@@ -28,10 +28,20 @@ class Browser:
         self.problems: list[str] = []
         commands, self._send = os.pipe()
         self._receive, answers = os.pipe()
-        script = 'exec 3<&"$1" 4>&"$2"; shift 2; exec "$@"'
+        take = 'exec 3<&"$1" 4>&"$2"; shift 2; exec "$@"'
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
         self._process = subprocess.Popen(
-            ["bash", "-c", script, "bash", str(commands), str(answers), CHROMIUM, *options, f"--user-data-dir={folder}"],
+            [
+                "bash",
+                "-c",
+                take,
+                "bash",
+                str(commands),
+                str(answers),
+                CHROMIUM,
+                *options,
+                f"--user-data-dir={folder}",
+            ],
             pass_fds=(commands, answers),
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
