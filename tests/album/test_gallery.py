@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from reve_cli.album import live as live_page
 from reve_cli.album.cards import address, command
-from reve_cli.album.page import LIVE, MOST
+from reve_cli.album.page import LIVE, MOST, write
 from reve_cli.pictures.metadata import embed
 from reve_cli.pictures.provenance import Provenance
 from reve_cli.sandbox import Sandbox, parse_faults
@@ -187,7 +186,6 @@ def test_large_images_get_thumbnails_that_are_kept_until_the_image_is_gone(
 def test_a_batch_keeps_its_page_up_to_date(reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     make_batch(reve)
     scripts = []
-    write = live_page.write
 
     def watched(path: str, content: bytes) -> None:
         if path.endswith(LIVE):
@@ -195,7 +193,7 @@ def test_a_batch_keeps_its_page_up_to_date(reve: Reve, sandbox: Sandbox, monkeyp
             scripts.append(json.loads(content.removeprefix(b"reve(").rstrip(b")\n")))
         write(path, content)
 
-    monkeypatch.setattr(live_page, "write", watched)
+    monkeypatch.setattr("reve_cli.album.live.write", watched)
     Path("list.txt").write_text("a red fox\na black fox\na white fox\n")
     result = reve("batch", "list.txt", "--out", "foxes/", "--gallery", "--concurrency", "1")
     assert result.code == 0
@@ -218,14 +216,12 @@ def test_a_batch_with_nothing_to_make_writes_its_page(reve: Reve, sandbox: Sandb
 def test_a_page_that_cannot_be_written_does_not_end_the_batch(
     reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = live_page.write
-
     def full(path: str, content: bytes) -> None:
         if b'"a red' in content:
             path = f"/dev/null/{PAGE}"
         write(path, content)
 
-    monkeypatch.setattr(live_page, "write", full)
+    monkeypatch.setattr("reve_cli.album.live.write", full)
     Path("list.txt").write_text("a red fox\na red wolf\n")
     result = reve("batch", "list.txt", "--out", "foxes/", "--gallery")
     assert result.code == 0
