@@ -185,7 +185,7 @@ def test_large_images_get_thumbnails_that_are_kept_until_the_image_is_gone(
 
 def test_a_batch_keeps_its_page_up_to_date(reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     make_batch(reve)
-    scripts = []
+    scripts: list[list[dict[str, Any]]] = []
 
     def watched(path: str, content: bytes) -> None:
         if path.endswith(LIVE):
