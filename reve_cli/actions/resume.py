@@ -33,7 +33,7 @@ def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, aba
     if ledger.journal is None:
         if ledger.lost or names:
             raise ReveError("journal" if ledger.lost else "not_found", ledger.lost or "there is no journal yet")
-        run.output.note("nothing to finish")
+        run.output.note(_nothing(run))
         return 0
     from reve_cli.engine.unfinished import Plan
 
@@ -80,6 +80,11 @@ def note_unfinished(run: Runtime, code: int) -> None:
         run.output.note(f"{plural(count, kind)} {'is' if count == 1 else 'are'} unfinished: {command}")
 
 
+def _nothing(run: Runtime) -> str:
+    """What to say if no job is unfinished. The sandbox has a history of its own."""
+    return "nothing to finish; all jobs: reve history --sandbox" if run.sandbox else "nothing to finish"
+
+
 def _give_up(run: Runtime, plan: "Plan") -> int:
     """Give up the plan's jobs. Returns the exit code: 75 if a job could not be given up."""
     from reve_cli.engine.unfinished import left
@@ -102,7 +107,7 @@ def _show(run: Runtime, steps: "Sequence[Step]") -> int:
         run.output.table(("ACTION", "JOB OR KEY", "BEGUN", "OUT", "PROMPT"), [step.cells() for step in steps])
     to_send = sum(step.action == "send" for step in steps)
     if not steps:
-        run.output.note("nothing to finish")
+        run.output.note(_nothing(run))
     if to_send:
         run.output.note(f"{to_send} to send: a job is charged now if the API did not accept it the first time")
     return 0
@@ -124,7 +129,7 @@ def _finish(run: Runtime, ledger: "Ledger", steps: "Sequence[Step]", note: Note,
             rows[task.index] = step.row
         tasks.append(task)
     if not tasks:
-        run.output.note("nothing else to finish" if steps else "nothing to finish")
+        run.output.note("nothing else to finish" if steps else _nothing(run))
         return 0
     to_save = [task for task in tasks if task.out is not None]
     namings = {task.index: Naming.of_row(task.out, task.replaces) for task in to_save if task.out is not None}

@@ -376,6 +376,12 @@ def _check_out(out: str) -> None:
     except ValueError as error:
         raise ReveError("usage", cut(f"out: {error}")) from error
     parts = out.replace("\\", "/").split("/")
-    climbs = os.path.isabs(out) or os.path.splitdrive(out)[0] or ".." in parts or "" in parts or parts[-1] == "."
+    climbs = (
+        os.path.isabs(os.path.expanduser(out))
+        or os.path.splitdrive(out)[0]
+        or ".." in parts
+        or "" in parts
+        or parts[-1] == "."
+    )
     if climbs or not out.isprintable():
         raise ReveError("usage", f"out {echo(out)} must be a file path inside the output folder")

@@ -81,7 +81,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="PATH",
-        help="A file, a folder ending in /, a name template, or - for standard output (default: the setting"
+        help="A file, an existing folder, a name template, or - for standard output (default: the setting"
         " output_folder, else the current folder). See reve help templates.",
         rich_help_panel=_OUTPUT,
     ),

@@ -169,6 +169,7 @@ def test_every_invalid_line_is_reported_and_nothing_is_sent(reve: Reve, sandbox:
         (["p.txt", "--new", "--run", "x"], "--new cannot be used with --run"),
         (["p.txt", "--max-credits", "x"], "--max-credits 'x'"),
         (["long.jsonl"], "longer than 255 bytes"),
+        (["home.jsonl"], "line 1: out '~/a.png' must be a file path inside the output folder"),
         (["late.jsonl"], "line 1: out: {job} can only stand in the file's name"),
         (["same.jsonl"], "line 2: a.png is already the path of line 1"),
         (["inside.jsonl"], "line 1: a is a file here, but a folder in line 2"),
@@ -182,6 +183,7 @@ def test_invalid_input_is_refused_before_anything_is_sent(
     write("\n\n", "empty.txt")
     Path("folder").mkdir()
     write(json.dumps({"prompt": "x", "out": "ü" * 130 + "-{job}.png"}), "long.jsonl")
+    write(json.dumps({"prompt": "x", "out": "~/a.png"}), "home.jsonl")
     write(json.dumps({"prompt": "x", "out": "{job}/a.png"}), "late.jsonl")
     write('{"prompt": "x", "out": "a.png"}\n{"prompt": "y", "out": "./a.png"}\n', "same.jsonl")
     write('{"prompt": "x", "out": "a"}\n{"prompt": "y", "out": "a/b.png"}\n', "inside.jsonl")

@@ -404,6 +404,14 @@ def test_a_wait_that_fails_to_save_does_not_mark_the_job_as_saved(reve: Reve, si
     assert Path("f.png").is_file()
 
 
+@pytest.mark.parametrize("option", [[], ["--dry-run"]])
+def test_resume_with_nothing_to_do_in_the_sandbox_names_its_history(reve: Reve, option: list[str]) -> None:
+    assert reve("generate", "fox", "--out", "f.png", "--sandbox").code == 0
+    result = reve("resume", "--sandbox", *option)
+    assert result.code == 0
+    assert result.stderr.endswith("\nnothing to finish; all jobs: reve history --sandbox\n")
+
+
 def test_resume_finds_an_image_that_wait_saved_to_the_same_path(reve: Reve, simulate: Simulate) -> None:
     sandbox = simulate(faults=parse_faults("image:cut"))
     job = reve("generate", "fox", "--out", "f.png", "--json").document["jobId"]
