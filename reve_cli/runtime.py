@@ -206,7 +206,7 @@ class Runtime:
         from reve_cli.sandbox.simulation import simulate
 
         simulation = simulate(self.process)
-        self._resources.callback(simulation.stop)
+        self._resources.callback(simulation.stop, grace=1)
         self.output.note("sandbox: simulated on this machine, with simulated credits")
         return simulation.url, simulation.key
 

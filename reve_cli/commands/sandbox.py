@@ -46,6 +46,7 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
     process: Process = ctx.obj
     output = process.output = Output(process.environ)
     simulation = simulate(process, port)
+    simulation.deliver()
     output.lines(f"export APIFRAME_BASE_URL={simulation.url}", f"export APIFRAME_API_KEY={shlex.quote(simulation.key)}")
     output.note("serving; press Ctrl-C to stop")
     while not (output.error or output.reader_left):  # a signal ends the process
@@ -55,7 +56,7 @@ def serve(ctx: typer.Context, port: Port = 0) -> None:
 @app.command()
 @command.documented
 def reset(ctx: typer.Context) -> None:
-    """Delete the simulated jobs.
+    """Delete the simulated jobs and the sandbox's key.
 
     Examples:
         reve sandbox reset

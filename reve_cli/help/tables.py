@@ -14,7 +14,7 @@ from reve_cli.core.templates import FIELDS
 from reve_cli.help.documents import DOCUMENTS, ERROR_FIELDS, JOB_FIELDS, Fields
 from reve_cli.journal.states import CLOSED, OPEN
 from reve_cli.sandbox import ALL_FAULTS
-from reve_cli.sandbox.catalog import FAULTS, OUTCOMES
+from reve_cli.sandbox.catalog import FAULTS, OUTCOMES, WEBHOOKS
 from reve_cli.settings.settings import SETTINGS, Setting
 
 Table = Sequence[Sequence[str]]
@@ -116,7 +116,7 @@ def _faults() -> Table:
     places: dict[str, list[str]] = {}
     for fault in ALL_FAULTS:
         place, _, what = fault.partition(":")
-        if place != "outcome":
+        if place not in ("outcome", "webhook"):
             places.setdefault(place, []).append(what)
     rows = []
     for what, meaning in FAULTS.items():
@@ -156,6 +156,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "templates": lambda: _two("field", {f"{{{field}}}": PLACES[field] for field in FIELDS}),
     "faults": _faults,
     "outcomes": lambda: _two("outcome", OUTCOMES),
+    "webhook faults": lambda: _two("fault", WEBHOOKS),
 }
 """Every table, by the name that its markers have: `<!-- table: NAME -->` and `<!-- end -->`."""
 _MARKED = re.compile(r"(?<=<!-- table: )(.+?)( -->\n).*?(?=<!-- end -->)", re.DOTALL)

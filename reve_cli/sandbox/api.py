@@ -5,6 +5,7 @@ May import: sandbox (contract, messages, picture, store), core.contract, core.mo
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -106,7 +107,14 @@ def _submit(call: Call) -> Answer:
     if wrong := contract.violations(contract.GENERATE, body):
         return invalid(wrong)
     try:
-        job = call.service.store.create(body, key, request.key_delay, request.now, call.service.plan)
+        job = call.service.store.create(
+            body,
+            key,
+            request.key_delay,
+            request.now,
+            call.service.plan,
+            hashlib.sha256(call.service.key.encode()).digest(),
+        )
     except KeyConflictError:
         return error_answer(409)
     return json_answer(202, {"jobId": job.id, "status": job.status})
@@ -119,7 +127,7 @@ def _get_job(call: Call) -> Answer:
     if job is None:
         return error_answer(404, "Job not found")
     sent = {**job.body, "prompt": "Another prompt altogether"} if job.way.other_input else job.body
-    return json_answer(200, {**_document(job, call.request.cdn_url), "input": sent}, about=(job.id,))
+    return json_answer(200, {**document(job, call.request.cdn_url), "input": sent}, about=(job.id,))
 
 
 def _list_jobs(call: Call) -> Answer:
@@ -132,7 +140,7 @@ def _list_jobs(call: Call) -> Answer:
     found = store.page(now, limit + 1, after, query.get("status"), query.get("model"), search)
     jobs, more = found[:limit], len(found) > limit
     page: dict[str, Any] = {
-        "jobs": [_document(job, call.request.cdn_url) for job in jobs],
+        "jobs": [document(job, call.request.cdn_url) for job in jobs],
         "nextCursor": _cursor(jobs[-1]) if more else None,
         "hasMore": more,
     }
@@ -177,7 +185,7 @@ ROUTES = (
 )
 
 
-def _document(job: JobRecord, cdn_url: str) -> dict[str, Any]:
+def document(job: JobRecord, cdn_url: str) -> dict[str, Any]:
     """The job as in lists. Its URLs point at this sandbox, even if one on another port made the job."""
     completed = job.status == "COMPLETED"
     urls = [f"{cdn_url}/images/{job.id}/{number}.png" for number in range(1, job.images + 1)]
@@ -190,19 +198,12 @@ def _document(job: JobRecord, cdn_url: str) -> dict[str, Any]:
         "result": None if job.way.top else result,
         "error": job.way.error if job.ended else None,
         "creditCost": job.charged if job.ended else None,
-        "webhookStatus": _webhook_status(job),
+        "webhookStatus": job.webhook_status,
         "createdAt": _iso(job.created_at),
         "completedAt": _iso(job.ends_at) if job.ended else None,
         "expired": job.expired,
         **(dict(result) if completed and job.way.top else {}),
     }
-
-
-def _webhook_status(job: JobRecord) -> str | None:
-    """The sandbox delivers no webhooks, and reports them as failed."""
-    if "webhookUrl" not in job.body:
-        return None
-    return "failed" if job.ended else "pending"
 
 
 def _iso(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Descriptions of every fault and outcome, for `reve help faults`. Constants only.
+"""Descriptions of every fault, outcome and webhook fault, for `reve help faults`. Constants only.
 
 May import: nothing of ours.
 """
@@ -69,4 +69,19 @@ OUTCOMES = {
     "url-local": "the image URL is on this machine",
     "url-name": "the image URL has an internal host name",
     "other-input": "the job reports another prompt than the one submitted",
+}
+
+# By the name after `webhook:`.
+WEBHOOKS = {
+    "drop": "it is lost; no try arrives",
+    "twice": "it arrives twice",
+    "late": "it arrives late; argument: seconds (default 5)",
+    "reorder": "progress arrives after the end of the job",
+    "badsign": "the signature does not fit the body",
+    "slow": "the body arrives slowly; argument: seconds (default 2); over 10, the try is given up",
+    "unsigned": "there is no signature",
+    "hexsign": "it is signed with the SHA-256 of the key as hex text",
+    "early": "it arrives before the job is in the state it reports; argument: seconds (default 1)",
+    "chunked": "the body has no Content-Length",
+    "string-result": "the result is the URL",
 }

@@ -2,10 +2,11 @@
 
     PLACE:WHAT[/ARGUMENT][*TIMES],…        submit:429/2*3,image:cut*1,outcome:expired
 
-A place is a kind of request (`submit`, `job`, `jobs`, `me`, `models`, `image`), or `outcome`, which applies when a job
-is made. Without `*TIMES` a fault applies every time. `effects` implements the faults, `outcomes` the outcomes.
+A place is a kind of request (`submit`, `job`, `jobs`, `me`, `models`, `image`), or `outcome` or `webhook`: these are
+chosen when a job is made, for the job and for each of its webhooks. Without `*TIMES` a fault applies every time.
+`effects`, `outcomes` and `webhooks` implement them.
 
-May import: sandbox (effects, outcomes).
+May import: sandbox (effects, outcomes, webhooks).
 """
 
 import re
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from reve_cli.sandbox import webhooks
 from reve_cli.sandbox.effects import ANYWHERE, IMAGE, JOB, JOBS, SUBMIT, Effect, error, gateway_page
 from reve_cli.sandbox.outcomes import OUTCOMES
 
@@ -24,17 +26,18 @@ _EFFECTS: dict[str, dict[str, Effect]] = {
     "models": ANYWHERE,
     "image": {**ANYWHERE, **IMAGE},
 }
-_OUTCOME_NAMES = tuple(name for name in OUTCOMES if name)
-PLACES = (*_EFFECTS, "outcome")
+_CHOICES = {"outcome": tuple(name for name in OUTCOMES if name), "webhook": tuple(webhooks.FAULTS)}
+PLACES = (*_EFFECTS, *_CHOICES)
 
 _STATUS = re.compile(r"[45]\d\d")
 _PAGE = re.compile(r"html-(200|[45]\d\d)")
 _ITEM = re.compile(r"(?P<place>[^:]*):(?P<what>[^/*]*)(?:/(?P<argument>[^*]*))?(?:\*(?P<times>.*))?")
 _TIMES = re.compile(r"[1-9]\d{0,5}")
+_SECONDS = re.compile(r"\d{1,6}(\.\d{1,3})?")
 _ARGUMENTS = {
     "redirect": (re.compile(r"3\d\d"), "a status from 300 to 399"),
     "redirect-loop": (re.compile(r"3\d\d"), "a status from 300 to 399"),
-    "slow-dedupe": (re.compile(r"\d{1,6}(\.\d{1,3})?"), "a number of seconds"),
+    **dict.fromkeys(("slow-dedupe", "late", "slow", "early"), (_SECONDS, "a number of seconds")),
     "images": (re.compile(r"[1-9]|1\d|20"), "a number of images from 1 to 20"),
 }
 _RETRY_AFTER = (re.compile(r"\d{1,6}|date"), "seconds for Retry-After, or date")
@@ -44,7 +47,7 @@ _COMMON_PAGES = ("html-200", "html-403", "html-502")
 # Every `place:what` once. All statuses from 400 to 599 and their HTML pages work; this lists only the useful ones.
 ALL_FAULTS: tuple[str, ...] = (
     *(f"{place}:{what}" for place, table in _EFFECTS.items() for what in (*_COMMON, *_COMMON_PAGES, *table)),
-    *(f"outcome:{name}" for name in _OUTCOME_NAMES),
+    *(f"{place}:{name}" for place, names in _CHOICES.items() for name in names),
 )
 
 
@@ -92,9 +95,10 @@ def _parse(item: str) -> Fault:
     place, what, argument, times = match.group("place", "what", "argument", "times")
     if place not in PLACES:
         raise _refusal(item, f"{place!r} is not a place", PLACES)
-    if place == "outcome":
-        if what not in _OUTCOME_NAMES:
-            raise _refusal(item, f"{what!r} is not an outcome", _OUTCOME_NAMES)
+    if place in _CHOICES:
+        if what not in _CHOICES[place]:
+            kind = "an outcome" if place == "outcome" else "a fault of webhook"
+            raise _refusal(item, f"{what!r} is not {kind}", _CHOICES[place])
     elif not (_STATUS.fullmatch(what) or _PAGE.fullmatch(what) or what in _EFFECTS[place]):
         allowed = ("400 to 599", "html-200", "html-400 to html-599", *_EFFECTS[place])
         raise _refusal(item, f"{what!r} is not a fault of {place}", allowed)

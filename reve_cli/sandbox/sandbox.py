@@ -13,14 +13,18 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from reve_cli.core.clock import MINUTE
-from reve_cli.sandbox import api
+from reve_cli.sandbox import api, webhooks
 from reve_cli.sandbox.faults import Fault, take
 from reve_cli.sandbox.messages import Answer, Request, Side, error_answer
-from reve_cli.sandbox.store import JobRecord, Plan, Store
+from reve_cli.sandbox.store import Event, JobRecord, Plan, Store
 from reve_cli.serving import requests
 from reve_cli.serving.server import Server
+
+if TYPE_CHECKING:
+    from reve_cli.sandbox.outbox import Outbox
 
 HOST = "127.0.0.1"
 # Nobody attacks it, and a client under test may be stopped for a while.
@@ -45,7 +49,7 @@ class Sandbox:
     """The API, simulated on 127.0.0.1. Start it with `start`, or use it as a context manager.
 
     folder: keeps its jobs.
-    key: the API key it requires; None for a random one. user: the id of that key's user.
+    key: the API key it requires; None for the folder's own, known once it has started. user: the id of that key's user.
     port: the API's port; 0 for any free one.
     faults: its faults. `self.faults` may be changed while it runs; faults with a number of times are counted down.
     job_seconds: how long each job takes.
@@ -65,7 +69,7 @@ class Sandbox:
         requests_per_minute: int = 500,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.key = key if key is not None else f"afk_sandbox_{secrets.token_hex(16)}"
+        self.key = key or ""
         self.faults = list(faults)
         self.requests: list[Recorded] = []
         self.url = ""
@@ -75,7 +79,8 @@ class Sandbox:
         self._requests_per_minute = requests_per_minute
         self._clock = clock
         self._store = Store(folder)
-        self._service = api.Service(self._store, self.key, user, self._plan)
+        self._user = user
+        self._outbox: Outbox | None = None
         self._recent: deque[float] = deque()
         self._lock = threading.Lock()
         self._servers: list[Server] = []
@@ -84,6 +89,7 @@ class Sandbox:
         """Start both servers. Raises OSError if the port is taken or the folder is not usable."""
         self._store.open()
         try:
+            self.key = self.key or self._store.api_key()
             self._servers.append(self._server("api", self._port))
             self._servers.append(self._server("cdn", 0))
         except OSError:
@@ -92,12 +98,30 @@ class Sandbox:
         self.url, self.cdn_url = (f"http://{HOST}:{server.port}" for server in self._servers)
         for server in self._servers:
             server.start()
+        if self._store.has_deliveries():
+            self.deliver()
         return self
 
-    def stop(self) -> None:
-        """Close every connection, even hanging ones, and end every thread. May be called again."""
+    def deliver(self) -> None:
+        """Deliver webhooks from now on, also those of other processes that use the folder."""
+        with self._lock:
+            if self._outbox is None:
+                from reve_cli.sandbox.outbox import Outbox
+
+                self._outbox = Outbox(self._store, self._clock, self.cdn_url)
+
+    def stop(self, grace: float = 0.0) -> None:
+        """Close every connection, even hanging ones, and end every thread. May be called again.
+
+        grace: before that, for at most so many seconds, deliver the webhooks that become due in them.
+        """
+        if self._outbox is not None and grace:
+            self._outbox.drain(grace)
         while self._servers:
             self._servers.pop().stop()
+        if self._outbox is not None:
+            self._outbox.stop()
+            self._outbox = None
         self._store.close()
 
     def __enter__(self) -> "Sandbox":
@@ -143,13 +167,16 @@ class Sandbox:
         route = api.find(request)
         if isinstance(route, Answer):
             return route
+        service = api.Service(self._store, self.key, self._user, self._plan)
         fault = take(self.faults, route.place, self._lock)
         if fault:
-            answer = fault.effect()(request, lambda given: api.process(self._service, route, given), fault.argument)
+            answer = fault.effect()(request, lambda given: api.process(service, route, given), fault.argument)
         else:
-            answer = api.process(self._service, route, request)
+            answer = api.process(service, route, request)
         if answer.about:
             self._store.note_answered(answer.about, now)
+        if self._outbox is not None:
+            self._outbox.wake()
         return answer
 
     def _refusal(self, request: Request) -> Answer | None:
@@ -179,8 +206,21 @@ class Sandbox:
         fault = take(self.faults, "outcome", self._lock)
         duration = self._job_seconds if isinstance(self._job_seconds, int | float) else self._job_seconds()
         if fault is None:
-            return Plan(duration)
-        return Plan(duration, fault.what, int(fault.argument or 3) if fault.what == "images" else 1)
+            return Plan(duration, events=self._events)
+        images = int(fault.argument or 3) if fault.what == "images" else 1
+        return Plan(duration, fault.what, images, self._events)
+
+    def _events(self, job: JobRecord) -> list[Event]:
+        """The webhooks of a new job."""
+
+        def fault() -> tuple[str, str | None] | None:
+            found = take(self.faults, "webhook", self._lock)
+            return (found.what, found.argument) if found else None
+
+        events = webhooks.plan(job, fault)
+        if any(event.status == "pending" for event in events):
+            self.deliver()
+        return events
 
     def _complete(self, answer: Answer) -> Answer:
         """The answer, with the headers that every answer has."""

@@ -1,7 +1,8 @@
 """The sandbox's jobs on disk: an SQLite file that several processes may use at once.
 
-A row is fixed when the job is made. Status and progress are computed from it and the current time, so jobs go on
-without a running process. Safe against concurrent use and kills, but not against power failure.
+A job's row is fixed when the job is made. Status and progress are computed from it and the current time, so jobs go on
+without a running process. Its webhooks have rows of their own, which outbox.py delivers. Safe against concurrent use
+and kills, but not against power failure.
 
 May import: core.clock, sandbox.outcomes.
 """
@@ -9,12 +10,13 @@ May import: core.clock, sandbox.outcomes.
 import json
 import math
 import os
+import secrets
 import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from reve_cli.sandbox.outcomes import OUTCOMES, Outcome
 
 # Credits for a COMPLETED job. Made up: the real price is not published.
 PRICE = 4
-_VERSION = 1
+_VERSION = 2
 _BUSY_SECONDS = 30.0
 _QUEUED_PART = 0.1
 _FILE = "sandbox.db"
@@ -32,6 +34,7 @@ _SCHEMA = """
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     key TEXT,
+    api_key_hash BLOB NOT NULL,
     key_known_at REAL NOT NULL,
     body TEXT NOT NULL,
     created_at REAL NOT NULL,
@@ -47,22 +50,44 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID;
 CREATE INDEX jobs_by_age ON jobs (created_at, id);
 CREATE INDEX jobs_by_key ON jobs (key) WHERE key IS NOT NULL;
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY,
+    job TEXT NOT NULL,
+    event TEXT NOT NULL,
+    at REAL NOT NULL,
+    due REAL NOT NULL,
+    fault TEXT,
+    argument TEXT,
+    tries INTEGER NOT NULL DEFAULT 0,
+    claimed_until REAL NOT NULL DEFAULT 0,
+    status TEXT NOT NULL
+);
+CREATE INDEX deliveries_by_job ON deliveries (job);
+CREATE INDEX deliveries_pending ON deliveries (due) WHERE status = 'pending';
+CREATE TABLE api_key (value TEXT NOT NULL);
 """
+_TABLES = ("jobs", "deliveries", "api_key")
 _STATUS = """CASE WHEN ends_at <= :now THEN ending WHEN running IS NOT NULL THEN running
     WHEN queued_until > :now THEN 'QUEUED' ELSE 'PROCESSING' END"""
-_COLUMNS = f"id, key, body, created_at, ends_at, duration, outcome, images, polls, seen_at, :now, {_STATUS} AS status"
+_WEBHOOK_STATUS = """(SELECT CASE max(CASE WHEN d.status = 'delivered' THEN 1 WHEN d.due > :now THEN 2
+    WHEN d.status = 'pending' THEN 2 ELSE 3 END) WHEN 1 THEN 'delivered' WHEN 2 THEN 'pending' WHEN 3 THEN 'failed' END
+    FROM deliveries d WHERE d.job = jobs.id)"""
+_COLUMNS = f"""id, key, api_key_hash, body, created_at, ends_at, duration, outcome, images, polls, seen_at, :now,
+    {_STATUS} AS status, {_WEBHOOK_STATUS}"""
 
 
 @dataclass(frozen=True)
 class JobRecord:
     """A job in its state at `read_at`. Times are in epoch seconds; `ends_at` is infinite for a job that never ends.
 
+    key: its idempotency key. api_key_hash: SHA-256 of the API key that submitted it.
     polls: number of GETs that reported it, by id or in a page.
     seen_at: when a GET first reported its terminal state.
     """
 
     id: str
     key: str | None
+    api_key_hash: bytes
     body: dict[str, Any]
     created_at: float
     ends_at: float
@@ -73,6 +98,7 @@ class JobRecord:
     seen_at: float | None
     read_at: float
     status: str
+    webhook_status: str | None
 
     @property
     def ended(self) -> bool:
@@ -105,12 +131,25 @@ class JobRecord:
 
 
 @dataclass(frozen=True)
+class Event:
+    """A webhook to deliver. `at`: the moment whose state of the job it reports. `due`: when to send it."""
+
+    name: str
+    at: float
+    due: float
+    fault: str | None = None
+    argument: str | None = None
+    status: str = "pending"
+
+
+@dataclass(frozen=True)
 class Plan:
-    """The course of a new job: its duration in seconds, its outcome and its number of images."""
+    """The course of a new job: its duration in seconds, its outcome, its number of images, and its events."""
 
     duration: float
     outcome: str = ""
     images: int = 1
+    events: Callable[[JobRecord], Sequence[Event]] = lambda job: ()
 
 
 class KeyConflictError(Exception):
@@ -135,15 +174,30 @@ class Store:
                 self._database.close()
                 self._database = None
 
+    def api_key(self) -> str:
+        """The API key of this folder, the same for all its users until `clear`."""
+        with self.use() as database:
+            found = database.execute("SELECT value FROM api_key").fetchone()
+            if found is None:
+                found = (f"afk_sandbox_{secrets.token_hex(16)}",)
+                database.execute("INSERT INTO api_key VALUES (?)", found)
+        return str(found[0])
+
     def create(
-        self, body: dict[str, Any], key: str | None, key_delay: float, now: float, plan: Callable[[], Plan]
+        self,
+        body: dict[str, Any],
+        key: str | None,
+        key_delay: float,
+        now: float,
+        plan: Callable[[], Plan],
+        api_key_hash: bytes,
     ) -> JobRecord:
         """The job with this `key`, or a new one; atomic among all users of the folder.
 
         `plan` is called only for a new job. A key is valid for a day. Raises KeyConflictError.
         """
         text = json.dumps(body)
-        with self._use() as database:
+        with self.use() as database:
             if key is not None:
                 found = self._select(
                     database,
@@ -161,6 +215,7 @@ class Store:
             row = {
                 "id": str(uuid.uuid4()),
                 "key": key,
+                "api_key_hash": api_key_hash,
                 # Without a delay 0, not `now`: another process may have read the clock before this one.
                 "key_known_at": now + key_delay if key_delay else 0.0,
                 "body": text,
@@ -177,10 +232,15 @@ class Store:
                 f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join(':' + name for name in row)})",  # noqa: S608
                 row,
             )
-            return self._select(database, "WHERE id = :id", now, {"id": row["id"]})[0]
+            job = self._select(database, "WHERE id = :id", now, {"id": row["id"]})[0]
+            database.executemany(
+                "INSERT INTO deliveries (job, event, at, due, fault, argument, status) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(job.id, *astuple(event)) for event in planned.events(job)],
+            )
+            return job
 
     def get(self, identity: str, now: float) -> JobRecord | None:
-        with self._use(write=False) as database:
+        with self.use(write=False) as database:
             found = self._select(database, "WHERE id = :id", now, {"id": identity})
         return found[0] if found else None
 
@@ -203,21 +263,21 @@ class Store:
         where = " AND ".join(text for text, value in conditions.items() if value is not None) or "1"
         made, last = after or (None, None)
         values = {"made": made, "last": last, "status": status, "model": model, "id": identity, "limit": limit}
-        with self._use(write=False) as database:
+        with self.use(write=False) as database:
             return self._select(database, f"WHERE {where} ORDER BY created_at DESC, id DESC LIMIT :limit", now, values)
 
     def all(self, now: float) -> list[JobRecord]:
         """Every job, oldest first."""
-        with self._use(write=False) as database:
+        with self.use(write=False) as database:
             return self._select(database, "ORDER BY created_at, id", now, {})
 
     def models(self) -> list[str]:
-        with self._use(write=False) as database:
+        with self.use(write=False) as database:
             return [name for (name,) in database.execute("SELECT DISTINCT json_extract(body, '$.model') FROM jobs")]
 
     def charged(self, now: float) -> int:
         """Credits charged for all jobs."""
-        with self._use(write=False) as database:
+        with self.use(write=False) as database:
             query = "SELECT count(*) FROM jobs WHERE ending = 'COMPLETED' AND ends_at <= ?"
             return PRICE * int(database.execute(query, (now,)).fetchone()[0])
 
@@ -225,20 +285,27 @@ class Store:
         """Count one GET that reported each of these jobs."""
         query = """UPDATE jobs SET polls = polls + 1,
             seen_at = CASE WHEN seen_at IS NULL AND ends_at <= :now THEN :now ELSE seen_at END WHERE id = :id"""
-        with self._use() as database:
+        with self.use() as database:
             database.executemany(query, [{"id": identity, "now": now} for identity in identities])
 
+    def has_deliveries(self, until: float = math.inf) -> bool:
+        """Whether an event that is due by `until` is to be delivered."""
+        query = "SELECT 1 FROM deliveries WHERE status = 'pending' AND due <= ? LIMIT 1"
+        with self.use(write=False) as database:
+            return database.execute(query, (until,)).fetchone() is not None
+
     def clear(self) -> None:
-        with self._use() as database:
-            database.execute("DELETE FROM jobs")
+        with self.use() as database:
+            for table in _TABLES:
+                database.execute(f"DELETE FROM {table}")  # noqa: S608
 
     @staticmethod
     def _select(database: sqlite3.Connection, rest: str, now: float, values: dict[str, Any]) -> list[JobRecord]:
         rows = database.execute(f"SELECT {_COLUMNS} FROM jobs {rest}", {**values, "now": now})  # noqa: S608
-        return [JobRecord(row[0], row[1], json.loads(row[2]), *row[3:]) for row in rows]
+        return [JobRecord(row[0], row[1], row[2], json.loads(row[3]), *row[4:]) for row in rows]
 
     @contextmanager
-    def _use(self, write: bool = True) -> Iterator[sqlite3.Connection]:
+    def use(self, write: bool = True) -> Iterator[sqlite3.Connection]:
         """The database, in a transaction. A lock makes threads take turns; SQLite alone would sleep and poll."""
         with self._lock:
             database = self._database or self._connect()
@@ -278,7 +345,7 @@ class DatabaseUnusableError(OSError):
 
 
 def reset(folder: Path) -> None:
-    """Delete the jobs of a folder. Sandboxes that are using the folder continue without them."""
+    """Delete the jobs and the key of a folder. Sandboxes that are using the folder continue, with the old key."""
     if not (folder / _FILE).exists():
         return
     try:
@@ -295,10 +362,11 @@ def _version(database: sqlite3.Connection) -> int:
 
 
 def _create_schema(database: sqlite3.Connection) -> None:
-    """Create the table. A table of another version is dropped; simulated jobs are not worth migrating."""
+    """Create the tables. Those of another version are dropped; simulated jobs are not worth migrating."""
     database.execute("BEGIN IMMEDIATE")
     if _version(database) != _VERSION:
-        database.execute("DROP TABLE IF EXISTS jobs")
+        for table in _TABLES:
+            database.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in filter(str.strip, _SCHEMA.split(";")):
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {_VERSION}")

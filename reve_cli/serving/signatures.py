@@ -25,7 +25,12 @@ class BadSignature(ValueError):
 
 def sign(body: bytes, key: str, derivation: Derivation = "bytes") -> str:
     """The value of the header for `body`, signed with an API key."""
-    return PREFIX + hmac.new(_secret(key, derivation), body, hashlib.sha256).hexdigest()
+    return sign_by_hash(body, hashlib.sha256(key.encode()).digest(), derivation)
+
+
+def sign_by_hash(body: bytes, key_hash: bytes, derivation: Derivation = "bytes") -> str:
+    """The same, for who has only the SHA-256 of the API key."""
+    return PREFIX + hmac.new(_secret(key_hash, derivation), body, hashlib.sha256).hexdigest()
 
 
 def verify(body: bytes, signatures: Sequence[str], keys: Sequence[str]) -> Derivation:
@@ -44,14 +49,14 @@ def verify(body: bytes, signatures: Sequence[str], keys: Sequence[str]) -> Deriv
     given = bytes.fromhex(found[1])
     matches: list[Derivation] = []
     for key in keys:
+        key_hash = hashlib.sha256(key.encode()).digest()
         for derivation in ("bytes", "hex"):
-            signed = hmac.digest(_secret(key, derivation), body, "sha256")
+            signed = hmac.digest(_secret(key_hash, derivation), body, "sha256")
             matches += [derivation] * hmac.compare_digest(signed, given)
     if not matches:
         raise BadSignature("its signature does not fit its body and the API key")
     return matches[0]
 
 
-def _secret(key: str, derivation: Derivation) -> bytes:
-    digest = hashlib.sha256(key.encode())
-    return digest.digest() if derivation == "bytes" else digest.hexdigest().encode()
+def _secret(key_hash: bytes, derivation: Derivation) -> bytes:
+    return key_hash if derivation == "bytes" else key_hash.hex().encode()

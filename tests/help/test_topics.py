@@ -24,7 +24,7 @@ from reve_cli.help.tables import TABLES, Table, filled
 from reve_cli.help.topics import TOPICS, about, read
 from reve_cli.journal.states import CLOSED, OPEN
 from reve_cli.sandbox import ALL_FAULTS
-from reve_cli.sandbox.catalog import FAULTS, OUTCOMES
+from reve_cli.sandbox.catalog import FAULTS, OUTCOMES, WEBHOOKS
 from reve_cli.settings.settings import SETTINGS
 from tests.conftest import Reve
 from tests.support import session
@@ -203,11 +203,14 @@ def test_every_field_of_a_template_is_listed(reve: Reve) -> None:
 
 def test_every_fault_is_listed(reve: Reve) -> None:
     text = text_of(reve, "faults")
-    known = {what for place, _, what in (fault.partition(":") for fault in ALL_FAULTS) if place != "outcome"}
+    known = {
+        what for place, _, what in (fault.partition(":") for fault in ALL_FAULTS) if place not in ("outcome", "webhook")
+    }
     others = {what for what in known if re.fullmatch(r"\d{3}|html-\d{3}", what)}
     assert known - others <= FAULTS.keys() <= known
     assert OUTCOMES.keys() == {fault.partition(":")[2] for fault in ALL_FAULTS if fault.startswith("outcome:")}
-    for what, meaning in [*FAULTS.items(), *OUTCOMES.items()]:
+    assert WEBHOOKS.keys() == {fault.partition(":")[2] for fault in ALL_FAULTS if fault.startswith("webhook:")}
+    for what, meaning in [*FAULTS.items(), *OUTCOMES.items(), *WEBHOOKS.items()]:
         assert f"{what} {meaning}" in text
     for place in {fault.partition(":")[0] for fault in ALL_FAULTS}:
         assert re.search(rf"\b{place}\b", text)

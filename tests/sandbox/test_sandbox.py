@@ -1,6 +1,7 @@
 """The sandbox over real loopback: it enforces the API's contract, keeps its jobs, and fails as told."""
 
 import gzip
+import hashlib
 import json
 import math
 import os
@@ -512,12 +513,24 @@ def test_a_wrong_key_is_refused(make: Make, key: str | None, place: str) -> None
     assert len(bench.sandbox.jobs()) == 1
 
 
-def test_the_key_is_random_unless_given(make: Make, tmp_path: Path) -> None:
-    one, other, given = make(), make(), make(key="afk_mine")
+def test_the_key_belongs_to_the_folder_until_reset(make: Make, tmp_path: Path) -> None:
+    one, same, other = make(), make(), make(folder=tmp_path / "other")
     assert re.fullmatch("afk_sandbox_[0-9a-f]{32}", one.sandbox.key)
-    assert one.sandbox.key != other.sandbox.key
+    assert one.sandbox.key == same.sandbox.key != other.sandbox.key
+    reset(tmp_path / "sandbox")
+    assert make().sandbox.key not in ("", one.sandbox.key)
+
+
+def test_a_given_key_replaces_the_key_of_the_folder(make: Make) -> None:
+    given = make(key="afk_mine")
     assert given.sandbox.key == "afk_mine"
     assert given.client.get("/v2/me").status_code == 200
+
+
+def test_a_job_keeps_the_hash_of_the_key_that_submitted_it(make: Make) -> None:
+    bench = make()
+    bench.made()
+    assert bench.sandbox.jobs()[0].api_key_hash == hashlib.sha256(bench.sandbox.key.encode()).digest()
 
 
 @pytest.mark.parametrize("side", ["api", "cdn"])
@@ -889,12 +902,14 @@ def test_a_fault_has_a_place_a_name_and_optional_argument_and_times() -> None:
     [
         ("nonsense", ["'nonsense'", "PLACE:WHAT", "outcome"]),
         ("submit:500,,", ["''"]),
-        ("nowhere:500", ["'nowhere'", "submit, job, jobs, me, models, image, outcome"]),
+        ("nowhere:500", ["'nowhere'", "submit, job, jobs, me, models, image, outcome, webhook"]),
         ("submit:200", ["'200'", "400 to 599", "drop-before", "slow-dedupe"]),
         ("submit:600", ["'600'"]),
         ("me:no-id", ["'no-id' is not a fault of me"]),
         ("image:html-999", ["'html-999'"]),
         ("outcome:500", ["'500'", "capacity"]),
+        ("webhook:500", ["'500' is not a fault of webhook", "drop, twice"]),
+        ("webhook:late/soon", ["'soon'", "number of seconds"]),
         ("submit:429/soon", ["'soon'", "seconds"]),
         ("submit:cut/1", ["'1'", "no argument"]),
         ("outcome:images/0", ["'0'", "1 to 20"]),
@@ -1377,7 +1392,8 @@ def test_only_a_new_job_uses_up_an_outcome(make: Make) -> None:
 
 
 def test_every_fault_is_tested() -> None:
-    assert set(ALL_FAULTS) == TESTED
+    """Those of webhooks in test_webhooks.py."""
+    assert {fault for fault in ALL_FAULTS if not fault.startswith("webhook:")} == TESTED
 
 
 def raw(url: str) -> socket.socket:
