@@ -37,11 +37,18 @@ class Outcome:
     finish: Sequence[str]
 
 
-def follow(run: "Runtime", tasks: Sequence[Task], goal: "Goal", shows: "Shows", naming: Naming | None = None) -> int:
-    """Take jobs that are named by their ids to `goal`. Returns the exit code."""
+def follow(
+    run: "Runtime",
+    tasks: Sequence[Task],
+    goal: "Goal",
+    shows: "Shows",
+    naming: Naming | None = None,
+    look: Callable[[str], None] | None = None,
+) -> int:
+    """Take jobs that are named by their ids to `goal`. Returns the exit code. look: as for `drive`."""
     ledger = run.ledger(begin=False)
     ledger.attach(tasks)
-    return drive(run, tasks, goal, shows, ledger, (lambda _: naming) if naming else None).exit_code
+    return drive(run, tasks, goal, shows, ledger, (lambda _: naming) if naming else None, look=look).exit_code
 
 
 def drive(
@@ -55,12 +62,13 @@ def drive(
     *,
     by_run: bool = False,
     note: Callable[[Task], None] | None = None,
+    look: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Take `tasks` to `goal` and print `shows` of each.
 
     naming_of: where to save the images of a task; None saves nothing. rows: the journal's rows of tasks that an earlier
     process began, by the task's index. by_run: `tasks` are all jobs of their run, so the run names them. note: called
-    for each task that ends.
+    for each task that ends. look: called for the path of each saved image, after it is printed.
     """
     from reve_cli.actions.report import Report
     from reve_cli.engine.recovery import known_name, recovery_command, rescue_command, resume_command
@@ -86,7 +94,7 @@ def drive(
         is_over=run.is_over,
         usual=usual(past),
     )
-    report.note = note or report.note
+    report.note, report.look = note or report.note, look or report.look
     engine = engine_of(run, goal, ledger, saver, report, recover, past)
     for task in tasks:
         if task.phase == "done":

@@ -4,7 +4,7 @@ May import: runtime and every package below it.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,12 @@ def generate(
     waits: bool = True,
     new: bool = False,
     max_credits: str | None = None,
+    look: Callable[[str], None] | None = None,
 ) -> int:
     """Generate and save images, or continue the same command's interrupted run. Returns the exit code.
 
     naming: where to save; None saves nothing. waits: until the images are saved; otherwise the journal keeps where
-    another command saves them, and no command continues the run.
+    another command saves them, and no command continues the run. look: called for the path of each saved image.
     """
     from reve_cli.journal.ledger import identity_of
 
@@ -71,7 +72,7 @@ def generate(
         outcome = drive(run, tasks, "accepted", "ids", ledger, by_run=True)
     else:
         shows: Shows = "bytes" if naming.to_stdout else "paths"
-        outcome = drive(run, tasks, "saved", shows, ledger, lambda _: naming, rows, by_run=True)
+        outcome = drive(run, tasks, "saved", shows, ledger, lambda _: naming, rows, by_run=True, look=look)
     ledger.end(told=outcome.exit_code == 0 and not run.process.stop)
     return outcome.exit_code
 

@@ -50,6 +50,8 @@ class Report:
         self._is_over = is_over
         # Called for each task that ends, before it is printed.
         self.note: Callable[[Task], None] = lambda task: None
+        # Called for the path of each saved image, after it is printed.
+        self.look: Callable[[str], None] = lambda path: None
         self._output, self._tasks, self._shows, self._simulated = output, tasks, shows, simulated
         self._printed, self._clock, self._started = 0, clock, clock.monotonic()
 
@@ -93,6 +95,9 @@ class Report:
         else:
             for line in self._lines(task):
                 self._output.line(line)
+        if self._shows == "paths":
+            for saved in task.files:
+                self.look(saved.path)
 
     def _lines(self, task: Task) -> Sequence[str]:
         if self._shows == "paths":

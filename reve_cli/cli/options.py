@@ -87,6 +87,18 @@ Out = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.", rich_help_panel=_OUTPUT)]
+Preview = Annotated[
+    bool | None,
+    typer.Option(
+        "--preview/--no-preview",
+        help="Draw saved images on the terminal (default: the setting preview). See reve help pictures.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Open = Annotated[
+    bool,
+    typer.Option("--open", help="Open the first saved image in the desktop's viewer.", rich_help_panel=_OUTPUT),
+]
 JobIds = Annotated[
     list[str],
     typer.Argument(

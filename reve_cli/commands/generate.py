@@ -15,6 +15,8 @@ def generate(
     prompt_file: options.PromptFile = None,
     out: options.Out = None,
     force: options.Force = False,
+    preview: options.Preview = None,
+    open_: options.Open = False,
     seed: options.Seed = None,
     count: options.Count = 1,
     aspect_ratio: options.AspectRatio = None,
@@ -61,9 +63,11 @@ def generate(
     if no_wait:
         inputs.check_handover(naming, webhook_url, force=force)
     from reve_cli.actions import generate as action
+    from reve_cli.actions.looking import looker
 
+    look = looker(run, preview, open_, saves=bool(naming and not no_wait and not naming.to_stdout))
     if dry_run:
         if naming:
             naming.check(tasks)
         return action.show_requests(run, tasks, naming)
-    return action.generate(run, tasks, naming, waits=not no_wait, new=new, max_credits=max_credits)
+    return action.generate(run, tasks, naming, waits=not no_wait, new=new, max_credits=max_credits, look=look)

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
 
 
 @command.api_command
-def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
+def wait(
+    run: "Runtime",
+    jobs: options.JobIds,
+    out: options.Out = None,
+    force: options.Force = False,
+    preview: options.Preview = None,
+    open_: options.Open = False,
+) -> int:
     """Wait until all jobs have ended. With --out, save their images.
 
     Examples:
@@ -19,11 +26,14 @@ def wait(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: o
     """
     from reve_cli.actions.drive import follow, keeping_piped_jobs
     from reve_cli.actions.inputs import earlier_jobs
+    from reve_cli.actions.looking import looker
 
     tasks = earlier_jobs(run, jobs)
-    if out is None:
-        return follow(run, tasks, "ended", "urls")
     with keeping_piped_jobs(run, tasks if "-" in jobs else [], "wait"):
-        naming = run.naming(out, tasks, force=force)
-        naming.check(tasks)
-    return follow(run, tasks, "saved", "bytes" if naming.to_stdout else "paths", naming)
+        look = looker(run, preview, open_, saves=out not in (None, "-"))
+        naming = None if out is None else run.naming(out, tasks, force=force)
+        if naming is not None:
+            naming.check(tasks)
+    if naming is None:
+        return follow(run, tasks, "ended", "urls")
+    return follow(run, tasks, "saved", "bytes" if naming.to_stdout else "paths", naming, look)

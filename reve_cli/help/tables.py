@@ -51,7 +51,7 @@ VARIABLES = {
     "XDG_CONFIG_HOME": "on Linux: the folder of all settings, instead of ~/.config",
     "XDG_STATE_HOME": "on Linux: the folder of all state, instead of ~/.local/state",
     "NO_COLOR": "any value: no colors, unless the setting color is always",
-    "CI": "any value: no progress in the terminal's tab or taskbar, see reve help batch",
+    "CI": "any value: no progress in the terminal's tab or taskbar, and no preview of images",
     "HTTPS_PROXY": "proxy for the API and for images; ALL_PROXY works too",
     "NO_PROXY": "hosts to reach without the proxy",
     "SSL_CERT_FILE": "file of certificate authorities to trust instead of the system's",

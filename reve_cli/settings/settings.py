@@ -41,6 +41,7 @@ class Settings:
     name_template: str = DEFAULT_NAME
     timeout: float = TIMEOUT
     color: Color = "auto"
+    preview: Literal["auto", "never"] = "auto"
     keychain: bool = False
     seed: Literal["none", "random"] = "none"
     max_credits_per_day: float | None = None
@@ -229,6 +230,13 @@ SETTINGS = {
             "timeout", "REVE_TIMEOUT", seconds, "time limit of a command in seconds, like --timeout", in_project=True
         ),
         Setting("color", "REVE_COLOR", _among(COLORS), "use of color; auto means on a terminal only", words=COLORS),
+        Setting(
+            "preview",
+            "REVE_PREVIEW",
+            _among(("auto", "never")),
+            "drawing of saved images; auto means on a terminal that shows pictures",
+            words=("auto", "never"),
+        ),
         Setting(
             "keychain",
             "REVE_KEYCHAIN",

@@ -93,6 +93,10 @@ class Output:
         elif self.reader_left:
             self._say(f"the reader of standard output is gone; the image is kept: {command}")
 
+    def picture(self, drawn: bytes) -> None:
+        """Print a picture that `preview` has drawn for the terminal."""
+        self._write(drawn)
+
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows: for people on a terminal, elsewhere tab-separated, without headers and with nothing cut."""
         if not streams.stdout_is_terminal():

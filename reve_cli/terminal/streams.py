@@ -56,6 +56,11 @@ def can_animate(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
     return stream is not None and is_terminal(stream) and _is_utf8(stream) and not _is_dumb(environ)
 
 
+def shows_blocks(environ: Mapping[str, str]) -> bool:
+    """Whether stdout can show colored block characters."""
+    return can_animate(sys.stdout, environ) and not environ.get("NO_COLOR")
+
+
 def _is_utf8(stream: TextIO) -> bool:
     return stream.encoding.lower().replace("-", "") == "utf8"
 

@@ -158,6 +158,11 @@ def test_every_setting_is_listed_with_its_default_and_its_variable(reve: Reve) -
 
 _OF_THE_SYSTEM = (
     "TMUX",
+    "COLORTERM",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "SSH_CONNECTION",
+    "SSH_TTY",
     "TERM_PROGRAM",
     "TERM_FEATURES",
     "WT_SESSION",

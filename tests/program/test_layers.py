@@ -12,7 +12,7 @@ import reve_cli
 from tests.conftest import loaded
 
 PACKAGE = Path(reve_cli.__file__).parent
-SLOW = {"httpx", "rich", "sqlite3", "truststore", "tomlkit", "keyring"}
+SLOW = {"httpx", "rich", "sqlite3", "truststore", "tomlkit", "keyring", "PIL"}
 
 
 def modules() -> list[Path]:

@@ -64,6 +64,7 @@ SOURCES = [
     ),
     Sources("timeout", None, 3, 4, 5, 600),  # its flag: below
     Sources("color", None, "always", None, "never", "auto"),
+    Sources("preview", None, "never", None, "never", "auto"),
     Sources("keychain", None, "false", None, True, False),
     Sources("seed", None, "none", None, "random", "none"),
     Sources("max_credits_per_day", None, 10, None, 20.5, None),
@@ -143,6 +144,7 @@ VALUES: dict[str, tuple[list[object], list[object]]] = {
         [0, -1, "x", "", 86401, "nan", "inf", True, [], 10**400, "1e999"],
     ),
     "color": (["auto", "always", "never"], ["", "yes", "Always", True, 1]),
+    "preview": (["auto", "never"], ["", "always", True]),
     "keychain": ([True, False, "true", "on", "YES", "1", "false", "off", "no", "0"], ["", "maybe", 1, 0, [], None]),
     "seed": (["none", "random"], ["", "1", 1, "Random", True]),
     "max_credits_per_day": ([0, 1, "10", 2.5], [-1, "x", "nan", "inf", True, 10**10, 10**400]),

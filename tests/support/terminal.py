@@ -51,7 +51,7 @@ class Terminal:
     """A command in a session of its own, on a pseudo-terminal that controls it.
 
     Standard output and error go to the terminal unless `stdout` or `stderr` say otherwise. A context manager: the
-    whole session ends with it.
+    whole session ends with it. answers: what the terminal sends for each question that reaches it.
     """
 
     def __init__(
@@ -62,8 +62,10 @@ class Terminal:
         columns: int = 80,
         stdout: IO[bytes] | int | None = None,
         stderr: IO[bytes] | int | None = None,
+        answers: Mapping[bytes, bytes] | None = None,
     ) -> None:
         self.columns = columns
+        self._answers, self._heard = answers or {}, 0
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
@@ -71,7 +73,7 @@ class Terminal:
             stdin=slave,
             stdout=slave if stdout is None else stdout,
             stderr=slave if stderr is None else stderr,
-            env={"TERM": "xterm-256color", **env},
+            env={"TERM": "xterm-256color", "REVE_PREVIEW": "never", **env},
             start_new_session=True,
         )
         os.close(slave)
@@ -99,9 +101,17 @@ class Terminal:
             while not self._closing.is_set():
                 if select.select([self._master], [], [], 0.05)[0]:
                     self._seen += os.read(self._master, 65536)
+                    self._answer()
         self._ended.set()
         self._closing.wait()
         os.close(self._master)
+
+    def _answer(self) -> None:
+        """Answer the questions that have arrived, in their order."""
+        while found := [(place, each) for each in self._answers if (place := self._seen.find(each, self._heard)) >= 0]:
+            place, question = min(found)
+            self._heard = place + len(question)
+            os.write(self._master, self._answers[question])
 
     @property
     def seen(self) -> bytes:
