@@ -7,7 +7,6 @@ May import: sandbox (store, webhooks).
 """
 
 import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -120,8 +119,7 @@ class Outbox:
             with suppress(OSError, HTTPException):
                 delivered = it.delivery.send(it.connection, self._cdn_url)
             it.connection.close()
-        with suppress(sqlite3.Error):  # `sandbox reset` may have removed the file
-            self._note(it, delivered)
+        self._note(it, delivered)
         with self._lock:
             del self._running[it]
         self._woken.set()
