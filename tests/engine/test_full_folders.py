@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Result, Reve
 from tests.support.crash import on_request
-from tests.support.mounts import mounted, small
+from tests.support.mounts import mounted, quota, small
 
 Simulate = Callable[..., Sandbox]
 Grow = Callable[[], None]
@@ -24,13 +25,25 @@ AT_WORK = 48
 """The most jobs that are at work at once here: 16 requests on their way, and jobs that take 3 s at 500 a minute."""
 
 
+class Pics(NamedTuple):
+    """A folder for about ten images, what makes it large, and the error when it is full."""
+
+    folder: Path
+    grow: Grow
+    error: str
+
+
 @pytest.fixture
-def pics() -> Iterator[tuple[Path, Grow]]:
-    """A folder for about ten images, and what makes it large."""
+def pics(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pics]:
+    """As the parameter says: a small file system, or a folder with a quota."""
     folder = Path("pics")
+    if getattr(request, "param", "small") == "quota":
+        with quota(folder, tmp_path / "image", 256) as grow:
+            yield Pics(folder, grow, "Disk quota exceeded")
+        return
     folder.mkdir()
     with small(folder, 160) as grow:
-        yield folder, grow
+        yield Pics(folder, grow, "No space left on device")
 
 
 @pytest.fixture
@@ -51,21 +64,24 @@ def commands(result: Result) -> list[str]:
     return [line for line in result.stderr.splitlines() if line.startswith(("reve ", "mv ", "mkdir "))]
 
 
-@pytest.mark.parametrize("how", ["again", "resume"])
-def test_a_full_folder_stops_a_batch(
-    reve: Reve, simulate: Simulate, pics: tuple[Path, Grow], rescue: Path, how: str
-) -> None:
-    folder, grow = pics
+def kinds(*cases: tuple[str, str]) -> pytest.MarkDecorator:
+    """Parameters: the kind of the folder, and how the images are finished."""
+    return pytest.mark.parametrize(("pics", "how"), cases, indirect=["pics"])
+
+
+@kinds(("small", "again"), ("small", "resume"), ("quota", "resume"))
+def test_a_full_folder_stops_a_batch(reve: Reve, simulate: Simulate, pics: Pics, rescue: Path, how: str) -> None:
+    folder, grow, error = pics
     sandbox = simulate(job_seconds=1.0)
-    Path("p.txt").write_text("".join(f"fox {number}\n" for number in range(300)))
+    Path("p.txt").write_text("".join(f"fox {number}\n" for number in range(150)))
     first = reve("batch", "p.txt", "--out", "pics")
     assert first.code == 75
     charged, placed = len(sandbox.jobs()), len(images(folder))
     assert 5 <= placed < charged <= placed + AT_WORK
     assert len(images(rescue)) == charged - placed
-    assert len(re.findall("No space left on device", first.stderr)) == 1
+    assert len(re.findall(error, first.stderr)) == 1
     assert (
-        f"{placed} of 300 saved; {charged - placed} in the rescue folder; {300 - charged} not submitted" in first.stderr
+        f"{placed} of 150 saved; {charged - placed} in the rescue folder; {150 - charged} not submitted" in first.stderr
     )
     assert len(commands(first)) == 1
     second = reve("batch", "p.txt", "--out", "pics")
@@ -79,17 +95,17 @@ def test_a_full_folder_stops_a_batch(
         assert len(images(folder)) == charged
     last = reve("batch", "p.txt", "--out", "pics")
     assert last.code == 0, last.stderr
-    assert len(images(folder)) == len(sandbox.jobs()) == 300
+    assert len(images(folder)) == len(sandbox.jobs()) == 150
     assert images(rescue) == []
     lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
-    assert len({line["item"] for line in lines if line["item"]}) == 300
+    assert len({line["item"] for line in lines if line["item"]}) == 150
 
 
-@pytest.mark.parametrize("how", ["again", "resume"])
+@kinds(("small", "again"), ("small", "resume"), ("quota", "again"))
 def test_a_full_folder_stops_a_generate_of_many(
-    reve: Reve, simulate: Simulate, pics: tuple[Path, Grow], rescue: Path, how: str
+    reve: Reve, simulate: Simulate, pics: Pics, rescue: Path, how: str
 ) -> None:
-    folder, grow = pics
+    folder, grow, error = pics
     reve.limits = replace(reve.limits, tries=100)
     sandbox = simulate(job_seconds=0.1, requests_per_minute=30)  # images arrive while others are submitted
     command = ("generate", "a fox", "--seed", "1", "--count", "60", "--out", "pics/f.png")
@@ -98,7 +114,7 @@ def test_a_full_folder_stops_a_generate_of_many(
     charged, placed = len(sandbox.jobs()), len(images(folder))
     assert 5 <= placed < charged < 60
     assert len(images(rescue)) == charged - placed
-    assert len(re.findall("No space left on device", first.stderr)) == 1
+    assert len(re.findall(error, first.stderr)) == 1
     assert f"the images of {charged - placed} are in the rescue folder; {60 - charged} not submitted" in first.stderr
     assert len(commands(first)) == 1
     grow()
@@ -116,12 +132,13 @@ def test_a_full_folder_stops_a_generate_of_many(
     assert images(rescue) == []
 
 
+@pytest.mark.parametrize("pics", ["small", "quota"], indirect=True)
 def test_resume_rescues_what_finds_no_room_and_moves_it_later(
-    reve: Reve, simulate: Simulate, pics: tuple[Path, Grow], rescue: Path
+    reve: Reve, simulate: Simulate, pics: Pics, rescue: Path
 ) -> None:
     from reve_cli.sandbox import parse_faults
 
-    folder, grow = pics
+    folder, grow, _ = pics
     sandbox = simulate(faults=parse_faults("image:cut"))
     assert reve("generate", "a fox", "--seed", "1", "--count", "30", "--out", "pics/f.png").code == 75
     sandbox.faults.clear()
@@ -139,11 +156,11 @@ def test_resume_rescues_what_finds_no_room_and_moves_it_later(
     assert submitted(sandbox) == 30
 
 
-@pytest.mark.parametrize("how", ["again", "command"])
+@kinds(("small", "again"), ("small", "command"), ("quota", "again"))
 def test_jobs_download_rescues_what_finds_no_room_and_moves_it_later(
-    reve: Reve, simulate: Simulate, pics: tuple[Path, Grow], rescue: Path, how: str
+    reve: Reve, simulate: Simulate, pics: Pics, rescue: Path, how: str
 ) -> None:
-    folder, grow = pics
+    folder, grow, _ = pics
     sandbox = simulate()
     assert reve("generate", "a fox", "--seed", "1", "--count", "30", "--no-wait").code == 0
     reve.clock.advance(60)
@@ -161,9 +178,9 @@ def test_jobs_download_rescues_what_finds_no_room_and_moves_it_later(
 
 
 def test_without_a_journal_the_command_moves_the_rescued_image(
-    reve: Reve, simulate: Simulate, pics: tuple[Path, Grow], rescue: Path
+    reve: Reve, simulate: Simulate, pics: Pics, rescue: Path
 ) -> None:
-    folder, grow = pics
+    folder, grow, _ = pics
     (folder / "ballast").write_bytes(bytes(155 << 10))
     reve.environ["REVE_JOURNAL"] = "off"
     sandbox = simulate()

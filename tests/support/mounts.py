@@ -1,4 +1,4 @@
-"""File systems of their own, where they can be mounted: one to make read-only, even for root, and a small one."""
+"""File systems of their own, where they can be mounted: read-only even for root, small, with a quota, or picky."""
 
 import contextlib
 import os
@@ -43,19 +43,12 @@ def picky(folder: Path, image: Path) -> Iterator[Callable[[], None]]:
 
     What is yielded mounts it again after it was unmounted.
     """
-    image.write_bytes(b"")
-    os.truncate(image, 32 << 20)
-    loop = ["losetup", "--find", "--show", str(image)]
-    found = subprocess.run(loop, capture_output=True, text=True, check=False) if shutil.which("losetup") else None
-    if found is None or found.returncode:
-        pytest.skip("no loop device here")
-    device = found.stdout.strip()
     ways = (
         ("mkfs.vfat", ["mount", "-t", "vfat", "-o", "utf8"]),
         ("mkfs.exfat", ["mount", "-t", "exfat"]),
         ("mkfs.exfat", ["mount.exfat-fuse"]),
     )
-    try:
+    with _loop(image, 32 << 20) as device:
         for make, way in ways:
             mount = [*way, device, str(folder.absolute())]
             if not shutil.which(make) or not shutil.which(way[0]):
@@ -69,6 +62,45 @@ def picky(folder: Path, image: Path) -> Iterator[Callable[[], None]]:
             yield lambda: _run(mount)
         finally:
             subprocess.run(["umount", "-l", str(folder.absolute())], check=False)
+
+
+@contextlib.contextmanager
+def quota(folder: Path, image: Path, kibibytes: int) -> Iterator[Callable[[], None]]:
+    """A link at `folder` to a folder with a quota, which root has to keep too: Btrfs in the file `image`.
+
+    What is yielded removes the quota.
+    """
+    if not shutil.which("btrfs"):
+        pytest.skip("no btrfs here")
+    place = image.with_suffix(".mounted")
+    place.mkdir()
+    limited = place / "limited"
+    with _loop(image, 128 << 20) as device:
+        _run(["mkfs.btrfs", "--quiet", "--mixed", device])
+        if subprocess.run(["mount", "-t", "btrfs", device, str(place)], capture_output=True, check=False).returncode:
+            pytest.skip("no Btrfs can be mounted here")
+        try:
+            _run(["btrfs", "quota", "enable", str(place)])
+            _run(["btrfs", "subvolume", "create", str(limited)])
+            _run(["btrfs", "qgroup", "limit", f"{kibibytes}k", str(limited)])
+            folder.symlink_to(limited)
+            yield lambda: _run(["btrfs", "qgroup", "limit", "none", str(limited)])
+        finally:
+            subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+@contextlib.contextmanager
+def _loop(image: Path, size: int) -> Iterator[str]:
+    """A loop device for the new file `image` of `size` bytes. Skips where there is none."""
+    image.write_bytes(b"")
+    os.truncate(image, size)
+    loop = ["losetup", "--find", "--show", str(image)]
+    found = subprocess.run(loop, capture_output=True, text=True, check=False) if shutil.which("losetup") else None
+    if found is None or found.returncode:
+        pytest.skip("no loop device here")
+    device = found.stdout.strip()
+    try:
+        yield device
     finally:
         subprocess.run(["losetup", "--detach", device], check=False)
 
