@@ -1,28 +1,576 @@
 # Completion of reve for bash 3.2 and later. In ~/.bashrc: eval "$(reve --show-completion bash)"
 
+_reve_table() { # set follow, opts and args for a command
+    case $1 in
+    reve)
+        follow=(
+            generate 'Generate images from a prompt and save them.'
+            batch 'Generate an image for every line of a file.'
+            wait 'Wait until all jobs have ended.'
+            download 'Save the images of finished jobs.'
+            resume 'Finish interrupted jobs that were paid for but not saved.'
+            status 'Show the current state of jobs.'
+            gallery 'Write a page with the images of a folder, their prompts and seeds.'
+            jobs 'List the account'"'"'s jobs, newest first.'
+            account 'Show your account, plan and remaining credits.'
+            model 'Show a model'"'"'s price, limits and availability.'
+            history 'List the jobs started on this machine and their cost, newest first.'
+            doctor 'Check settings, key, network and journal, and suggest fixes.'
+            help 'Show help for a topic or a command.'
+            auth 'Store, check and remove the API key.'
+            config 'Show and change settings.'
+            sandbox 'Simulate the API on this machine: no key, no account, no charge.')
+        opts=(
+            '--version -V' - 'Print the version.'
+            --show-completion 'bash zsh fish powershell' 'Print a completion script: bash, zsh, fish, powershell.'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve generate')
+        follow=()
+        opts=(
+            --prompt-file :files 'Read the prompt from a file.'
+            '--out -o' :files 'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            --force - 'Replace existing files.'
+            --seed 'random none' 'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).'
+            '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
+            '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API'"'"'s choice).'
+            --model-version '' 'Version of the model, such as latest.'
+            --model '' 'Model to use (default reve-create).'
+            --webhook-url '' 'URL that the API sends job events to.'
+            +--webhook-event 'progress completed failed' 'Event to send: progress, completed, failed. Repeatable.'
+            --no-wait - 'Print the job id and exit without waiting.'
+            --dry-run - 'Print the request as JSON without sending it.'
+            --idempotency-key '' 'Within 24 hours, the same key makes only one job.'
+            --once '' 'Make it only once under this name (such as a CI run id), on any machine, for 24 hours.'
+            --new - 'Start over instead of continuing an interrupted run.'
+            --max-credits '' 'Submit nothing if the cost could exceed N credits.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            '')
+        ;;
+    'reve batch')
+        follow=()
+        opts=(
+            '--out -o' :files 'Output folder, or a template such as '"'"'pics/{slug}-{job}.{ext}'"'"'.'
+            --force - 'Replace existing files.'
+            --format '' 'Read FILE as text, csv, tsv, jsonl, json, xlsx or ods (default: from its extension).'
+            --encoding '' 'Encoding of FILE, such as cp1252 (default: UTF-8).'
+            +--column '' 'The column NAME is FIELD, such as prompt=Text; repeatable.'
+            --strip - 'Remove bullets, numbers and quotation marks around text lines.'
+            --seeds '' 'Seeds for every line, such as 1-8 or 1,5.'
+            --ratios '' 'Aspect ratios for every line, such as 1:1,16:9.'
+            --seed '' 'Seed for lines without one.'
+            '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API'"'"'s choice).'
+            --model-version '' 'Version of the model, such as latest.'
+            --model '' 'Model to use (default reve-create).'
+            --run '' 'Start or continue the run of this name, on any machine.'
+            --new - 'Start over: generate all images again.'
+            --shard '' 'Only part I of N of the file; needs --run. See reve help shards.'
+            --retries '' 'Retries for jobs that fail for lack of capacity.'
+            --fail-fast - 'Stop submitting after the first failure.'
+            --max-failures '' 'Stop submitting after N failures.'
+            --max-credits '' 'Submit nothing if the cost could exceed N credits.'
+            --rate '' 'Maximum requests per minute.'
+            --concurrency '' 'Maximum number of jobs in flight.'
+            --dry-run - 'Print the requests of missing images as JSON; send nothing.'
+            --report :files 'Write the table again, with status, file, jobId, credits and error of each row.'
+            --gallery - 'Keep the page gallery.html in the output folder up to date.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :files)
+        ;;
+    'reve wait' | 'reve download')
+        follow=()
+        opts=(
+            '--out -o' :files 'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            --force - 'Replace existing files.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve
+            +)
+        ;;
+    'reve resume')
+        follow=()
+        opts=(
+            --dry-run - 'Show what would be done, without doing it.'
+            --abandon - 'Give up the named jobs instead of finishing them.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve
+            +)
+        ;;
+    'reve status')
+        follow=()
+        opts=(
+            --exit-status - 'Exit with 5 if a job failed, 75 if one is still running.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve
+            +)
+        ;;
+    'reve gallery')
+        follow=()
+        opts=(
+            --history - 'Show the images of the journal'"'"'s jobs.'
+            --since '' 'Only jobs started since then: a date, a time, or an age such as 90m, 24h, 7d or 2w.'
+            --until '' 'Only jobs started until then. A date includes the whole day.'
+            --search '' 'Only jobs with this text in prompt, path, job id or key.'
+            '--out -o' :files 'Path of the page (default: gallery.html in DIR; with --history, in the current folder).'
+            --force - 'Replace existing files.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :files)
+        ;;
+    'reve jobs')
+        follow=()
+        opts=(
+            +--status 'QUEUED PROCESSING COMPLETED FAILED CANCELLED queued processing completed failed cancelled' 'Only jobs with this status: QUEUED, PROCESSING, COMPLETED, FAILED, CANCELLED; upper or lower case. Repeatable.'
+            --model '' 'Only jobs of this model.'
+            --scope 'user team' 'Whose jobs: user (your own, the default) or team (admins only).'
+            --job '' 'Only the job with this id.'
+            --since '' 'Only jobs created since then: a date, a time, or an age such as 90m, 24h, 7d or 2w.'
+            --until '' 'Only jobs created until then. A date includes the whole day.'
+            --limit '' 'Take the newest N; 0 takes all (default: 20 in a table on a terminal, else all).'
+            --download - 'Save the images of completed jobs that have not expired.'
+            '--out -o' :files 'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            --force - 'Replace existing files.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve account' | 'reve doctor' | 'reve auth status')
+        follow=()
+        opts=(
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve model')
+        follow=()
+        opts=(
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            reve-create)
+        ;;
+    'reve history')
+        follow=(
+            show 'Show everything known about a job, with every attempt.')
+        opts=(
+            +--state 'unfinished intent sending accepted completed saved refused abandoned failed expired mismatch' 'Only jobs in this state: unfinished, intent, sending, accepted, completed, saved, refused, abandoned, failed, expired, mismatch. Repeatable.'
+            --since '' 'Only jobs started since then: a date, a time, or an age such as 90m, 24h, 7d or 2w.'
+            --until '' 'Only jobs started until then. A date includes the whole day.'
+            --search '' 'Only jobs with this text in prompt, path, job id or key.'
+            --limit '' 'Show the newest N; 0 shows all (default: 20 on a terminal, else all).'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve history show' | 'reve config get' | 'reve config unset')
+        follow=()
+        opts=(
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve)
+        ;;
+    'reve help')
+        follow=(
+            batch 'Make an image for every line of a file.'
+            shards 'Divide a batch among many machines.'
+            templates 'Choose where images go and what they are called.'
+            json 'Read the output of --json, field by field.'
+            exit-codes 'What each exit code means.'
+            money 'What is charged, and how reve avoids paying twice.'
+            journal 'How reve remembers jobs, and how to continue them.'
+            configuration 'Set defaults, and store the API key.'
+            environment 'Environment variables that reve reads.'
+            files 'Where reve keeps settings, the journal and rescued images.'
+            security 'What reve does with your API key and with untrusted data.'
+            ci 'Make images in a pipeline, and pay once even if it runs again.'
+            agents 'Use reve from a coding agent without spending by mistake.'
+            containers 'Run reve in a container.'
+            sandbox 'Try commands and scripts without a key, account or charge.'
+            faults 'Failures that the sandbox can simulate, to test scripts.'
+            completion 'Complete words in your shell with the Tab key.'
+            generate 'Generate images from a prompt and save them.'
+            wait 'Wait until all jobs have ended.'
+            download 'Save the images of finished jobs.'
+            resume 'Finish interrupted jobs that were paid for but not saved.'
+            status 'Show the current state of jobs.'
+            gallery 'Write a page with the images of a folder, their prompts and seeds.'
+            jobs 'List the account'"'"'s jobs, newest first.'
+            account 'Show your account, plan and remaining credits.'
+            model 'Show a model'"'"'s price, limits and availability.'
+            history 'List the jobs started on this machine and their cost, newest first.'
+            doctor 'Check settings, key, network and journal, and suggest fixes.'
+            help 'Show help for a topic or a command.'
+            auth 'Store, check and remove the API key.'
+            config 'Show and change settings.')
+        opts=(
+            --man - 'Print the manual page, to view with man -l.'
+            --schema - 'For json: print a JSON Schema of all documents.'
+            --skill - 'For agents: print the topic as a SKILL.md file.'
+            --install - 'For agents: write reve/SKILL.md into a folder (default .agents/skills).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            ''
+            +)
+        ;;
+    'reve help batch' | 'reve help shards' | 'reve help templates' | 'reve help json' | 'reve help exit-codes' | 'reve help money' | 'reve help journal' | 'reve help configuration' | 'reve help environment' | 'reve help files' | 'reve help security' | 'reve help ci' | 'reve help agents' | 'reve help containers' | 'reve help sandbox serve' | 'reve help sandbox reset' | 'reve help faults' | 'reve help completion' | 'reve help generate' | 'reve help wait' | 'reve help download' | 'reve help resume' | 'reve help status' | 'reve help gallery' | 'reve help jobs' | 'reve help account' | 'reve help model' | 'reve help history show' | 'reve help doctor' | 'reve help help' | 'reve help auth login' | 'reve help auth status' | 'reve help auth logout' | 'reve help config list' | 'reve help config get' | 'reve help config set' | 'reve help config unset' | 'reve help config path')
+        follow=()
+        opts=(
+            --man - 'Print the manual page, to view with man -l.'
+            --schema - 'For json: print a JSON Schema of all documents.'
+            --skill - 'For agents: print the topic as a SKILL.md file.'
+            --install - 'For agents: write reve/SKILL.md into a folder (default .agents/skills).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            ''
+            +)
+        ;;
+    'reve help sandbox')
+        follow=(
+            serve 'Run the simulated API until interrupted.'
+            reset 'Delete the simulated jobs.')
+        opts=(
+            --man - 'Print the manual page, to view with man -l.'
+            --schema - 'For json: print a JSON Schema of all documents.'
+            --skill - 'For agents: print the topic as a SKILL.md file.'
+            --install - 'For agents: write reve/SKILL.md into a folder (default .agents/skills).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            ''
+            +)
+        ;;
+    'reve help history')
+        follow=(
+            show 'Show everything known about a job, with every attempt.')
+        opts=(
+            --man - 'Print the manual page, to view with man -l.'
+            --schema - 'For json: print a JSON Schema of all documents.'
+            --skill - 'For agents: print the topic as a SKILL.md file.'
+            --install - 'For agents: write reve/SKILL.md into a folder (default .agents/skills).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            ''
+            +)
+        ;;
+    'reve help auth')
+        follow=(
+            login 'Check an API key and store it.'
+            status 'Show where the API key comes from and whose it is.'
+            logout 'Remove the stored API key.')
+        opts=(
+            --man - 'Print the manual page, to view with man -l.'
+            --schema - 'For json: print a JSON Schema of all documents.'
+            --skill - 'For agents: print the topic as a SKILL.md file.'
+            --install - 'For agents: write reve/SKILL.md into a folder (default .agents/skills).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            ''
+            +)
+        ;;
+    'reve help config')
+        follow=(
+            list 'List all settings with their values and sources.'
+            get 'Print the value of a setting, or nothing if it has none.'
+            set 'Change a setting in your config file.'
+            unset 'Remove a setting from your config file, even an unknown one.'
+            path 'Print the path of your config file.')
+        opts=(
+            --man - 'Print the manual page, to view with man -l.'
+            --schema - 'For json: print a JSON Schema of all documents.'
+            --skill - 'For agents: print the topic as a SKILL.md file.'
+            --install - 'For agents: write reve/SKILL.md into a folder (default .agents/skills).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            ''
+            +)
+        ;;
+    'reve auth')
+        follow=(
+            login 'Check an API key and store it.'
+            status 'Show where the API key comes from and whose it is.'
+            logout 'Remove the stored API key.')
+        opts=(
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve auth login')
+        follow=()
+        opts=(
+            --with-key - 'Read the key from standard input.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve auth logout' | 'reve config list' | 'reve config path')
+        follow=()
+        opts=(
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve config')
+        follow=(
+            list 'List all settings with their values and sources.'
+            get 'Print the value of a setting, or nothing if it has none.'
+            set 'Change a setting in your config file.'
+            unset 'Remove a setting from your config file, even an unknown one.'
+            path 'Print the path of your config file.')
+        opts=(
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve config set')
+        follow=()
+        opts=(
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve
+            :reve)
+        ;;
+    'reve sandbox')
+        follow=(
+            serve 'Run the simulated API until interrupted.'
+            reset 'Delete the simulated jobs.')
+        opts=(
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve sandbox serve')
+        follow=()
+        opts=(
+            --port '' 'Port to listen on; 0 picks a free port.'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve sandbox reset')
+        follow=()
+        opts=(
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    esac
+}
+
+_reve_kind() { # set kind to the values of an option
+    local i
+    kind=-
+    for ((i = 0; i < ${#opts[@]}; i += 3)); do
+        case " ${opts[i]#+} " in *" $1 "*) kind=${opts[i + 1]} ;; esac
+    done
+}
+
+_reve_values() { # set lines to the values $1 that begin with $2, each after $3
+    local each
+    case $1 in
+    :reve) return 1 ;;
+    :files) lines=(:files) ;;
+    *) for each in $1; do
+        case $each in "$2"*) lines+=("$3$each") ;; esac
+    done ;;
+    esac
+}
+
+_reve_options() { # set lines to the options that begin with $1
+    local i each names
+    for ((i = 0; i < ${#opts[@]}; i += 3)); do
+        names=${opts[i]}
+        case $names in
+        +*) names=${names#+} ;;
+        *) for each in $names; do
+            case $given in *" $each "*) continue 2 ;; esac
+        done ;;
+        esac
+        for each in $names; do
+            case $each in "$1"*) lines+=("$each"$'\t'"${opts[i + 2]}") ;; esac
+        done
+    done
+}
+
+_reve_fixed() { # set lines for the word $1 after the other words; fail if reve has to be asked
+    [ -z "${ZSH_VERSION-}" ] || emulate -L ksh
+    local IFS=$' \t\n' word=$1 place=reve given=' ' pending='' ended='' number=0 each kind i
+    local -a follow opts args
+    shift
+    _reve_table reve
+    for each in "$@"; do
+        if [ -n "$pending" ]; then
+            pending=
+            case $each in -[[:alpha:]]* | --*) ;; *) continue ;; esac
+        fi
+        case $ended$each in
+        --) ended=1 ;;
+        -?*)
+            given="$given${each%%=*} ${each:0:2} " # -n4 is -n
+            _reve_kind "$each"
+            [ "$kind" = - ] || pending=$each
+            ;;
+        *)
+            number=$((number + 1))
+            for ((i = 0; i < ${#follow[@]} && number == 1; i += 2)); do
+                if [ "${follow[i]}" = "$each" ]; then
+                    [ "$place" = reve ] || given=' '
+                    place="$place $each" number=0
+                    _reve_table "$place"
+                    break
+                fi
+            done
+            ;;
+        esac
+    done
+    if [ -z "$ended" ]; then
+        case $word in
+        --*=*)
+            _reve_kind "${word%%=*}"
+            _reve_values "${kind#-}" "${word#*=}" "${word%%=*}="
+            return
+            ;;
+        esac
+        if [ -n "$pending" ]; then
+            _reve_values "$kind" "$word" ''
+            return
+        fi
+        case $word in -*)
+            _reve_options "$word"
+            return 0
+            ;;
+        esac
+    fi
+    if [ ${#follow[@]} -gt 0 ]; then
+        for ((i = 0; i < ${#follow[@]} && number == 0; i += 2)); do
+            case ${follow[i]} in "$word"*) lines+=("${follow[i]}"$'\t'"${follow[i + 1]}") ;; esac
+        done
+        return 0
+    fi
+    i=${#args[@]}
+    if [ "$i" -gt 1 ] && [ "${args[i - 1]}" = + ]; then
+        [ "$number" -lt $((i - 1)) ] || number=$((i - 2))
+    fi
+    if [ "$number" -lt "$i" ]; then
+        _reve_values "${args[number]}" "$word" ''
+    elif [ -z "$word$ended" ]; then
+        _reve_options -
+    fi
+}
+
 _reve() {
-    local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]} before value help room shown=()
-    case $command in "~/"*) command=$HOME/${command:2} ;; esac
-    type -P -- "$command" >/dev/null || command=reve # an alias, a quoted path
+    local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]} before value help room rest pattern
+    local -a lines typed shown
+
+    # The words, as a shell splits them: bash splits at = and : too.
+    pattern="^[[:space:]]*(([^[:space:]\"'\\]|\\\\.|\"([^\"\\]|\\\\.)*\"|'[^']*')+)"
+    rest=$line
+    while [[ $rest =~ $pattern ]]; do
+        value=${BASH_REMATCH[1]} rest=${rest:${#BASH_REMATCH[0]}}
+        typed+=("${value//[\"\'\\]/}")
+    done
+    value=${rest#"${rest%%[![:space:]]*}"} # what is left has an open quote
+    [ "$rest" = "$value" ] || typed+=('')
+    rest=${#typed[@]}
+    typed[rest - 1]=${typed[rest - 1]}${value//[\"\'\\]/}
+
+    lines=()
+    if ! _reve_fixed "${typed[rest - 1]}" "${typed[@]:1:rest-2}"; then
+        case $command in "~/"*) command=$HOME/${command:2} ;; esac
+        type -P -- "$command" >/dev/null || command=reve # an alias, a quoted path
+        while IFS= read -r value; do
+            [ -z "$value" ] || lines+=("$value")
+        done <<<"$(_REVE_COMPLETE=line "$command" "$line" 2>/dev/null </dev/null)"
+    fi
 
     # Readline replaces $2, the part of the word after the last of COMP_WORDBREAKS; what stands before it stays.
     before=${line##*[[:space:]]}
     before=${before%"$2"}
     before=${before//[\"\'\\]/}
 
-    compopt -o nosort 2>/dev/null # bash 4.4 and later: the newest job first
     COMPREPLY=()
-    while IFS=$'\t' read -r value help; do
-        if [ "$value" = :files ]; then
-            compopt -o default +o nosort 2>/dev/null
-        elif [ -n "$value" ]; then
-            value=${value#"$before"}
-            room=$((${COLUMNS:-80} - ${#value} - 3))
-            COMPREPLY[${#COMPREPLY[@]}]=$value
-            [ "$help" ] && [ "$room" -gt 0 ] && value="$value  ${help:0:room}"
-            shown[${#shown[@]}]=$value
-        fi
-    done <<<"$(_REVE_COMPLETE=line "$command" "$line" 2>/dev/null </dev/null)"
+    [ ${#lines[@]} -gt 0 ] || return 0
+    if [ "${lines[0]}" = :files ]; then
+        compopt -o default 2>/dev/null
+        return 0
+    fi
+    compopt -o nosort 2>/dev/null # bash 4.4 and later: the newest job first
+    for value in "${lines[@]}"; do
+        help=${value#*$'\t'}
+        [ "$help" != "$value" ] || help=
+        value=${value%%$'\t'*}
+        value=${value#"$before"}
+        COMPREPLY+=("$value")
+        room=$((${COLUMNS:-80} - ${#value} - 3))
+        [ "$help" ] && [ "$room" -gt 0 ] && value="$value  ${help:0:room}"
+        shown+=("$value")
+    done
 
     # Where bash only lists the candidates, it shows their help as well: nothing of it is inserted.
     case ${COMP_TYPE-}$2 in

@@ -1,59 +1,20 @@
 """The options and arguments of all commands but `batch`, each declared once.
 
-What completion needs is imported late, to keep start-up fast. May import: help, settings, journal, core.
+May import: checks, completers, help, journal, core.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from reve_cli.cli import checks
+from reve_cli.cli import checks, completers
 from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
 from reve_cli.help.tree import COMMON
 from reve_cli.journal.states import CLOSED, OPEN
 
-if TYPE_CHECKING:
-    from reve_cli.cli.recent import Wanted
-
 _IMAGE, _OUTPUT, _JOB, _MONEY, _FILTER = "Image", "Output", "Job", "Money", "Filter"
 STATES = ("unfinished", *OPEN, *CLOSED)
 """The values of `--state`: the journal's states, and `unfinished` for all that `resume` can finish."""
-
-
-def _among(words: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return a completer that offers `words`."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [word for word in words if word.startswith(incomplete)]
-
-    return complete
-
-
-def _recent(wanted: "Wanted") -> Callable[[typer.Context, str], list[tuple[str, str]]]:
-    """Return a completer that offers the journal's jobs, except those already typed."""
-
-    def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-        from reve_cli.cli.recent import jobs
-
-        typed = ctx.params.get("jobs") or ()
-        found = jobs(ctx.obj.environ, wanted, incomplete, sandbox=bool(ctx.params.get("sandbox")))
-        return [(name, about) for name, about in found if not any(word.startswith(name) for word in typed)]
-
-    return complete
-
-
-def _help_words(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Complete a help topic or the next word of a command."""
-    from reve_cli.help.manual import next_words
-
-    return next_words(ctx.find_root().command, ctx.params.get("words") or (), incomplete)
-
-
-def _among_statuses(incomplete: str) -> list[str]:
-    """Complete a job's status: in lower case if the typed part is."""
-    return _among([status.lower() if incomplete.islower() else status for status in JOB_STATUSES])(incomplete)
-
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document per line.", rich_help_panel=COMMON)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel=COMMON)]
@@ -104,7 +65,7 @@ JobIds = Annotated[
     typer.Argument(
         metavar="JOB...",
         help="Job ids or their first characters, last for the newest job, or - to read ids from standard input.",
-        autocompletion=_recent("jobs"),
+        autocompletion=completers.recent_jobs("jobs"),
     ),
 ]
 
@@ -146,7 +107,7 @@ AspectRatio = Annotated[
         "--ar",
         metavar="W:H",
         help=f"One of {', '.join(ASPECT_RATIOS)} (default: the setting aspect_ratio, else the API's choice).",
-        autocompletion=_among(ASPECT_RATIOS),
+        autocompletion=completers.among(ASPECT_RATIOS),
         rich_help_panel=_IMAGE,
     ),
 ]
@@ -175,7 +136,7 @@ WebhookEvent = Annotated[
         "--webhook-event",
         metavar="EVENT",
         help=f"Event to send: {', '.join(WEBHOOK_EVENTS)}. Repeatable.",
-        autocompletion=_among(WEBHOOK_EVENTS),
+        autocompletion=completers.among(WEBHOOK_EVENTS),
         rich_help_panel=_JOB,
     ),
 ]
@@ -219,7 +180,7 @@ Names = Annotated[
     typer.Argument(
         metavar="JOB...",
         help="Jobs, idempotency keys or run ids, or - to read them from standard input (default: all unfinished).",
-        autocompletion=_recent("unfinished"),
+        autocompletion=completers.recent_jobs("unfinished"),
     ),
 ]
 WouldDo = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, without doing it.")]
@@ -234,7 +195,7 @@ States = Annotated[
         "--state",
         metavar="STATE",
         help=f"Only jobs in this state: {', '.join(STATES)}. Repeatable.",
-        autocompletion=_among(STATES),
+        autocompletion=completers.among(STATES),
         rich_help_panel=_FILTER,
     ),
 ]
@@ -276,18 +237,20 @@ Name = Annotated[
     typer.Argument(
         metavar="NAME",
         help="Job, idempotency key or run id; or an image: its path or SHA-256.",
-        autocompletion=_recent("all"),
+        autocompletion=completers.recent_jobs("all"),
     ),
 ]
 HelpWords = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TOPIC|COMMAND...", help="Topic or command to show.", autocompletion=_help_words),
+    typer.Argument(metavar="TOPIC|COMMAND...", help="Topic or command to show.", autocompletion=completers.help_words),
 ]
 
 ModelName = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME]", help="Model name (default: the configured model).", autocompletion=_among((DEFAULT_MODEL,))
+        metavar="[NAME]",
+        help="Model name (default: the configured model).",
+        autocompletion=completers.among((DEFAULT_MODEL,)),
     ),
 ]
 Statuses = Annotated[
@@ -296,7 +259,7 @@ Statuses = Annotated[
         "--status",
         metavar="STATUS",
         help=f"Only jobs with this status: {', '.join(JOB_STATUSES)}; upper or lower case. Repeatable.",
-        autocompletion=_among_statuses,
+        autocompletion=completers.among([*JOB_STATUSES, *map(str.lower, JOB_STATUSES)]),
         rich_help_panel=_FILTER,
     ),
 ]
@@ -366,27 +329,17 @@ PageOut = Annotated[
 ]
 
 WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from standard input.")]
-
-
-def _setting_names(incomplete: str) -> list[tuple[str, str]]:
-    from reve_cli.settings.settings import SETTINGS
-
-    return [(name, setting.about) for name, setting in SETTINGS.items() if name.startswith(incomplete)]
-
-
-def _setting_words(ctx: typer.Context, incomplete: str) -> list[str]:
-    from reve_cli.settings.settings import SETTINGS
-
-    setting = SETTINGS.get(ctx.params.get("name") or "")
-    return [word for word in setting.words if word.startswith(incomplete)] if setting else []
-
-
 SettingName = Annotated[
-    str, typer.Argument(metavar="NAME", help="Setting name; reve config list shows all.", autocompletion=_setting_names)
+    str,
+    typer.Argument(
+        metavar="NAME", help="Setting name; reve config list shows all.", autocompletion=completers.setting_names
+    ),
 ]
 SettingValue = Annotated[
     str,
     typer.Argument(
-        metavar="VALUE", help="New value. Put -- before a value that starts with -.", autocompletion=_setting_words
+        metavar="VALUE",
+        help="New value. Put -- before a value that starts with -.",
+        autocompletion=completers.setting_words,
     ),
 ]

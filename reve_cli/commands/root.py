@@ -21,7 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
     help="""Make images with the Reve model through Apiframe. Never pays twice, never loses a paid image.
 
     Examples:
@@ -49,11 +48,11 @@ def _print_version(ctx: typer.Context, wanted: bool) -> None:
 
 def _print_script(ctx: typer.Context, shell: Shell | None) -> None:
     if shell and not ctx.resilient_parsing:
-        from reve_cli.cli.completion import SCRIPTS
+        from reve_cli.cli.scripts import script
         from reve_cli.terminal.output import Output
 
         output = ctx.obj.output = Output(ctx.obj.environ)
-        output.lines(*SCRIPTS[shell].splitlines())
+        output.lines(*script(shell, ctx.command).splitlines())
         raise typer.Exit
 
 

@@ -34,8 +34,9 @@ def find(root: Command, words: Sequence[str]) -> tuple[str, Command]:
 
 
 def describe_commands(command: Command, path: str) -> Command:
-    """Make a command and those below it answer --help with the text of `manual`."""
+    """Make a command and those below it answer --help and -h with the text of `manual`."""
     for name, each in walk(command, path):
+        each.get_help_option_names = lambda ctx: ["--help", "-h"]  # type: ignore[method-assign]
         each.get_help = partial(_help, each, name)  # type: ignore[method-assign]
     return command
 

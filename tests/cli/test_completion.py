@@ -20,8 +20,8 @@ from typing import get_args
 import pytest
 
 import reve_cli
-from reve_cli.cli.completion import SCRIPTS
-from reve_cli.commands.root import Shell
+from reve_cli.cli.scripts import FILES, script
+from reve_cli.commands.root import Shell, tree
 from reve_cli.core.contract import ASPECT_RATIOS, WEBHOOK_EVENTS
 from reve_cli.help.topics import TOPICS
 from reve_cli.sandbox import Sandbox, parse_faults
@@ -29,7 +29,6 @@ from reve_cli.terminal.text import safe
 from tests.conftest import Reve, loaded
 from tests.support.terminal import with_reve_on_path
 
-FILES = {"bash": "reve.bash", "zsh": "_reve", "fish": "reve.fish", "powershell": "reve.ps1"}
 FILE = {shell: Path(__file__).parents[2] / "completions" / name for shell, name in FILES.items()}
 LIMIT = 60
 """Seconds to wait for a shell's output."""
@@ -285,16 +284,10 @@ def test_help_offers_topics_and_commands(ask: Callable[..., list[str]]) -> None:
 
 
 @pytest.mark.parametrize("shell", get_args(Shell))
-def test_show_completion_prints_the_installed_file(reve: Reve, shell: str) -> None:
-    result = reve("--show-completion", shell)
-    assert (result.code, result.stderr) == (0, "")
-    assert result.stdout == FILE[shell].read_bytes()
-
-
-@pytest.mark.parametrize("shell", get_args(Shell))
 def test_a_terminal_shows_the_scripts_unchanged(shell: Shell) -> None:
-    assert SCRIPTS[shell].isascii()
-    assert all(safe(line) == line for line in SCRIPTS[shell].splitlines())
+    text = script(shell, tree())
+    assert text.isascii()
+    assert all(safe(line) == line for line in text.splitlines())
 
 
 def test_an_unknown_shell_is_a_usage_error_that_names_the_four(reve: Reve) -> None:
@@ -304,11 +297,11 @@ def test_an_unknown_shell_is_a_usage_error_that_names_the_four(reve: Reve) -> No
 
 
 def test_compinit_reads_the_first_line() -> None:
-    assert SCRIPTS["zsh"].splitlines()[0] == "#compdef reve"
+    assert FILE["zsh"].read_text().splitlines()[0] == "#compdef reve"
 
 
 def test_powershell_script_registers_itself() -> None:
-    assert "Register-ArgumentCompleter -Native -CommandName reve" in SCRIPTS["powershell"]
+    assert "Register-ArgumentCompleter -Native -CommandName reve" in FILE["powershell"].read_text()
 
 
 # Real shells
@@ -653,17 +646,17 @@ def broken(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 @needs_bash
 def test_bash_is_quiet_when_reve_fails(broken: dict[str, str]) -> None:
-    assert in_bash(broken, "", "reve gen", ["reve", "gen"], "gen") == ["complete -F _reve reve"]
+    assert in_bash(broken, "", "reve status a", ["reve", "status", "a"], "a") == ["complete -F _reve reve"]
 
 
 @needs_zsh
 def test_zsh_is_quiet_when_reve_fails(broken: dict[str, str]) -> None:
     with zsh(broken, AUTOLOAD) as shell:
-        shell.type("reve gen\t\r")
-        assert "noise" not in shell.wait_for("<gen>.")
+        shell.type("reve status a\t\r")
+        assert "noise" not in shell.wait_for("<status><a>.")
 
 
 @needs_fish
 @pytest.mark.usefixtures("broken")
 def test_fish_is_quiet_when_reve_fails(fish: Callable[[str], list[str]]) -> None:
-    assert fish("reve gen") == []
+    assert fish("reve status a") == []

@@ -1,4 +1,4 @@
-"""Golden files pin every help text and every JSON document."""
+"""Golden files pin every help text, every completion script and every JSON document."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reve_cli.cli.scripts import FILES
 from reve_cli.commands.root import tree
 from reve_cli.help.manual import summary
 from reve_cli.help.tree import walk
@@ -59,6 +60,16 @@ def test_the_summary_of_each_command_fits_one_line(reve: Reve, command: str) -> 
 
 def test_the_help_of_reve_fits_40_lines(reve: Reve) -> None:
     assert len(reve.child("--help", env={"COLUMNS": "80"}).out.splitlines()) <= 40
+
+
+@pytest.mark.parametrize("shell", FILES)
+def test_a_completion_script_is_the_installed_file(reve: Reve, shell: str, request: pytest.FixtureRequest) -> None:
+    result = reve("--show-completion", shell)
+    path = Path(__file__).parents[2] / "completions" / FILES[shell]
+    if request.config.getoption("--golden"):
+        path.write_bytes(result.stdout)
+    assert (result.code, result.stderr) == (0, "")
+    assert result.stdout == path.read_bytes()
 
 
 def test_json_documents_match_their_golden_file(reve: Reve, simulate: Callable[..., Sandbox], golden: Golden) -> None:
