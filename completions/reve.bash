@@ -30,7 +30,7 @@ _reve_table() { # set follow, opts and args for a command
         follow=()
         opts=(
             --prompt-file :files 'Read the prompt from a file.'
-            '--out -o' :files 'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
             --seed 'random none' 'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).'
             '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
@@ -95,7 +95,7 @@ _reve_table() { # set follow, opts and args for a command
     'reve wait' | 'reve download')
         follow=()
         opts=(
-            '--out -o' :files 'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
@@ -167,7 +167,7 @@ _reve_table() { # set follow, opts and args for a command
             --until '' 'Only jobs created until then. A date includes the whole day.'
             --limit '' 'Take the newest N; 0 takes all (default: 20 in a table on a terminal, else all).'
             --download - 'Save the images of completed jobs that have not expired.'
-            '--out -o' :files 'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'

@@ -30,7 +30,7 @@ function __reve_table -S # set follow, opts and args for a command
             set follow
             set opts \
                 '--prompt-file'\t':files'\t'Read the prompt from a file.' \
-                '--out -o'\t':files'\t'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
+                '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--seed'\t'random none'\t'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
@@ -93,7 +93,7 @@ function __reve_table -S # set follow, opts and args for a command
         case 'reve wait' 'reve download'
             set follow
             set opts \
-                '--out -o'\t':files'\t'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
+                '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
@@ -161,7 +161,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--until'\t''\t'Only jobs created until then. A date includes the whole day.' \
                 '--limit'\t''\t'Take the newest N; 0 takes all (default: 20 in a table on a terminal, else all).' \
                 '--download'\t'-'\t'Save the images of completed jobs that have not expired.' \
-                '--out -o'\t':files'\t'A file, a folder ending in /, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
+                '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
