@@ -32,6 +32,8 @@ _reve_table() { # set follow, opts and args for a command
             --prompt-file :files 'Read the prompt from a file.'
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
+            '--preview --no-preview' - 'Draw saved images on the terminal (default: the setting preview). See reve help pictures.'
+            --open - 'Open the first saved image in the desktop'"'"'s viewer.'
             --seed 'random none' 'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).'
             '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
             '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API'"'"'s choice).'
@@ -92,7 +94,25 @@ _reve_table() { # set follow, opts and args for a command
         args=(
             :files)
         ;;
-    'reve wait' | 'reve download')
+    'reve wait')
+        follow=()
+        opts=(
+            '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            --force - 'Replace existing files.'
+            '--preview --no-preview' - 'Draw saved images on the terminal (default: the setting preview). See reve help pictures.'
+            --open - 'Open the first saved image in the desktop'"'"'s viewer.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve
+            +)
+        ;;
+    'reve download')
         follow=()
         opts=(
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
@@ -242,6 +262,7 @@ _reve_table() { # set follow, opts and args for a command
             configuration 'Set defaults, and store the API key.'
             environment 'Environment variables that reve reads.'
             files 'Where reve keeps settings, the journal and rescued images.'
+            pictures 'Images on the terminal and in the desktop'"'"'s viewer.'
             security 'What reve does with your API key and with untrusted data.'
             ci 'Make images in a pipeline, and pay once even if it runs again.'
             agents 'Use reve from a coding agent without spending by mistake.'
@@ -273,7 +294,7 @@ _reve_table() { # set follow, opts and args for a command
             ''
             +)
         ;;
-    'reve help batch' | 'reve help shards' | 'reve help templates' | 'reve help json' | 'reve help exit-codes' | 'reve help money' | 'reve help journal' | 'reve help configuration' | 'reve help environment' | 'reve help files' | 'reve help security' | 'reve help ci' | 'reve help agents' | 'reve help containers' | 'reve help sandbox serve' | 'reve help sandbox reset' | 'reve help faults' | 'reve help completion' | 'reve help generate' | 'reve help wait' | 'reve help download' | 'reve help resume' | 'reve help status' | 'reve help gallery' | 'reve help jobs' | 'reve help account' | 'reve help model' | 'reve help history show' | 'reve help doctor' | 'reve help help' | 'reve help auth login' | 'reve help auth status' | 'reve help auth logout' | 'reve help config list' | 'reve help config get' | 'reve help config set' | 'reve help config unset' | 'reve help config path')
+    'reve help batch' | 'reve help shards' | 'reve help templates' | 'reve help json' | 'reve help exit-codes' | 'reve help money' | 'reve help journal' | 'reve help configuration' | 'reve help environment' | 'reve help files' | 'reve help pictures' | 'reve help security' | 'reve help ci' | 'reve help agents' | 'reve help containers' | 'reve help sandbox serve' | 'reve help sandbox reset' | 'reve help faults' | 'reve help completion' | 'reve help generate' | 'reve help wait' | 'reve help download' | 'reve help resume' | 'reve help status' | 'reve help gallery' | 'reve help jobs' | 'reve help account' | 'reve help model' | 'reve help history show' | 'reve help doctor' | 'reve help help' | 'reve help auth login' | 'reve help auth status' | 'reve help auth logout' | 'reve help config list' | 'reve help config get' | 'reve help config set' | 'reve help config unset' | 'reve help config path')
         follow=()
         opts=(
             --man - 'Print the manual page, to view with man -l.'
@@ -288,7 +309,7 @@ _reve_table() { # set follow, opts and args for a command
     'reve help sandbox')
         follow=(
             serve 'Run the simulated API until interrupted.'
-            reset 'Delete the simulated jobs.')
+            reset 'Delete the simulated jobs and the sandbox'"'"'s key.')
         opts=(
             --man - 'Print the manual page, to view with man -l.'
             --schema - 'For json: print a JSON Schema of all documents.'
@@ -402,7 +423,7 @@ _reve_table() { # set follow, opts and args for a command
     'reve sandbox')
         follow=(
             serve 'Run the simulated API until interrupted.'
-            reset 'Delete the simulated jobs.')
+            reset 'Delete the simulated jobs and the sandbox'"'"'s key.')
         opts=(
             '--help -h' - 'Show this message and exit.')
         args=()

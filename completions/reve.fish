@@ -32,6 +32,8 @@ function __reve_table -S # set follow, opts and args for a command
                 '--prompt-file'\t':files'\t'Read the prompt from a file.' \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
+                '--preview --no-preview'\t'-'\t'Draw saved images on the terminal (default: the setting preview). See reve help pictures.' \
+                '--open'\t'-'\t'Open the first saved image in the desktop\'s viewer.' \
                 '--seed'\t'random none'\t'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API\'s choice).' \
@@ -90,7 +92,24 @@ function __reve_table -S # set follow, opts and args for a command
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ':files'
-        case 'reve wait' 'reve download'
+        case 'reve wait'
+            set follow
+            set opts \
+                '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
+                '--force'\t'-'\t'Replace existing files.' \
+                '--preview --no-preview'\t'-'\t'Draw saved images on the terminal (default: the setting preview). See reve help pictures.' \
+                '--open'\t'-'\t'Open the first saved image in the desktop\'s viewer.' \
+                '--json'\t'-'\t'Print one JSON document per line.' \
+                '--quiet -q'\t'-'\t'Print results and errors only.' \
+                '--debug'\t'-'\t'Show each request and response.' \
+                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
+                '--api-key-file'\t':files'\t'Read the API key from a file.' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args \
+                ':reve' \
+                '+'
+        case 'reve download'
             set follow
             set opts \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
@@ -231,6 +250,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'configuration'\t'Set defaults, and store the API key.' \
                 'environment'\t'Environment variables that reve reads.' \
                 'files'\t'Where reve keeps settings, the journal and rescued images.' \
+                'pictures'\t'Images on the terminal and in the desktop\'s viewer.' \
                 'security'\t'What reve does with your API key and with untrusted data.' \
                 'ci'\t'Make images in a pipeline, and pay once even if it runs again.' \
                 'agents'\t'Use reve from a coding agent without spending by mistake.' \
@@ -261,7 +281,7 @@ function __reve_table -S # set follow, opts and args for a command
             set args \
                 '' \
                 '+'
-        case 'reve help batch' 'reve help shards' 'reve help templates' 'reve help json' 'reve help exit-codes' 'reve help money' 'reve help journal' 'reve help configuration' 'reve help environment' 'reve help files' 'reve help security' 'reve help ci' 'reve help agents' 'reve help containers' 'reve help sandbox serve' 'reve help sandbox reset' 'reve help faults' 'reve help completion' 'reve help generate' 'reve help wait' 'reve help download' 'reve help resume' 'reve help status' 'reve help gallery' 'reve help jobs' 'reve help account' 'reve help model' 'reve help history show' 'reve help doctor' 'reve help help' 'reve help auth login' 'reve help auth status' 'reve help auth logout' 'reve help config list' 'reve help config get' 'reve help config set' 'reve help config unset' 'reve help config path'
+        case 'reve help batch' 'reve help shards' 'reve help templates' 'reve help json' 'reve help exit-codes' 'reve help money' 'reve help journal' 'reve help configuration' 'reve help environment' 'reve help files' 'reve help pictures' 'reve help security' 'reve help ci' 'reve help agents' 'reve help containers' 'reve help sandbox serve' 'reve help sandbox reset' 'reve help faults' 'reve help completion' 'reve help generate' 'reve help wait' 'reve help download' 'reve help resume' 'reve help status' 'reve help gallery' 'reve help jobs' 'reve help account' 'reve help model' 'reve help history show' 'reve help doctor' 'reve help help' 'reve help auth login' 'reve help auth status' 'reve help auth logout' 'reve help config list' 'reve help config get' 'reve help config set' 'reve help config unset' 'reve help config path'
             set follow
             set opts \
                 '--man'\t'-'\t'Print the manual page, to view with man -l.' \
@@ -275,7 +295,7 @@ function __reve_table -S # set follow, opts and args for a command
         case 'reve help sandbox'
             set follow \
                 'serve'\t'Run the simulated API until interrupted.' \
-                'reset'\t'Delete the simulated jobs.'
+                'reset'\t'Delete the simulated jobs and the sandbox\'s key.'
             set opts \
                 '--man'\t'-'\t'Print the manual page, to view with man -l.' \
                 '--schema'\t'-'\t'For json: print a JSON Schema of all documents.' \
@@ -380,7 +400,7 @@ function __reve_table -S # set follow, opts and args for a command
         case 'reve sandbox'
             set follow \
                 'serve'\t'Run the simulated API until interrupted.' \
-                'reset'\t'Delete the simulated jobs.'
+                'reset'\t'Delete the simulated jobs and the sandbox\'s key.'
             set opts \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
