@@ -1,12 +1,12 @@
 """Shows saved images: on the terminal, if it can draw them, or in the desktop's viewer.
 
-May import: terminal.graphics, terminal.query, terminal.output, terminal.streams.
+May import: pictures.formats, terminal.graphics, terminal.query, terminal.output, terminal.streams.
 """
 
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LARGEST_FILE = 4 << 20
 """Bytes of a file that a terminal gets as it is; larger ones are scaled down first, for which Pillow is needed."""
+_MOST_PIXELS = 50_000_000
+"""Pixels of a PNG that a terminal gets as it is: a small file can have so many that they fill its memory."""
 _NO_PICTURES = ("", "dumb", "unknown", "linux")
 """Values of TERM for terminals that show no pictures. Old Linux consoles print the question."""
 _INSTALL = "pip install 'reve-cli[images]'"
@@ -95,13 +97,28 @@ class Preview:
         if protocol is None:
             true_color = self._environ.get("COLORTERM") in ("truecolor", "24bit")
             return graphics.half_blocks(path, room, true_color=true_color)
-        data = b""
-        if os.path.getsize(path) <= _LARGEST_FILE:
-            with open(path, "rb") as file:
-                data = file.read(_LARGEST_FILE)
-        if not data or (protocol == "kitty" and not graphics.png_size(data)):
-            data = graphics.as_png(path, room)
+        data = _small_file(path, of=("image/png",) if protocol == "kitty" else None) or graphics.as_png(path, room)
         return graphics.kitty(data, room) if protocol == "kitty" else graphics.iterm2(data, room)
+
+
+def _small_file(path: str, of: Collection[str] | None) -> bytes:
+    """The bytes of a complete image that a terminal can take as they are; empty for any other file.
+
+    of: the media types that it takes; None for all.
+    """
+    from reve_cli.pictures.formats import image_format
+    from reve_cli.terminal.graphics import png_size
+
+    size = os.path.getsize(path)
+    if size > _LARGEST_FILE:
+        return b""
+    with open(path, "rb") as file:
+        found = image_format(file, size)
+        file.seek(0)
+        data = file.read(size)
+    width, height = png_size(data) or (1, 1)
+    is_taken = found is not None and (of is None or found.media_type in of) and width * height <= _MOST_PIXELS
+    return data if is_taken else b""
 
 
 _OPENED: "list[subprocess.Popen[bytes]]" = []

@@ -4,8 +4,10 @@ import base64
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from signal import Signals
@@ -252,12 +254,27 @@ def test_without_the_extra_only_files_are_drawn_that_need_no_pixels(
     assert (b"it needs Pillow here: pip install 'reve-cli[images]'" in seen) is not is_drawn
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture \x1b[31m", PICTURES["png"][:40], PICTURES["jpeg"][:99]])
-def test_a_file_that_is_no_picture_gives_one_line_and_reaches_no_terminal(data: bytes) -> None:
+def bomb() -> bytes:
+    """A PNG of a few bytes that claims so many pixels that they would fill the terminal's memory."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return PICTURES["png"][:8] + chunk + PICTURES["png"][33:]
+
+
+@pytest.mark.parametrize("answers", [VT340, KITTY, ITERM2], ids=["sixel", "kitty", "iTerm2"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no picture \x1b[31m", PICTURES["png"][:40], PICTURES["jpeg"][:99], bomb()],
+    ids=["empty", "text", "cut off PNG", "cut off JPEG", "bomb"],
+)
+def test_a_file_that_is_no_picture_gives_one_line_and_reaches_no_terminal(
+    data: bytes, answers: Mapping[bytes, bytes]
+) -> None:
     pytest.importorskip("PIL.Image")
     Path("fox.png").write_bytes(data)
-    shown = drawn(VT340, ("wanted", {}))[0].removeprefix(NAME + CELL + ATTRIBUTES)
-    assert re.fullmatch(rb"no preview: the image cannot be drawn \(\w+\)\r\n", shown)
+    (seen,) = drawn(answers, ("wanted", {}))
+    seen = seen.removeprefix(NAME + CELL + ATTRIBUTES).removeprefix(GRAPHICS + ATTRIBUTES)
+    assert re.fullmatch(rb"no preview: the image cannot be drawn \(\w+\)\r\n", seen)
 
 
 # In a command
