@@ -14,13 +14,14 @@ from hmac import compare_digest
 from typing import Any
 from urllib.parse import unquote
 
-from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, IDEMPOTENCY_KEY_LIMIT
+from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, IDEMPOTENCY_KEY_LIMIT, JOB_STATUSES
 from reve_cli.core.models import job_id
 from reve_cli.sandbox import contract, picture
 from reve_cli.sandbox.messages import Answer, Request, error_answer, invalid, json_answer
-from reve_cli.sandbox.store import PRICE, JobRecord, KeyConflictError, Plan, Store
+from reve_cli.sandbox.store import PRICE, JobRecord, KeyConflictError, NoCreditsError, Plan, Store
 
 CREDITS = 100_000
+_ACCEPTED = {"CANCELLED": "FAILED"}  # the statuses that the answer to a submission can have are fewer
 _TEAM = {"id": "5a2d0000-0000-4000-8000-000000000001", "name": "Sandbox", "customerId": None}
 USER = "5a2d0000-0000-4000-8000-000000000002"
 _KEY = {"id": "5a2d0000-0000-4000-8000-000000000003", "name": "Sandbox"}
@@ -38,12 +39,13 @@ _MODEL = {
 
 @dataclass(frozen=True)
 class Service:
-    """What every route uses. `plan`: the course of the next job."""
+    """What every route uses. `plan`: the course of the next job. `credits`: of the account before its first job."""
 
     store: Store
     key: str
     user: str
     plan: Callable[[], Plan]
+    credits: int
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def find(request: Request) -> Route | Answer:
             return route
     if here:
         return error_answer(405, "Method not allowed", Allow=", ".join(route.method for route in here))
-    return error_answer(404, "No such path")
+    return error_answer(404, "Not simulated: the sandbox knows no such path")
 
 
 def process(service: Service, route: Route, request: Request) -> Answer:
@@ -106,18 +108,19 @@ def _submit(call: Call) -> Answer:
         return error_answer(400, "The body is not valid JSON")
     if wrong := contract.violations(contract.GENERATE, body):
         return invalid(wrong)
+    service = call.service
+    key_hash = hashlib.sha256(service.key.encode()).digest()
     try:
-        job = call.service.store.create(
-            body,
-            key,
-            request.key_delay,
-            request.now,
-            call.service.plan,
-            hashlib.sha256(call.service.key.encode()).digest(),
+        job = service.store.create(
+            body, key, request.key_delay, request.now, service.plan, api_key_hash=key_hash, credits=service.credits
         )
     except KeyConflictError:
         return error_answer(409)
-    return json_answer(202, {"jobId": job.id, "status": job.status})
+    except NoCreditsError as error:
+        extra = {"creditsRequired": PRICE, "creditsAvailable": max(0, error.available)}
+        return error_answer(402, extra=extra)
+    status = _ACCEPTED.get(job.status, job.status)
+    return json_answer(202, {"jobId": job.id, "status": status if status in JOB_STATUSES else "PROCESSING"})
 
 
 def _get_job(call: Call) -> Answer:
@@ -132,8 +135,8 @@ def _get_job(call: Call) -> Answer:
 
 def _list_jobs(call: Call) -> Answer:
     store, now, query = call.service.store, call.request.now, call.query
-    after = _read_cursor(query["cursor"]) if "cursor" in query else None
-    if "cursor" in query and after is None:
+    after = _read_cursor(query["cursor"]) if query.get("cursor") else None
+    if query.get("cursor") and after is None:
         return invalid({"cursor": ["Invalid cursor"]})
     limit = int(query.get("limit", 20))
     search = query["search"].lower() if "search" in query else None
@@ -151,7 +154,7 @@ def _list_jobs(call: Call) -> Answer:
 
 def _me(call: Call) -> Answer:
     service = call.service
-    team = {**_TEAM, "plan": "sandbox", "credits": max(0, CREDITS - service.store.charged(call.request.now))}
+    team = {**_TEAM, "plan": "sandbox", "credits": max(0, service.credits - service.store.deducted(call.request.now))}
     user = {"id": service.user, "email": "sandbox@example.com", "role": "OWNER"}
     return json_answer(200, {"user": user, "team": team, "apiKey": {**_KEY, "prefix": service.key[:12]}})
 
@@ -176,11 +179,11 @@ def _image(call: Call) -> Answer:
 
 
 ROUTES = (
-    Route("submit", "api", "POST", re.compile("/v2/images/generate"), _submit),
-    Route("jobs", "api", "GET", re.compile("/v2/jobs"), _list_jobs, contract.LIST_QUERY),
-    Route("job", "api", "GET", re.compile("/v2/jobs/([^/]+)"), _get_job),
-    Route("me", "api", "GET", re.compile("/v2/me"), _me),
-    Route("models", "api", "GET", re.compile("/v2/models"), _models, contract.MODELS_QUERY, needs_key=False),
+    Route("submit", "api", "POST", re.compile("/v2/images/generate/?"), _submit),
+    Route("jobs", "api", "GET", re.compile("/v2/jobs/?"), _list_jobs, contract.LIST_QUERY),
+    Route("job", "api", "GET", re.compile("/v2/jobs/([^/]+)/?"), _get_job),
+    Route("me", "api", "GET", re.compile("/v2/me/?"), _me),
+    Route("models", "api", "GET", re.compile("/v2/models/?"), _models, contract.MODELS_QUERY, needs_key=False),
     Route("image", "cdn", "GET", re.compile(r"/images/([^/]+/[1-9]\d?)\.png"), _image, needs_key=False),
 )
 

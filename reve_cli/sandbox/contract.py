@@ -1,4 +1,4 @@
-"""The API's published request schema, as checks. Unknown fields are invalid at every level.
+"""The API's published request schema, as checks. Unknown fields of a body are invalid at every level.
 
 A check yields each violation as a JSON path and a text; a valid value yields nothing.
 
@@ -130,8 +130,8 @@ def read_json(body: bytes) -> Any:
 
 
 def read_query(query: str, allowed: Mapping[str, Check]) -> tuple[dict[str, str], Details]:
-    """The parameters of a query string, and their violations."""
-    pairs = parse_qsl(query, keep_blank_values=True)
+    """The parameters of a query string, and their violations. Unknown parameters are ignored."""
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] in allowed]
     values = dict(pairs)
     found = violations(record(allowed), values)
     names = [name for name, _ in pairs]

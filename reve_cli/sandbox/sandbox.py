@@ -54,6 +54,7 @@ class Sandbox:
     faults: its faults. `self.faults` may be changed while it runs; faults with a number of times are counted down.
     job_seconds: how long each job takes.
     requests_per_minute: the rate limit, checked before faults; 0 for none.
+    credits: of the account before its first job.
     clock: returns the time in epoch seconds.
     """
 
@@ -67,6 +68,7 @@ class Sandbox:
         faults: Iterable[Fault] = (),
         job_seconds: float | Callable[[], float] = 2.0,
         requests_per_minute: int = 500,
+        credits: int = api.CREDITS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.key = key or ""
@@ -80,6 +82,7 @@ class Sandbox:
         self._clock = clock
         self._store = Store(folder)
         self._user = user
+        self._credits = credits
         self._outbox: Outbox | None = None
         self._recent: deque[float] = deque()
         self._lock = threading.Lock()
@@ -167,7 +170,7 @@ class Sandbox:
         route = api.find(request)
         if isinstance(route, Answer):
             return route
-        service = api.Service(self._store, self.key, self._user, self._plan)
+        service = api.Service(self._store, self.key, self._user, self._plan, self._credits)
         fault = take(self.faults, route.place, self._lock)
         if fault:
             answer = fault.effect()(request, lambda given: api.process(service, route, given), fault.argument)

@@ -25,7 +25,7 @@ from reve_cli.sandbox.outcomes import OUTCOMES, Outcome
 
 # Credits for a COMPLETED job. Made up: the real price is not published.
 PRICE = 4
-_VERSION = 2
+_VERSION = 3
 _BUSY_SECONDS = 30.0
 _QUEUED_PART = 0.1
 _FILE = "sandbox.db"
@@ -50,6 +50,7 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID;
 CREATE INDEX jobs_by_age ON jobs (created_at, id);
 CREATE INDEX jobs_by_key ON jobs (key) WHERE key IS NOT NULL;
+CREATE INDEX jobs_by_ending ON jobs (ending, ends_at);
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY,
     job TEXT NOT NULL,
@@ -156,6 +157,14 @@ class KeyConflictError(Exception):
     """Another job with a different body has this idempotency key."""
 
 
+class NoCreditsError(Exception):
+    """There are not enough credits for a job, only `available`."""
+
+    def __init__(self, available: int) -> None:
+        super().__init__(available)
+        self.available = available
+
+
 class Store:
     """The jobs in `folder`. Every method may be called from any thread, even after `close`."""
 
@@ -190,11 +199,14 @@ class Store:
         key_delay: float,
         now: float,
         plan: Callable[[], Plan],
+        *,
         api_key_hash: bytes,
+        credits: int,
     ) -> JobRecord:
         """The job with this `key`, or a new one; atomic among all users of the folder.
 
-        `plan` is called only for a new job. A key is valid for a day. Raises KeyConflictError.
+        `plan` is called only for a new job. A key is valid for a day. credits: of the account before its first job.
+        Raises KeyConflictError and NoCreditsError.
         """
         text = json.dumps(body)
         with self.use() as database:
@@ -209,6 +221,9 @@ class Store:
                     if found[0].body != body:
                         raise KeyConflictError
                     return found[0]
+            available = credits - self._deducted(database, now)
+            if available < PRICE:
+                raise NoCreditsError(available)
             planned = plan()
             way = OUTCOMES[planned.outcome]
             created_at = math.floor(now * 1000) / 1000
@@ -275,8 +290,19 @@ class Store:
         with self.use(write=False) as database:
             return [name for (name,) in database.execute("SELECT DISTINCT json_extract(body, '$.model') FROM jobs")]
 
+    def deducted(self, now: float) -> int:
+        """Credits deducted for all jobs: at submission, unless the job has ended without an image since."""
+        with self.use(write=False) as database:
+            return self._deducted(database, now)
+
+    @staticmethod
+    def _deducted(database: sqlite3.Connection, now: float) -> int:
+        query = """SELECT (SELECT count(*) FROM jobs)
+            - (SELECT count(*) FROM jobs WHERE ending IN ('FAILED', 'CANCELLED') AND ends_at <= ?)"""
+        return PRICE * int(database.execute(query, (now,)).fetchone()[0])
+
     def charged(self, now: float) -> int:
-        """Credits charged for all jobs."""
+        """Credits charged for all COMPLETED jobs."""
         with self.use(write=False) as database:
             query = "SELECT count(*) FROM jobs WHERE ending = 'COMPLETED' AND ends_at <= ?"
             return PRICE * int(database.execute(query, (now,)).fetchone()[0])

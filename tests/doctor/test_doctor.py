@@ -250,8 +250,8 @@ def test_a_key_file_readable_by_others_is_a_hint_with_the_command_that_fixes_it(
     assert checks(reve("doctor", "--json", "--api-key-file", str(path)))["key"]["status"] == "ok"
 
 
-def test_an_account_without_credits_is_a_hint(reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reve_cli.sandbox.api.CREDITS", 0)
+def test_an_account_without_credits_is_a_hint(reve: Reve, simulate: Callable[..., Sandbox]) -> None:
+    simulate(credits=0)
     result = reve("doctor", "--json")
     assert (result.code, checks(result)["account"]["status"]) == (0, "hint")
 

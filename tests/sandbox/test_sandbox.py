@@ -255,7 +255,7 @@ def test_every_answer_has_the_sandbox_header_a_request_id_and_a_date(make: Make)
     assert {parsedate_to_datetime(answer.headers["Date"]).timestamp() for answer in answers} == {NOW}
 
 
-def test_only_completed_jobs_cost_credits(make: Make) -> None:
+def test_only_completed_jobs_are_charged(make: Make) -> None:
     bench = make("outcome:fail*1,outcome:cancel*1")
     for _ in range(4):
         bench.made()
@@ -263,6 +263,39 @@ def test_only_completed_jobs_cost_credits(make: Make) -> None:
     check(ME, me)
     assert me["team"]["credits"] == 100_000 - 8
     assert sum(job.charged for job in bench.sandbox.jobs()) == bench.sandbox.charged == 8
+
+
+@pytest.mark.parametrize(("fault", "after"), [("", 96), ("outcome:fail", 100), ("outcome:cancel", 100)])
+def test_credits_are_deducted_at_submission_and_refunded_if_the_job_fails(make: Make, fault: str, after: int) -> None:
+    bench = make(fault, credits=100, job_seconds=10)
+
+    def left() -> int:
+        return int(bench.client.get("/v2/me").json()["team"]["credits"])
+
+    bench.made()
+    assert (left(), bench.sandbox.charged) == (96, 0)
+    bench.clock.now += 10
+    assert (left(), bench.sandbox.charged) == (after, 100 - after)
+
+
+def test_without_credits_a_job_is_refused_but_a_replay_is_not(make: Make) -> None:
+    bench = make("outcome:fail*1", credits=11, job_seconds=10)
+    first = bench.made(key="k")
+    bench.made()
+    answer = bench.submit()
+    assert answer.status_code == 402
+    assert answer.json() == {"error": "Insufficient credits", "creditsRequired": 4, "creditsAvailable": 3}
+    assert bench.made(key="k") == first
+    bench.clock.now += 10
+    assert bench.submit().status_code == 202
+    assert len(bench.sandbox.jobs()) == 3
+
+
+def test_a_submission_answers_only_with_the_statuses_that_the_api_documents(make: Make) -> None:
+    bench = make("outcome:odd-status*1,outcome:cancel*1", job_seconds=10)
+    assert [bench.submit(key=key).json()["status"] for key in ("odd", "cancelled")] == ["PROCESSING", "QUEUED"]
+    bench.clock.now += 10
+    assert [bench.submit(key=key).json()["status"] for key in ("odd", "cancelled")] == ["COMPLETED", "FAILED"]
 
 
 def test_the_models_need_no_key_and_can_be_filtered(make: Make) -> None:
@@ -465,7 +498,7 @@ def test_a_body_must_be_declared_as_json(make: Make) -> None:
     "query",
     [
         "limit=0", "limit=101", "limit=x", "limit=", "limit=1&limit=2", "status=DONE", "scope=all", "search=fox",
-        "include_models=yes", "cursor=x", "cursor=", "cursor=bm90IGEgY3Vyc29y", "page=2",
+        "include_models=yes", "cursor=x", "cursor=bm90IGEgY3Vyc29y",
     ],
 )  # fmt: skip
 def test_an_invalid_query_is_refused_with_its_parameter(make: Make, query: str) -> None:
@@ -482,7 +515,7 @@ def test_an_invalid_query_is_refused_with_its_parameter(make: Make, query: str) 
         ("GET", "/v2/jobs/..%2F..%2Fetc", 400),
         ("GET", f"/v2/jobs/{NOBODY}", 404),
         ("GET", "/", 404),
-        ("GET", "/v2/jobs/", 404),
+        ("GET", "/v2/videos/generate", 404),
         ("GET", "/images/x/1.png", 404),
         ("DELETE", f"/v2/jobs/{NOBODY}", 405),
         ("GET", "/v2/images/generate", 405),
@@ -496,6 +529,17 @@ def test_unknown_jobs_paths_and_methods_are_answered_in_json(make: Make, method:
     if method != "HEAD":
         check(ERROR, answer.json())
     assert bench.client.get("/v2/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/jobs?cursor=", "/v2/jobs/?page=2&page=3", "/v2/me/", "/v2/models/?x=", "/v2/me?x"]
+)
+def test_what_the_document_does_not_forbid_is_accepted(make: Make, path: str) -> None:
+    assert make().client.get(path).status_code == 200
+
+
+def test_another_endpoint_of_the_api_is_not_simulated_and_says_so(make: Make) -> None:
+    assert "not simulated" in make().client.get("/v2/videos").json()["error"].lower()
 
 
 @pytest.mark.parametrize("key", [None, "", "afk_wrong", "afk_sandbox_"])
