@@ -71,7 +71,8 @@ def identity_in(folder: Path) -> str:
 
 def _run_in(journal: "Journal", folder: Path, origin: str) -> str | None:
     """The last run in `folder` in the journal, if any of its images still exists or any of its jobs is unfinished."""
-    query = f"origin = :origin AND identity = :identity ORDER BY jobs.id DESC LIMIT {_NEWEST}"
+    here = "jobs.run IN (SELECT run FROM runs WHERE origin = :origin AND identity = :identity)"
+    query = f"{here} ORDER BY +jobs.id DESC LIMIT {_NEWEST}"  # the plus keeps SQLite from reading every row by its id
     last: str | None = None
     for row in journal.rows(query, {"origin": origin, "identity": identity_in(folder)}):
         scope = read_scope(row.scope)
@@ -164,8 +165,10 @@ def left_behind(run: BatchRun, ledger: Ledger, told: Collection[str]) -> list[st
     return sorted({row.run for row in ours if runs.standing(row) != "live"})
 
 
-_MINE = "origin = :origin AND substr(scope, 1, length(:scope)) = :scope"
+_MINE = "origin = :origin AND scope >= :scope AND scope < :after"
 
 
 def _values(run: BatchRun, ledger: Ledger) -> dict[str, str]:
-    return {"origin": ledger.account.origin, "scope": scope_prefix(run.name), "tag": ledger.account.key_tag}
+    prefix = scope_prefix(run.name)
+    after = prefix[:-1] + chr(ord(prefix[-1]) + 1)  # follows all scopes with this prefix
+    return {"origin": ledger.account.origin, "scope": prefix, "after": after, "tag": ledger.account.key_tag}

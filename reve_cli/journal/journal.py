@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Place = tuple[float, int]
 """A place in the order of all rows: when a row was begun, and its id."""
-_SCAN = 500  # rows that one page of a list looks at
+_SCAN = 500  # rows that one page of a list looks at, and those from which durations are learned
 _FOREVER = 1e18
 _PROBE = f"SELECT count(*) FROM jobs WHERE {UNFINISHED}"
 
@@ -101,6 +101,12 @@ class Journal:
         with self._database.transaction() as database:
             database.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (origin, key_tag, account))
 
+    def note_rate(self, origin: str, key_tag: str, per_minute: float) -> None:
+        """Record the requests per minute that the API allows a key."""
+        value = json.dumps([per_minute, self._clock.now()])
+        with self._database.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"rate {origin} {key_tag}", value))
+
     def forget(self) -> None:
         """Delete all rows, runs and accounts. For simulated jobs only."""
         with self._database.transaction() as database:
@@ -116,7 +122,8 @@ class Journal:
         told = "SELECT made FROM jobs WHERE made IS NOT NULL ORDER BY id DESC LIMIT 1"
         with self._database.transaction() as database:
             database.execute(
-                "UPDATE jobs SET body = NULL, out = NULL, replaces = NULL, files = NULL, error = NULL, scope = NULL"
+                "UPDATE jobs INDEXED BY jobs_to_thin SET"
+                " body = NULL, out = NULL, replaces = NULL, files = NULL, error = NULL, scope = NULL"
                 f" WHERE created < :before AND max(created, coalesce(made, created)) < ({told}) - :keep"
                 f" AND body IS NOT NULL AND NOT {UNFINISHED}",
                 {"before": now - keep, "keep": keep},
@@ -202,6 +209,12 @@ class Journal:
         )
         return float(self._database.value(query, (price, origin, since, json.dumps(list(without)))))
 
+    def rate(self, origin: str, key_tag: str, longest: float) -> float | None:
+        """The requests per minute that `note_rate` recorded for a key in the last `longest` seconds."""
+        found = self._database.value("SELECT value FROM meta WHERE name = ?", (f"rate {origin} {key_tag}",))
+        per_minute, at = json.loads(found) if found else (None, 0.0)
+        return per_minute if abs(self._clock.now() - at) < longest else None
+
     def has_other_body(self, origin: str, key_tag: str, key: str, body: str, since: float) -> bool:
         """Whether `key` was sent with another body after `since`: the API would then refuse it."""
         query = (
@@ -233,10 +246,11 @@ class Journal:
         return None if found is None else float(found)
 
     def durations(self, origin: str, model: str, count: int) -> list[float]:
-        """How long the newest `count` jobs of `model` took, in seconds, newest first."""
+        """How long up to `count` of the newest jobs of `model` took, in seconds, newest first."""
+        newest = f"SELECT run, model, made, ended FROM jobs ORDER BY created DESC LIMIT {_SCAN}"
         query = (
-            "SELECT ended - made FROM jobs JOIN runs USING (run) WHERE origin = ? AND model = ?"
-            " AND ended >= made ORDER BY created DESC LIMIT ?"
+            f"SELECT ended - made FROM ({newest}) JOIN runs USING (run) WHERE origin = ? AND model = ?"
+            " AND ended >= made LIMIT ?"
         )
         with self._database.transaction() as database:
             return [float(found) for (found,) in database.execute(query, (origin, model, count))]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
-NAMED = """EXISTS (SELECT 1 FROM jobs AS other WHERE other.run = jobs.run AND other.number = jobs.number
-    AND EXISTS (SELECT 1 FROM json_each(:names) WHERE value IN (other.job, other.key, other.run)))"""
+NAMED = """jobs.id IN (SELECT same.id FROM jobs AS other JOIN jobs AS same USING (run, number)
+    WHERE other.job IN (SELECT value FROM json_each(:names)) OR other.key IN (SELECT value FROM json_each(:names))
+    OR other.run IN (SELECT value FROM json_each(:names)))"""
 """SQL condition: one of `:names` (a JSON list of job ids, keys and runs) names the row or another attempt at it."""
 _SELECT = """SELECT jobs.*, identity, origin, begun, begun_uptime, machine, boot, owner, taken, told,
     (SELECT account FROM accounts WHERE accounts.origin = runs.origin AND accounts.key_tag = jobs.key_tag) AS account,

@@ -32,4 +32,10 @@ MIGRATIONS = (
     CREATE INDEX jobs_by_job ON jobs (job) WHERE job IS NOT NULL;
     """,
     "CREATE INDEX jobs_by_key ON jobs (key)",
+    """
+    CREATE INDEX jobs_by_scope ON jobs (scope) WHERE scope IS NOT NULL;
+    CREATE INDEX jobs_to_thin ON jobs (created) WHERE body IS NOT NULL;
+    CREATE INDEX runs_by_folder ON runs (identity);
+    CREATE INDEX runs_by_owner ON runs (owner) WHERE owner IS NOT NULL;
+    """,
 )
