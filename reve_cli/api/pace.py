@@ -24,11 +24,11 @@ class Pace:
 
     Urgent requests (polls) go before all others that wait: they lead to images that are already paid for.
 
-    most: the user's own limit, in requests per minute; None for none.
+    most: the user's own limit, in requests per minute; None for none. known, work: see `Rate`.
     """
 
-    def __init__(self, clock: Clock, most: float | None = None) -> None:
-        self._clock, self._rate = clock, Rate(most or float("inf"))
+    def __init__(self, clock: Clock, most: float | None = None, known: float | None = None, work: int = 0) -> None:
+        self._clock, self._rate = clock, Rate(most or float("inf"), known, work)
         self._lock = threading.Lock()
         # when the next turn is free
         self._next = self._next_urgent = 0.0
@@ -41,6 +41,12 @@ class Pace:
     def per_second(self) -> float:
         """Requests per second at present."""
         return self._rate.per_minute / 60
+
+    @property
+    def learned(self) -> float | None:
+        """Requests per minute to begin with next time; None if nothing was learned."""
+        with self._lock:
+            return self._rate.learned
 
     def wait(self, stop: Stop, deadline: Deadline, *, urgent: bool = False) -> None:
         """Wait for the turn of one request, or until `stop` or `deadline`.

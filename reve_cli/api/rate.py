@@ -1,12 +1,14 @@
 """How many requests per minute the API allows, learned from its answers.
 
 The documented limit (500) is second-hand, may differ between accounts, and is shared with every other program that uses
-the key. So the rate starts just below it and adapts:
+the key. So the rate starts just below it, or at what an earlier run learned, and adapts:
 
 - A refusal (status 429) shows the limit: the number of requests that succeeded in the last minute.
 - After a refusal the rate drops a little below this limit, and soon grows back to just under it.
 - From there it grows very slowly, to find out whether the limit has risen.
 - After many requests without a refusal, the old limit is forgotten and the rate grows faster.
+- If nothing is known and there is work for minutes, the rate grows from the first request. With less work it does not:
+  a refusal holds up the polls for the rest of the minute.
 
 May import: nothing of ours.
 """
@@ -14,16 +16,22 @@ May import: nothing of ours.
 from collections import deque
 
 # requests per minute before anything is known
-START = 490.0
+START = 497.0
 # the rate never falls below so many requests per minute
 _LEAST = 6.0
+# it does not begin lower than this, because what an earlier run learned may have been an outage
+_LEAST_KNOWN = 30.0
 # seconds over which the API counts requests
 WINDOW = 60.0
+# the work for minutes: so many requests
+_MANY = 1000
 
 # A refusal shows the limit only if requests were counted for so many seconds and so many of them succeeded. Otherwise
 # it at most halves the rate.
 _MIN_SECONDS = 20.0
 _MIN_REQUESTS = 10
+# the limit is at least the rate of the last so many seconds, if the rate grew from the first request
+_SHORT = 10.0
 # a refusal lowers a known limit to no less than this share, because it may have another cause
 _FALL = 0.9
 # the share of the limit to continue with after a refusal, so that the next window stays below it
@@ -37,32 +45,43 @@ _CALM = 200
 # share of requests whatever the limit is.
 _RETURN = 0.002  # up to the share _HOLD of the limit
 _PROBE = 0.0002  # beyond that share
-_FORGOTTEN = 0.006  # with a forgotten limit
+_FORGOTTEN = 0.006  # with a forgotten limit, or from a low rate that an earlier run learned
 _UNKNOWN = 0.0005  # if nothing was refused for the first whole window
+_EAGER = 0.003  # if nothing is known and there is work for minutes
 
 
 class Rate:
     """The request rate. Not thread-safe: `Pace` holds a lock. Times are monotonic seconds.
 
-    most: the user's own limit, in requests per minute.
+    most: the user's own limit, in requests per minute. known: what an earlier run learned. work: the number of requests
+    that are to come.
     per_minute: the rate at present.
     """
 
-    def __init__(self, most: float) -> None:
+    def __init__(self, most: float, known: float | None = None, work: int = 0) -> None:
         self._most = most
-        self.per_minute = min(START, most)
+        self.per_minute = max(_LEAST, min(max(known or START, _LEAST_KNOWN), most))
+        self._is_eager = known is None and work >= _MANY
         self._limit: float | None = None
         # when the first request and each request of the last window succeeded
         self._first: float | None = None
         self._recent: deque[float] = deque()
-        # requests that succeeded since the last refusal
-        self._calm = 0
+        # requests that succeeded since the last refusal, and the most of them in one window
+        self._calm = self._best = 0
+
+    @property
+    def learned(self) -> float | None:
+        """The rate to begin with next time; None if nothing was learned."""
+        if self._limit is not None:
+            return max(self._limit, self._best) * _HOLD
+        return float(self._best) if self._best > START else None
 
     def passed(self, now: float, *, may_grow: bool) -> None:
         """Record a request that was not refused. The rate grows if `may_grow`."""
         self._forget(now)
         self._first = now if self._first is None else self._first
         self._recent.append(now)
+        self._best = max(self._best, min(len(self._recent), self._calm + 1))
         if may_grow:
             self._calm += 1
             self.per_minute = min(self.per_minute * (1 + self._growth(now)), self._most)
@@ -74,9 +93,13 @@ class Rate:
         limit = len(self._recent) * WINDOW / max(counted, 1.0)
         if counted < _MIN_SECONDS or len(self._recent) < _MIN_REQUESTS:
             limit = max(limit, self.per_minute / 2)
+        if self._is_eager:
+            latest = sum(at > now - _SHORT for at in self._recent)
+            limit = max(limit, latest * WINDOW / (_SHORT + max(seconds, 1.0)))
+            self._is_eager = False
         self._limit = max(_LEAST, limit, (self._limit or 0.0) * _FALL)
         self.per_minute = max(_LEAST, min(self.per_minute, self._limit) * _MARGIN)
-        self._calm = 0
+        self._calm = self._best = 0
 
     def _forget(self, now: float) -> None:
         while self._recent and self._recent[0] <= now - WINDOW:
@@ -84,7 +107,11 @@ class Rate:
 
     def _growth(self, now: float) -> float:
         if self._limit is None:
-            return _UNKNOWN if self._first is not None and now - self._first > WINDOW else 0.0
+            if self._is_eager:
+                return _EAGER
+            if self._first is None or now - self._first <= WINDOW:
+                return 0.0
+            return _UNKNOWN if self.per_minute >= START else _FORGOTTEN
         if self._calm > _CALM:
             return _FORGOTTEN
         return _PROBE if self.per_minute > self._limit * _HOLD else _RETURN

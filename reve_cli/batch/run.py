@@ -242,7 +242,7 @@ def _run(
         if ledger.spending.caps:
             ledger.spending.caps.check_command(worklist.to_buy)
         book.begin(chosen.name, iso(run.process.clock.now()), chosen.instead)
-        run.api.sender.pace = Pace(run.process.clock, wishes.rate)
+        run.api.sender.pace = Pace(run.process.clock, wishes.rate, ledger.account.rate, worklist.left)
         run.api.http.limits = replace(run.api.http.limits, tries=max(_TRIES, run.api.http.limits.tries))
     now = run.process.clock.monotonic()
     tally, stop = Tally(worklist.size, there, now), Stop(wishes.max_failures)
@@ -323,9 +323,12 @@ def _make_images(
         naming = active[task.index].naming if task.index in active else None
         return recovery_command(task, naming, ledger, run.flags)
 
-    poller = PagePoller(run.api)
+    poller = PagePoller(run.api, past)
     engine = engine_of(run, "saved", ledger, saver, results, recover, past, supply=supply, poller=poller)
     engine.run([])
+    pace = run.api.sender.pace
+    if pace is not None and (learned := pace.learned) is not None:
+        ledger.account.note_rate(learned)
     if engine.refusal is not None:
         stop.because(engine.refusal)
     run.output.rest()

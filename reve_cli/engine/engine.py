@@ -158,7 +158,7 @@ class Engine:
                 task.due = FOREVER
                 workers.start("look", partial(self._look, task), partial(self._outcomes.polled, task))
         running = [task for task in self._open if task.phase == "accepted" and task.job is not None]
-        if workers.have_room("poll") and self._waiting.poll_is_due(running):
+        if workers.have_room("poll") and self._waiting.next_poll(running, sending=self._is_sending()) <= now:
             workers.start("poll", lambda: self._poll(running), partial(self._fail_each, running))
 
     def _start(self, kind: str, work: Callable[[Task], Then], task: Task) -> None:
@@ -168,8 +168,13 @@ class Engine:
         for task in tasks:
             self._outcomes.fail(task, error)
 
+    def _is_sending(self) -> bool:
+        """Whether requests wait for their turns."""
+        return any(task.phase == "sending" for task in self._open)
+
     def _seconds_to_wait(self) -> float:
-        until_due = self._waiting.seconds(self._open, polling=self._workers.are_busy("poll"))
+        polling, sending = self._workers.are_busy("poll"), self._is_sending()
+        until_due = self._waiting.seconds(self._open, polling=polling, sending=sending)
         return max(0.0, min(until_due, self.deadline.left))
 
     # In worker threads: each does one kind of work and returns what the main thread does then
@@ -212,12 +217,12 @@ class Engine:
         return lambda: self._outcomes.found(task, job)
 
     def _poll(self, tasks: Sequence[Task]) -> Then:
-        found, pause = self._waiting.poll(tasks, self.deadline)
+        found, requests = self._waiting.poll(tasks, self.deadline)
 
         def take() -> None:
             for task in tasks:
                 self._outcomes.polled(task, (found or {}).get(str(task.job_id)))
-            self._waiting.pause(pause, answered=found is not None)
+            self._waiting.polled(requests, answered=found is not None)
 
         return take
 

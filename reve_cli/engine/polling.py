@@ -4,7 +4,8 @@ May import: api, core.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 
 from reve_cli.api.endpoints import PAGE, Api, Page
 from reve_cli.api.sending import FOREVER
@@ -27,13 +28,17 @@ _QUICK = 2
 class Poller:
     """Asks about running jobs, again and again. Used by one thread at a time."""
 
-    # Whether each job is asked about as soon as it is accepted.
-    looks_at_once = True
+    # Whether polls give way while requests wait: they then ask about no job before it has probably ended.
+    gives_way = False
 
     def __init__(self, api: Api) -> None:
         self._api = api
         # Where in the list of missing jobs to go on asking by id.
         self._turn = 0
+
+    def usual(self, part: float) -> float | None:
+        """Seconds within which this `part` of the newest jobs ended; None if that is not known."""
+        return None
 
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         """Ask where `jobs` stand. Returns the answers (None if there are none) and the number of requests.
@@ -94,34 +99,50 @@ class PagePoller(Poller):
     then; or the pages are incomplete, which asking for the oldest jobs by id reveals.
     """
 
-    looks_at_once = False
+    gives_way = True
     # Pages of completed jobs in one poll, at most.
     _PAGES = 3
-    # One poll in so many asks about one of the exceptions, in this order.
+    # One poll in so many asks about one of the exceptions, in this order, if a job is overdue.
     _EVERY = 6
     _ELSE = ("FAILED", "oldest", "CANCELLED", "FAILED", "oldest")
 
     # Seconds after which a job is given up if nothing else runs and the API answers, but not about this job.
     _GIVE_UP = 300.0
 
-    def __init__(self, api: Api) -> None:
+    # The newest durations that count, and how many are enough.
+    _LEARN_FROM, _ENOUGH = 50, 5
+    # A job is overdue if it takes so many times as long as nine of ten others.
+    _OVERDUE = 1.2
+
+    def __init__(self, api: Api, past: Sequence[float] = ()) -> None:
+        """past: seconds that earlier jobs took, newest first."""
         super().__init__(api)
+        self._durations = deque(reversed(past), self._LEARN_FROM)
+        # The server's time minus ours, at least.
+        self._offset = -FOREVER
         self._polls = 0
         # Rises with each poll that finds the pages incomplete, falls with each that does not.
         self._doubts = 0
         # By job: since when the API answers, but not about this job.
         self._silent_since: dict[str, float] = {}
 
+    def usual(self, part: float) -> float | None:
+        known = sorted(self._durations)
+        return known[int(part * len(known))] if len(known) >= self._ENOUGH else None
+
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         """Ask where `jobs` stand, as `Poller.ask` does, but never until the deadline: a batch may have none."""
         if len(jobs) <= _FEW:
             return self._ask_few(jobs, deadline)
         self._polls += 1
-        about = self._ELSE[self._polls // self._EVERY % len(self._ELSE)] if self._polls % self._EVERY == 0 else ""
         answered, found, unclear, requests = self._completed(jobs, deadline)
         latest = max(
             (moment(job.completed_at) or 0.0 for job in found.values() if isinstance(job, Job)), default=FOREVER
         )
+        self._learn(job for job in found.values() if isinstance(job, Job) and job.id in jobs)
+        about = ""
+        if self._polls % self._EVERY == 0 and self._is_overdue([jobs[job] for job in jobs if job not in found]):
+            about = self._ELSE[self._polls // self._EVERY % len(self._ELSE)]
         if about in ENDED:
             page = self._page(about, None, deadline)
             found |= {job.id: job for job in page.jobs} if page else {}
@@ -133,6 +154,19 @@ class PagePoller(Poller):
             was_omitted = any(isinstance(job := found.get(name), Job) and _ended_before(job, latest) for name in rest)
             self._doubts = min(self._doubts + 1, _MOST_DOUBTS) if was_omitted else max(self._doubts - 1, 0)
         return found if found or answered else None, requests
+
+    def _learn(self, ended: Iterable[Job]) -> None:
+        """Note how long jobs took, and the server's time: it is later than the end of each."""
+        for job in ended:
+            made, end = moment(job.created_at), moment(job.completed_at)
+            if made is not None and end is not None:
+                self._durations.append(end - made)
+                self._offset = max(self._offset, end - self._api.http.clock.monotonic())
+
+    def _is_overdue(self, made: Sequence[float]) -> bool:
+        """Whether one of the jobs that were made at these times, and are still running, probably ended long ago."""
+        longest, now = self.usual(0.9), self._api.http.clock.monotonic() + self._offset
+        return longest is None or min(made, default=FOREVER) < now - self._OVERDUE * longest
 
     def _ask_few(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         """Ask about the last few jobs by the page of newest jobs and by id. A single job is asked for by id first."""

@@ -291,8 +291,12 @@ def _likely_path(naming: Naming, task: Task, number: int = 1) -> str:
 def _rescued(folder: Path | None, task: Task, url: str, number: int) -> SavedFile | None:
     """The image `number` of `task`'s job, if a command rescued it and the journal does not say so."""
     name = str(task.job_id)
-    pattern = name if number == 1 else numbered(name, number)
-    for path in glob.glob(f"{glob.escape(str(folder))}/{glob.escape(pattern)}.*") if folder else ():
+    start = f"{name if number == 1 else numbered(name, number)}."
+    try:
+        names = [found for found in os.listdir(folder) if found.startswith(start)] if folder else []
+    except OSError:  # nothing was ever rescued
+        return None
+    for path in (os.path.join(str(folder), found) for found in names):
         with contextlib.suppress(OSError), open(path, "rb") as file:
             found = image_format(file, os.fstat(file.fileno()).st_size)
             if found is not None:

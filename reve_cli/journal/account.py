@@ -1,14 +1,19 @@
 """Whose API key a command uses, and which rows of the journal belong to that account.
 
-May import: journal.journal and journal.rows (for types only).
+May import: core.clock; journal.journal and journal.rows (for types only).
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from reve_cli.core.clock import DAY
+
 if TYPE_CHECKING:
     from reve_cli.journal.journal import Journal
     from reve_cli.journal.rows import Row
+
+# A learned rate counts for so many seconds: the limit may change, and so may the number of programs that share it.
+_RATE_SECONDS = 7 * DAY
 
 Use = Callable[[Callable[["Journal"], Any]], Any]
 """Calls a function with the journal and returns its result, or None if there is no journal."""
@@ -35,6 +40,16 @@ class Account:
         """Record the account's name, as the API answered it."""
         self._name = name
         self._use(lambda journal: journal.note_account(self.origin, self.key_tag, name))
+
+    @property
+    def rate(self) -> float | None:
+        """Requests per minute that the API allows this key, as a command of the last days learned."""
+        found: float | None = self._use(lambda journal: journal.rate(self.origin, self.key_tag, _RATE_SECONDS))
+        return found
+
+    def note_rate(self, per_minute: float) -> None:
+        """Record the requests per minute that the API allows this key."""
+        self._use(lambda journal: journal.note_rate(self.origin, self.key_tag, per_minute))
 
     def may_fetch(self, row: "Row") -> bool:
         """Whether this key can read a row's job: the row has the same origin, and the same key or account."""

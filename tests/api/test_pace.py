@@ -137,9 +137,20 @@ class Tally:
 
 
 def drive(
-    limiter: Limiter, minutes: float, *, processes: int = 1, most: float | None = None, told: bool = True
+    limiter: Limiter,
+    minutes: float,
+    *,
+    processes: int = 1,
+    most: float | None = None,
+    told: bool = True,
+    known: float | None = None,
+    work: int = 0,
 ) -> Tally:
-    """Send requests as fast as the pace allows for some minutes. told: whether refusals have a Retry-After."""
+    """Send requests as fast as the pace allows for some minutes.
+
+    told: whether refusals have a Retry-After. known: what an earlier run learned. work: how many requests the pace
+    expects.
+    """
     world, tally = World(), Tally()
     end = world.time + minutes * MINUTE
 
@@ -158,7 +169,7 @@ def drive(
             else:
                 pace.refused(seconds if told else 0.0)
 
-    paces = [Pace(world, most) for _ in range(processes)]
+    paces = [Pace(world, most, known, work) for _ in range(processes)]
     world.run([lambda pace=pace: worker(pace) for pace in paces for _ in range(WORKERS)])  # type: ignore[misc]
     return tally
 
@@ -423,3 +434,46 @@ def test_an_obstacle_is_dropped_after_nobody_tried_for_a_while(reve: Reve) -> No
 def test_the_next_try_respects_retry_after(reve: Reve, headers: dict[str, str], least: float) -> None:
     refusal = json_reply({"error": "slow down"}, 429, **headers)
     assert max(least, 0.5) <= waited(reve, refusal, "GET", 600) <= max(least, 1) * 1.3 + 1
+
+
+def test_work_for_minutes_finds_a_high_limit_within_the_first_minute() -> None:
+    tally = drive(sliding(2000), 2, work=2000)
+    assert tally.passed[1999] - BEGUN < 70
+    assert tally.share < 0.02
+
+
+@pytest.mark.parametrize("limit", [60, 500])
+def test_work_for_minutes_loses_little_to_the_documented_limit_or_a_low_one(limit: int) -> None:
+    tally = drive(sliding(limit), 5, work=2000)
+    assert tally.share < 0.02
+    assert tally.rate(since=0) > 0.93 * limit
+
+
+@pytest.mark.parametrize(("limit", "work"), [(60, 500), (500, 500), (2000, 2000)])
+def test_the_next_run_begins_just_below_the_limit(limit: int, work: int) -> None:
+    world = World()
+    pace, stop, ask = Pace(world, work=work), Stop(), sliding(limit)
+
+    def send() -> None:
+        for _ in range(work):
+            pace.wait(stop, Deadline(world, math.inf))
+            seconds = ask(world.time)
+            if seconds is None:
+                pace.passed()
+            else:
+                pace.refused(seconds)
+
+    world.run([send])
+    assert pace.learned is not None
+    assert 0.9 * limit <= pace.learned <= limit
+    assert Pace(world, known=pace.learned).per_second == pace.learned / 60
+
+
+def test_a_limit_that_has_risen_since_the_last_run_is_found_within_minutes() -> None:
+    tally = drive(sliding(500), 10, known=6)
+    assert tally.share < 0.02
+    assert tally.rate(since=6 * MINUTE) >= 0.9 * 500
+
+
+def test_a_learned_rate_stays_below_the_users_own() -> None:
+    assert Pace(World(), 100, known=2000).per_second == 100 / 60

@@ -15,6 +15,10 @@ xargs -P 16     `reve generate` processes, unscaled, because their start-up time
                 full rounds; wall time and processor time are then multiplied up to all prompts
 batch, unscaled the program at real speed with `--unscaled` prompts and log-normal durations (median 15 s, sigma 0.3)
 
+`--shards 4` runs four processes that share the key, and prints how much longer the slowest took than the fastest.
+`--limit 2000` is an account that allows 2,000 requests in any 60 s. With `--runs 2 --remember`, the second run knows
+what the first learned.
+
 Lateness is the time from a job's end, by the server's clock, until its file has its final name.
 """
 
@@ -25,6 +29,7 @@ import multiprocessing
 import os
 import random
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -75,6 +80,8 @@ class Scene:
     sandbox: Counting
     folder: Path
     factor: float
+    state: Path
+    shards: int
 
     @property
     def environ(self) -> dict[str, str]:
@@ -82,7 +89,7 @@ class Scene:
         return inherited | {
             "APIFRAME_BASE_URL": self.sandbox.url,
             "APIFRAME_API_KEY": self.sandbox.key,
-            "REVE_STATE_DIR": str(self.folder / "state"),
+            "REVE_STATE_DIR": str(self.state),
             "NO_PROXY": "127.0.0.1",
         }
 
@@ -106,7 +113,19 @@ class Result:
 def batch(scene: Scene, prompts: int) -> None:
     arguments = ["batch", str(scene.file(prompts)), "--quiet", "--out", str(scene.folder / "pics")]
     command = [sys.executable, str(FAST), f"{scene.factor:g}", *arguments]
-    subprocess.run(command, env=scene.environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def run(shard: int) -> float:
+        more = [f"--shard={shard}/{scene.shards}"] if scene.shards > 1 else []
+        started = time.monotonic()
+        subprocess.run(
+            [*command, *more], env=scene.environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(scene.shards) as threads:
+        times = list(threads.map(run, range(1, scene.shards + 1)))
+    if scene.shards > 1:
+        print(f"slowest shard / fastest: {max(times) / min(times):.2f}")
 
 
 def xargs(scene: Scene, prompts: int) -> None:
@@ -161,8 +180,14 @@ def measure(
     failing: float = 0.0,
     *,
     disk: bool = False,
+    limit: int = PER_MINUTE,
+    shards: int = 1,
+    remembered: tuple[Path, int] | None = None,
 ) -> Result:
-    """Run against a new server, then read the server's records and the files on disk."""
+    """Run against a new server, then read the server's records and the files on disk.
+
+    remembered: the state folder of all runs, and the server's port; each run has its own by default.
+    """
     begun, upcoming, prompts = time.time(), itertools.cycle(durations), len(durations)
 
     def scaled(moment: float) -> float:
@@ -172,15 +197,17 @@ def measure(
         folder = Path(name)
         sandbox = Counting(
             folder / "sandbox",
+            key=f"afk_sandbox_{'0' * 32}",
+            port=remembered[1] if remembered else 0,
             job_seconds=lambda: next(upcoming),
-            requests_per_minute=PER_MINUTE,
+            requests_per_minute=limit,
             clock=lambda: scaled(time.time()),
         )
         sandbox.failing = failing
         with sandbox:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             started = time.monotonic()
-            run(Scene(sandbox, folder, factor), prompts)
+            run(Scene(sandbox, folder, factor, remembered[0] if remembered else folder / "state", shards), prompts)
             wall = (time.monotonic() - started) * factor
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             jobs = [job for job in sandbox.jobs() if job.status == "COMPLETED"]
@@ -202,9 +229,9 @@ def show(name: str, result: Result, limit: float, times: float = 1) -> None:
     print(f"{name:16} {len(late):7} {columns} {lateness}{note}", flush=True)
 
 
-def bound(durations: list[float]) -> float:
+def bound(durations: list[float], per_minute: int = PER_MINUTE) -> float:
     """The end of the last job, if jobs are submitted at the full rate and there are no other requests."""
-    return max((number + 1) * 60 / PER_MINUTE + seconds for number, seconds in enumerate(durations))
+    return max((number + 1) * 60 / per_minute + seconds for number, seconds in enumerate(durations))
 
 
 def draw(jobs: int, seed: int) -> list[float]:
@@ -226,21 +253,33 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=JOB, help="duration of a job")
     parser.add_argument("--failing", type=float, default=0.0, help="share of jobs that fail in reve batch")
     parser.add_argument("--disk", action="store_true", help="keep all files on the disk")
+    parser.add_argument("--limit", type=int, default=PER_MINUTE, help="requests that the account allows in a minute")
+    parser.add_argument("--shards", type=int, default=1, help="processes of reve batch")
+    parser.add_argument("--remember", action="store_true", help="the runs of reve batch share a state folder")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     durations, varied = [options.seconds] * options.prompts, draw(options.unscaled, options.seed)
-    limit, factor = bound(durations), options.factor
+    limit, factor = bound(durations, options.limit), options.factor
     print(f"load of the machine: {os.getloadavg()[0]:.1f}; {fsync():.1f} ms to flush a file; clocks x {factor:g}")
     print(f"{'':16}  images    wall /bound  asked/    429s  late, mean, p95, max     cpu")
     print(f"{'bound':16} {options.prompts:7} {limit:7.1f} {1:6.2f} {1:7.2f} {0:7.1%}", flush=True)
-    for _ in range(options.runs):
-        show("reve batch", measure(batch, durations, factor, options.failing, disk=options.disk), limit)
+    with tempfile.TemporaryDirectory(dir=memory()) as state:
+        wishes = {"disk": options.disk, "limit": options.limit, "shards": options.shards}
+        remembered = (Path(state), free_port()) if options.remember else None
+        for _ in range(options.runs):
+            result = measure(batch, durations, factor, options.failing, **wishes, remembered=remembered)
+            show("reve batch", result, limit)
     if not options.no_pool:
         show("thread pool", measure(pool, durations, factor, disk=options.disk), limit)
     if options.few:
         show("xargs -P 16", measure(xargs, durations[: options.few], 1), limit, options.prompts / options.few)
     if varied:
         show("batch, unscaled", measure(batch, varied, 1), bound(varied))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def memory() -> str | None:

@@ -1,0 +1,65 @@
+"""When a batch asks about its jobs: while requests wait for the rate limit, polls take as little of it as they can."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from reve_cli.api.endpoints import Api
+from reve_cli.api.http import Http
+from reve_cli.api.pace import Pace
+from reve_cli.api.rate import START
+from reve_cli.api.sending import Sender
+from reve_cli.core.clock import Limits, Stop
+from reve_cli.core.models import Job
+from reve_cli.core.tasks import Task
+from reve_cli.engine.polling import PagePoller, Poller
+from reve_cli.engine.waiting import Waiting
+from tests.conftest import KEY, Reve
+
+
+@pytest.fixture
+def api(reve: Reve) -> Iterator[Api]:
+    http = Http("http://127.0.0.1:9", KEY, clock=reve.clock, stop=Stop(), limits=Limits(), debug=None)
+    api = Api(Sender(http, print))
+    api.sender.pace = Pace(reve.clock)
+    yield api
+    http.close()
+
+
+def running(reve: Reve, ages: range) -> list[Task]:
+    """Jobs that were accepted so many seconds ago."""
+    now = reve.clock.monotonic()
+    return [Task(age, "accepted", job=Job(f"{age}", "QUEUED"), accepted_at=now - age, due=now) for age in ages]
+
+
+def until_poll(reve: Reve, waiting: Waiting, tasks: list[Task], *, sending: bool) -> float:
+    return waiting.next_poll(tasks, sending=sending) - reve.clock.monotonic()
+
+
+def test_while_requests_wait_a_batch_polls_when_eight_jobs_have_probably_ended(reve: Reve, api: Api) -> None:
+    waiting = Waiting(api, PagePoller(api, [15.0] * 40), ())
+    assert until_poll(reve, waiting, running(reve, range(14)), sending=True) == 15 - 6
+    assert until_poll(reve, waiting, running(reve, range(3)), sending=True) == 15 - 0
+    assert until_poll(reve, waiting, running(reve, range(60)), sending=True) <= 0
+
+
+def test_jobs_of_unknown_duration_are_asked_about_after_10_s(reve: Reve, api: Api) -> None:
+    waiting = Waiting(api, PagePoller(api), ())
+    assert until_poll(reve, waiting, running(reve, range(1)), sending=True) == 10
+
+
+def test_polls_take_a_larger_share_of_the_rate_after_the_last_request(reve: Reve, api: Api) -> None:
+    waiting, tasks = Waiting(api, PagePoller(api), ()), running(reve, range(60))
+    waiting.polled(2, answered=True)
+    beside, after = (until_poll(reve, waiting, tasks, sending=sending) for sending in (True, False))
+    assert 2 * 60 / START / beside <= 0.06
+    assert 2 * 60 / START / after >= 0.1
+
+
+def test_single_commands_poll_by_the_schedule_even_while_they_send(reve: Reve, api: Api) -> None:
+    waiting = Waiting(api, Poller(api), ())
+    assert until_poll(reve, waiting, running(reve, range(3)), sending=True) == 0
+
+
+def test_nothing_is_polled_if_nothing_runs(reve: Reve, api: Api) -> None:
+    assert Waiting(api, PagePoller(api), ()).next_poll([], sending=False) == float("inf")
