@@ -120,8 +120,7 @@ class Entry:
         """Hours until the images expire on the server; 0 if expired, None if unknown."""
         if self.row.ended is None or self.row.state not in _ON_SERVER:
             return None
-        left = _KEPT_HOURS - (self.now - self.row.ended) / HOUR
-        return min(max(0.0, left), _KEPT_HOURS)  # the clocks may differ
+        return hours_left(self.row.ended, self.now)
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -270,8 +269,7 @@ def details(output: Output, journal: Journal | None, name: str, now: float) -> i
     """
     found: list[Entry] = []
     if journal is not None:
-        values = {"names": json.dumps([name, job_id(name)])}
-        found = _entries(journal, f"{NAMED} {_OLDEST_FIRST}", values, now) or _of_file(output, journal, name, now)
+        found = of_name(journal, name, now) or _of_file(output, journal, name, now)
     if not found:
         message = f"job, key, run or image {name} not found in the journal"
         raise ReveError("not_found", message, hint="reve history")
@@ -286,31 +284,42 @@ def details(output: Output, journal: Journal | None, name: str, now: float) -> i
     return 0
 
 
-def _of_file(output: Output, journal: Journal, name: str, now: float) -> list[Entry]:
-    """The rows of an image: those with the hash `name` or the file's own hash, else those that saved to its path."""
+def of_name(journal: Journal, name: str, now: float) -> list[Entry]:
+    """The rows that a job id, an idempotency key, a run or the SHA-256 of an image names, oldest first."""
+    found = _entries(journal, f"{NAMED} {_OLDEST_FIRST}", {"names": json.dumps([name, job_id(name)])}, now)
+    is_hash = not found and re.fullmatch("[0-9a-fA-F]{64}", name)
+    return saved(journal, "sha256", name.lower(), now) if is_hash else found
 
-    def saved(field: str, value: str) -> list[Entry]:
-        return _entries(journal, f"{_SAVED.format(field=field)} {_OLDEST_FIRST}", {"value": json.dumps(value)}, now)
 
-    if re.fullmatch("[0-9a-fA-F]{64}", name):
-        return saved("sha256", name.lower())
-    if found := saved("sha256", _hash(name) or "-"):
+def saved(journal: Journal, field: str, value: str, now: float) -> list[Entry]:
+    """The rows that saved a file with this `path` (absolute) or `sha256`, oldest first."""
+    return _entries(journal, f"{_SAVED.format(field=field)} {_OLDEST_FIRST}", {"value": json.dumps(value)}, now)
+
+
+def _of_file(output: Output, journal: Journal, path: str, now: float) -> list[Entry]:
+    """The rows of an image file: those with its hash, else those that saved to its path."""
+    if found := saved(journal, "sha256", sha256_of(path) or "-", now):
         return found
-    found = saved("path", os.path.abspath(name))
-    if found and os.path.isfile(name):
-        output.warn(f"{name} is not the image that was saved there")
+    found = saved(journal, "path", os.path.abspath(path), now)
+    if found and os.path.isfile(path):
+        output.warn(f"{path} is not the image that was saved there")
     return found
 
 
-def _hash(path: str) -> str | None:
+def sha256_of(path: str) -> str | None:
     """The SHA-256 of a file; None if there is no regular file that can be read."""
     try:
         if not os.path.isfile(path):
             return None
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return None
+
+
+def hours_left(ended: float, now: float) -> float:
+    """Hours until the images of a job that ended at that time (epoch seconds) expire on the server; 0 if expired."""
+    return min(max(0.0, _KEPT_HOURS - (now - ended) / HOUR), _KEPT_HOURS)  # the clocks may differ
 
 
 class Total:

@@ -56,6 +56,8 @@ def command(facts: Mapping[str, Any]) -> str | None:
         return None
     words = ["reve", "generate"]
     options = {"--seed": facts.get("seed"), "--ar": facts.get("aspectRatio"), "--model-version": facts.get("version")}
+    if facts.get("count"):
+        options["--count"] = facts["count"]
     if facts.get("model") != DEFAULT_MODEL:
         options["--model"] = facts.get("model")
     for option, value in options.items():

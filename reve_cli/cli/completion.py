@@ -106,4 +106,5 @@ def values(context: Context, parameter: Parameter, start: str) -> list[Completio
     if metavar.strip("[]").partition(".")[0] in ("PATH", "FILE", "DIR"):
         return [_FILES]
     literals = [CompletionItem(word) for word in metavar.split("|") if word.islower() and word.startswith(start)]
-    return literals + parameter.shell_complete(context, start)
+    found = literals + parameter.shell_complete(context, start)
+    return found or ([_FILES] if "IMAGE" in metavar else [])

@@ -1,8 +1,11 @@
-"""The journal's newest jobs, which completion offers with their state and prompt.
+"""The journal's newest jobs, which completion offers with their state and prompt, and the newest images.
 
 Only reads: it never creates, locks or repairs a journal, and reports no error. May import: settings, journal.
 """
 
+import contextlib
+import os
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -19,6 +22,9 @@ _ABOUT = 60
 """Characters of the prompt that are shown."""
 _SHORT = 8
 """Characters of a job id that are offered, if they are enough."""
+_MOST_FILES = 20
+_PLAIN_IMAGE = re.compile(r"[\w][\w.,+@-]*\.(?:png|jpe?g|webp|avif)", re.IGNORECASE)
+"""Names of images that every shell takes as they are."""
 _NEWEST = """
     SELECT coalesce(job, key) AS name, job IS NOT NULL, state, substr(json_extract(body, '$.prompt'), 1, :about),
         (SELECT count(DISTINCT job) FROM jobs AS other
@@ -50,3 +56,19 @@ def jobs(environ: Mapping[str, str], wanted: Wanted, start: str, *, sandbox: boo
     has_last = bool(found) and LAST.startswith(start) and wanted != "unfinished"
     newest = [(LAST, f"the newest, {found[0][1]}")] if has_last else []
     return newest if from_last else [*newest, *found]
+
+
+def images() -> list[str]:
+    """The newest image files of the current folder."""
+    with contextlib.suppress(OSError), os.scandir() as found:
+        files = [file for file in found if _PLAIN_IMAGE.fullmatch(file.name) and file.is_file()]
+        files.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+        return [file.name for file in files[:_MOST_FILES]]
+    return []
+
+
+def has_files(start: str) -> bool:
+    """Whether the name of a file or folder here begins with `start`, or `start` is a path."""
+    with contextlib.suppress(OSError):
+        return os.sep in start or any(name.startswith(start) for name in os.listdir())
+    return False

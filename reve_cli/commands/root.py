@@ -11,8 +11,8 @@ from reve_cli.cli.version import print_version
 from reve_cli.help.topics import TOPICS
 
 COMMANDS = {
-    "Make images": ("generate", "batch", "wait", "download", "resume"),
-    "Inspect": ("status", "gallery", "jobs", "account", "model", "history"),
+    "Make images": ("generate", "batch", "wait", "download", "rerun", "resume"),
+    "Inspect": ("status", "show", "gallery", "jobs", "account", "model", "history"),
     "Set up and learn": ("doctor", "help", "auth", "config", "sandbox"),
 }
 """The names of all commands, under the headings of the help. Each is in the module of this package with its name."""

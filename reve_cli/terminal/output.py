@@ -182,10 +182,17 @@ class Output:
             self._say(error.hint if error.exit_code == 75 else f"hint: {error.hint}")
 
     def secret(self, prompt: str, signals: "Signals") -> str:
-        """Ask for a secret on the terminal, which does not show it. See `read_secret`."""
-        from reve_cli.terminal.secret import read_secret
+        """Ask for a secret on the terminal, which does not show it. See `read_line`."""
+        from reve_cli.terminal.secret import read_line
 
-        return read_secret(prompt, signals, self.gave_up)
+        return read_line(prompt, signals, self.gave_up, is_secret=True)
+
+    def agrees(self, question: str, signals: "Signals") -> bool:
+        """Ask on the terminal whether to go on. Anything but y and yes is no. See `read_line`."""
+        from reve_cli.terminal.secret import read_line
+
+        typed = read_line(f"{question} [y/N] ", signals, self.gave_up, is_secret=False)
+        return typed.strip().lower() in ("y", "yes")
 
     def spin(self, text: str, *more: str, share: float | None = None, bar: bool = False) -> None:
         """Show a spinner with `text` beside it and `more` lines below it, if stderr can show one.

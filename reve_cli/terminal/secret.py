@@ -1,4 +1,4 @@
-"""Reads a secret from the terminal without showing it.
+"""Reads a line from the terminal: a secret, which is not shown, or an answer.
 
 May import: core.errors, core.signals, terminal.streams, terminal.text.
 """
@@ -15,22 +15,26 @@ from reve_cli.terminal.streams import MOMENT, PART, write_stderr
 from reve_cli.terminal.text import safe
 
 
-def read_secret(prompt: str, signals: Signals, gave_up: Callable[[], bool]) -> str:
-    """Show `prompt` on stderr and return the line that is typed. Empty at the end of input.
+def read_line(prompt: str, signals: Signals, gave_up: Callable[[], bool], *, is_secret: bool) -> str:
+    """Show `prompt` on stderr and return the line that is typed, with its end. Empty at the end of input.
 
-    The terminal is always restored, also when a signal ends the process.
+    is_secret: the terminal does not show what is typed. It is always restored, also when a signal ends the process.
     Raises `ReveError` (code `timed_out`) if nothing is typed before `gave_up` returns True.
     """
     if sys.platform == "win32":
         import getpass
 
-        return getpass.getpass(safe(prompt))
+        if is_secret:
+            return getpass.getpass(safe(prompt))
+        write_stderr(safe(prompt), gave_up)
+        return sys.stdin.readline()
     import signal
     import termios
 
     terminal = sys.stdin.fileno()
     shown, hidden = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
-    hidden[3] = hidden[3] & ~termios.ECHO | termios.ECHONL
+    if is_secret:
+        hidden[3] = hidden[3] & ~termios.ECHO | termios.ECHONL
     for key in (termios.VSUSP, termios.VQUIT):  # after these, some shells keep the terminal as it is
         hidden[6][key] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 255])
 

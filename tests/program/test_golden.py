@@ -104,6 +104,7 @@ def test_json_documents_match_their_golden_file(reve: Reve, simulate: Callable[.
     runs["history"] = reve("history", "--json", "--state", "saved", "--search", "fox.png")
     Path("list.txt").write_text("a red fox\n")
     runs["batch"] = reve("batch", "list.txt", "--out", "foxes/", "--json")
+    runs["show"] = reve("show", "fox.png", "--json")
     runs["gallery"] = reve("gallery", "foxes", "--json")
     runs["auth login"] = reve("auth", "login", "--with-key", "--json", stdin=KEY.encode())
     runs["auth status"] = reve("auth", "status", "--json")

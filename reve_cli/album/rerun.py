@@ -1,0 +1,120 @@
+"""The work of `reve rerun`: make an image again, with what its file or the journal says of it.
+
+It goes through `actions.generate` as `reve generate` does. The request has a new key, because a new image is meant.
+May import: actions, runtime, settings, terminal, core, album.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from reve_cli.actions import inputs
+from reve_cli.actions.foreign import refuse
+from reve_cli.actions.generate import generate, show_requests
+from reve_cli.album.cards import command
+from reve_cli.album.subject import Subject, find_one
+from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest, is_loopback
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the new image has instead. None, or no text, repeats the old one."""
+
+    seed: str | None = None
+    aspect_ratio: str | None = None
+    version: str | None = None
+    model: str | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The other options. once: the value of `--once`. agreed: `--yes`."""
+
+    out: str | None = None
+    force: bool = False
+    once: str | None = None
+    new: bool = False
+    max_credits: str | None = None
+    dry_run: bool = False
+    agreed: bool = False
+
+
+def rerun(run: "Runtime", name: str | None, changes: Changes, wishes: Wishes) -> int:
+    """Make the image `name` again. Returns the exit code. Raises `ReveError`."""
+    subject = find_one(run, name)
+    request = _request(run, subject, changes)
+    seed = changes.seed if changes.seed is not None else None if request.seed is None else str(request.seed)
+    requests = inputs.expand(replace(request, seed=None), seed, changes.count, wishes.once)
+    tasks = inputs.new_jobs(requests, None, wishes.once, random_seed=seed == "random")
+    naming = run.naming(wishes.out, tasks, force=wishes.force)
+    _announce(run, subject, requests)
+    if wishes.dry_run:
+        naming.check(tasks)
+        return show_requests(run, tasks, naming)
+    if not wishes.agreed:
+        _ask(run, subject)
+    return generate(run, tasks, naming, new=wishes.new, max_credits=wishes.max_credits)
+
+
+def _request(run: "Runtime", subject: Subject, changes: Changes) -> ImageRequest:
+    """The request to repeat, with the changes. Of another tool's, only prompt, seed and shape are taken."""
+    facts = subject.facts
+    if not facts.get("prompt"):
+        where = "neither the file nor the journal says" if subject.path else "the journal no longer says"
+        raise ReveError("output", f"{where} how {subject.name} was made", hint='reve generate "PROMPT"')
+    if subject.is_foreign:
+        refuse(facts["prompt"])
+    known = {} if subject.is_foreign else facts
+    return ImageRequest(
+        prompt=facts["prompt"],
+        model=changes.model or known.get("model") or run.defaults.model,
+        seed=facts.get("seed"),
+        aspect_ratio=changes.aspect_ratio or facts.get("aspectRatio"),
+        version=changes.version or known.get("version"),
+    )
+
+
+def _announce(run: "Runtime", subject: Subject, requests: Sequence[ImageRequest]) -> None:
+    """Say what is repeated, as the command that does the same, and what is not."""
+    first = requests[0]
+    shown = command(
+        {
+            "prompt": first.prompt,
+            "seed": first.seed,
+            "aspectRatio": first.aspect_ratio,
+            "version": first.version,
+            "model": first.model,
+            "simulated": run.sandbox,
+            "count": len(requests) if len(requests) > 1 else None,
+        }
+    )
+    run.output.note(f"repeating {subject.name}: {shown or first.prompt}")
+    if subject.unchanged is False:
+        run.output.warn(f"{subject.name} is not the image that was saved there")
+    if subject.is_foreign and subject.record:
+        left = [*subject.record.others, *(["Model"] if subject.record.model else [])]
+        run.output.note(f"only prompt, seed and shape are taken{', not ' * bool(left)}{', '.join(left)}")
+    if subject.entry and subject.entry.row.request.get("webhookUrl"):
+        run.output.note("its webhook is not repeated")
+
+
+def _ask(run: "Runtime", subject: Subject) -> None:
+    """Ask before a request that nobody may have meant. Raises `ReveError` without a terminal or consent."""
+    here = run.sandbox or is_loopback(urlsplit(run.settings.base_url).hostname or "")
+    if subject.is_foreign:
+        why = "was made with another tool"
+    elif subject.simulated and not here:
+        why = "was simulated, and the new image is charged"
+    else:
+        return
+    streams = run.output.surroundings()
+    if not (streams["stdin"] and streams["stderr"]):
+        raise ReveError("usage", f"{subject.name} {why}; to make the image: --yes", hint="--dry-run shows the request")
+    if not run.output.agrees(f"{subject.name} {why}. Make the image?", run.process.signals):
+        raise ReveError("usage", "nothing was submitted")

@@ -1,0 +1,45 @@
+"""`reve rerun`: make an image again. May import: cli; the rest late."""
+
+from typing import TYPE_CHECKING
+
+from reve_cli.cli import command, options
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
+
+
+@command.api_command
+def rerun(
+    run: "Runtime",
+    image: options.Image = None,
+    out: options.Out = None,
+    force: options.Force = False,
+    seed: options.Seed = None,
+    count: options.Count = 1,
+    aspect_ratio: options.AspectRatio = None,
+    model_version: options.ModelVersion = None,
+    model: options.Model = None,
+    dry_run: options.DryRun = False,
+    once: options.Once = None,
+    new: options.New = False,
+    max_credits: options.MaxCredits = None,
+    yes: options.Yes = False,
+) -> int:
+    """Make an image again: the same request, with the changes that options make.
+
+    It is a new image, and is charged. It goes where reve generate would save it; the old file stays.
+
+    Examples:
+        reve rerun "$file"
+        reve rerun last --seed random --count 2
+        reve rerun "$job" --ar 16:9 --out wide.png --dry-run
+        reve generate "a fox" --out tried.png --sandbox && reve rerun tried.png --sandbox
+    """
+    from reve_cli.actions.inputs import note_seed
+    from reve_cli.album import rerun as action
+
+    run.limit_as_project_says()
+    note_seed(seed, run.output.note)
+    changes = action.Changes(seed, aspect_ratio, model_version, model, count)
+    wishes = action.Wishes(out, force, once, new, max_credits, dry_run, agreed=yes)
+    return action.rerun(run, image, changes, wishes)

@@ -1,0 +1,25 @@
+"""`reve show`: what is known about an image. May import: cli; the rest late."""
+
+from typing import TYPE_CHECKING
+
+from reve_cli.cli import command, options
+
+if TYPE_CHECKING:
+    from reve_cli.runtime import Runtime
+
+
+@command.local_command
+def show(run: "Runtime", image: options.Image = None) -> int:
+    """Show how an image was made, and whether its file is unchanged.
+
+    It reads the image and the journal. For an image alone, it needs neither a key nor a journal.
+
+    Examples:
+        reve show
+        reve show "$file"
+        reve show "$job" --json | jq -r .prompt
+        reve generate "a fox" --out tried.png --sandbox && reve show tried.png
+    """
+    from reve_cli.album import show as action
+
+    return action.show(run, image)
