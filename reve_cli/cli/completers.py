@@ -49,6 +49,17 @@ def recent_jobs(wanted: "Wanted") -> Completer:
     return _changing(complete)
 
 
+@_changing
+def images_and_jobs(ctx: typer.Context, incomplete: str) -> Candidates:
+    """Complete an image file or a job: both if nothing is typed yet. Nothing where the shell completes files."""
+    from reve_cli.cli.recent import has_files, images, jobs
+
+    found = jobs(ctx.obj.environ, "jobs", incomplete, sandbox=bool(ctx.params.get("sandbox")))
+    if not incomplete:
+        return [*found, *((name, "") for name in images())]
+    return [] if has_files(incomplete) else found
+
+
 def help_words(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Complete a help topic or the next word of a command."""
     from reve_cli.help.manual import next_words

@@ -1,4 +1,4 @@
-"""The options and arguments of all commands but `batch`, each declared once.
+"""Options and arguments, each declared once. Those of one command alone are in batch_options.py and album_options.py.
 
 May import: checks, completers, help, journal, core.
 """
@@ -305,26 +305,6 @@ Download = Annotated[
     bool,
     typer.Option(
         "--download", help="Save the images of completed jobs that have not expired.", rich_help_panel=_OUTPUT
-    ),
-]
-
-Folder = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[DIR]", help="Folder of images (default: the setting output_folder, else the current folder)."
-    ),
-]
-FromHistory = Annotated[
-    bool, typer.Option("--history", help="Show the images of the journal's jobs.", rich_help_panel=_FILTER)
-]
-PageOut = Annotated[
-    str | None,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="PATH",
-        help="Path of the page (default: gallery.html in DIR; with --history, in the current folder).",
-        rich_help_panel=_OUTPUT,
     ),
 ]
 

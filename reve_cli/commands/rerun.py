@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli.cli import command, options
+from reve_cli.cli import album_options, command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 @command.api_command
 def rerun(
     run: "Runtime",
-    image: options.Image = None,
+    image: album_options.Image = None,
     out: options.Out = None,
     force: options.Force = False,
-    seed: options.Seed = None,
+    seed: album_options.Seed = None,
     count: options.Count = 1,
-    aspect_ratio: options.AspectRatio = None,
-    model_version: options.ModelVersion = None,
-    model: options.Model = None,
+    aspect_ratio: album_options.AspectRatio = None,
+    model_version: album_options.ModelVersion = None,
+    model: album_options.Model = None,
     dry_run: options.DryRun = False,
     once: options.Once = None,
     new: options.New = False,
     max_credits: options.MaxCredits = None,
-    yes: options.Yes = False,
+    yes: album_options.Yes = False,
 ) -> int:
-    """Make an image again: the same request, with the changes that options make.
+    """Make an image again, with the same request or with changes.
 
     It is a new image, and is charged. It goes where reve generate would save it; the old file stays.
 
@@ -33,7 +33,7 @@ def rerun(
         reve rerun "$file"
         reve rerun last --seed random --count 2
         reve rerun "$job" --ar 16:9 --out wide.png --dry-run
-        reve generate "a fox" --out tried.png --sandbox && reve rerun tried.png --sandbox
+        reve generate "a fox" --out fox.png --sandbox && reve rerun last --sandbox
     """
     from reve_cli.actions.inputs import note_seed
     from reve_cli.album import rerun as action
