@@ -8,8 +8,10 @@ _reve_table() { # set follow, opts and args for a command
             batch 'Generate an image for every line of a file.'
             wait 'Wait until all jobs have ended.'
             download 'Save the images of finished jobs.'
+            rerun 'Make an image again, with the same request or with changes.'
             resume 'Finish interrupted jobs that were paid for but not saved.'
             status 'Show the current state of jobs.'
+            show 'Show how an image was made, and whether its file is unchanged.'
             gallery 'Write a page with the images of a folder, their prompts and seeds.'
             jobs 'List the account'"'"'s jobs, newest first.'
             account 'Show your account, plan and remaining credits.'
@@ -128,6 +130,31 @@ _reve_table() { # set follow, opts and args for a command
             :reve
             +)
         ;;
+    'reve rerun')
+        follow=()
+        opts=(
+            '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            --force - 'Replace existing files.'
+            --seed 'random none' 'Another seed. random chooses one and prints it; none sends none (default: that of the image).'
+            '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
+            '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: that of the image).'
+            --model-version '' 'Version of the model (default: that of the image).'
+            --model '' 'Model to use (default: that of the image).'
+            --dry-run - 'Print the request as JSON without sending it.'
+            --once '' 'Make it only once under this name (such as a CI run id), on any machine, for 24 hours.'
+            --new - 'Start over instead of continuing an interrupted run.'
+            --max-credits '' 'Submit nothing if the cost could exceed N credits.'
+            '--yes -y' - 'Do not ask before using a simulated image or one of another tool.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve)
+        ;;
     'reve resume')
         follow=()
         opts=(
@@ -158,6 +185,17 @@ _reve_table() { # set follow, opts and args for a command
         args=(
             :reve
             +)
+        ;;
+    'reve show' | 'reve history show' | 'reve config get' | 'reve config unset')
+        follow=()
+        opts=(
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve)
         ;;
     'reve gallery')
         follow=()
@@ -239,17 +277,6 @@ _reve_table() { # set follow, opts and args for a command
             '--help -h' - 'Show this message and exit.')
         args=()
         ;;
-    'reve history show' | 'reve config get' | 'reve config unset')
-        follow=()
-        opts=(
-            --json - 'Print one JSON document per line.'
-            '--quiet -q' - 'Print results and errors only.'
-            --debug - 'Show each request and response.'
-            --sandbox - 'Use a simulated API: no key, no charge.'
-            '--help -h' - 'Show this message and exit.')
-        args=(
-            :reve)
-        ;;
     'reve help')
         follow=(
             batch 'Make an image for every line of a file.'
@@ -273,8 +300,10 @@ _reve_table() { # set follow, opts and args for a command
             generate 'Generate images from a prompt and save them.'
             wait 'Wait until all jobs have ended.'
             download 'Save the images of finished jobs.'
+            rerun 'Make an image again, with the same request or with changes.'
             resume 'Finish interrupted jobs that were paid for but not saved.'
             status 'Show the current state of jobs.'
+            show 'Show how an image was made, and whether its file is unchanged.'
             gallery 'Write a page with the images of a folder, their prompts and seeds.'
             jobs 'List the account'"'"'s jobs, newest first.'
             account 'Show your account, plan and remaining credits.'
@@ -294,7 +323,7 @@ _reve_table() { # set follow, opts and args for a command
             ''
             +)
         ;;
-    'reve help batch' | 'reve help shards' | 'reve help templates' | 'reve help json' | 'reve help exit-codes' | 'reve help money' | 'reve help journal' | 'reve help configuration' | 'reve help environment' | 'reve help files' | 'reve help pictures' | 'reve help security' | 'reve help ci' | 'reve help agents' | 'reve help containers' | 'reve help sandbox serve' | 'reve help sandbox reset' | 'reve help faults' | 'reve help completion' | 'reve help generate' | 'reve help wait' | 'reve help download' | 'reve help resume' | 'reve help status' | 'reve help gallery' | 'reve help jobs' | 'reve help account' | 'reve help model' | 'reve help history show' | 'reve help doctor' | 'reve help help' | 'reve help auth login' | 'reve help auth status' | 'reve help auth logout' | 'reve help config list' | 'reve help config get' | 'reve help config set' | 'reve help config unset' | 'reve help config path')
+    'reve help batch' | 'reve help shards' | 'reve help templates' | 'reve help json' | 'reve help exit-codes' | 'reve help money' | 'reve help journal' | 'reve help configuration' | 'reve help environment' | 'reve help files' | 'reve help pictures' | 'reve help security' | 'reve help ci' | 'reve help agents' | 'reve help containers' | 'reve help sandbox serve' | 'reve help sandbox reset' | 'reve help faults' | 'reve help completion' | 'reve help generate' | 'reve help wait' | 'reve help download' | 'reve help rerun' | 'reve help resume' | 'reve help status' | 'reve help show' | 'reve help gallery' | 'reve help jobs' | 'reve help account' | 'reve help model' | 'reve help history show' | 'reve help doctor' | 'reve help help' | 'reve help auth login' | 'reve help auth status' | 'reve help auth logout' | 'reve help config list' | 'reve help config get' | 'reve help config set' | 'reve help config unset' | 'reve help config path')
         follow=()
         opts=(
             --man - 'Print the manual page, to view with man -l.'

@@ -9,8 +9,10 @@ function __reve_table -S # set follow, opts and args for a command
                 'batch'\t'Generate an image for every line of a file.' \
                 'wait'\t'Wait until all jobs have ended.' \
                 'download'\t'Save the images of finished jobs.' \
+                'rerun'\t'Make an image again, with the same request or with changes.' \
                 'resume'\t'Finish interrupted jobs that were paid for but not saved.' \
                 'status'\t'Show the current state of jobs.' \
+                'show'\t'Show how an image was made, and whether its file is unchanged.' \
                 'gallery'\t'Write a page with the images of a folder, their prompts and seeds.' \
                 'jobs'\t'List the account\'s jobs, newest first.' \
                 'account'\t'Show your account, plan and remaining credits.' \
@@ -124,6 +126,30 @@ function __reve_table -S # set follow, opts and args for a command
             set args \
                 ':reve' \
                 '+'
+        case 'reve rerun'
+            set follow
+            set opts \
+                '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
+                '--force'\t'-'\t'Replace existing files.' \
+                '--seed'\t'random none'\t'Another seed. random chooses one and prints it; none sends none (default: that of the image).' \
+                '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
+                '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: that of the image).' \
+                '--model-version'\t''\t'Version of the model (default: that of the image).' \
+                '--model'\t''\t'Model to use (default: that of the image).' \
+                '--dry-run'\t'-'\t'Print the request as JSON without sending it.' \
+                '--once'\t''\t'Make it only once under this name (such as a CI run id), on any machine, for 24 hours.' \
+                '--new'\t'-'\t'Start over instead of continuing an interrupted run.' \
+                '--max-credits'\t''\t'Submit nothing if the cost could exceed N credits.' \
+                '--yes -y'\t'-'\t'Do not ask before using a simulated image or one of another tool.' \
+                '--json'\t'-'\t'Print one JSON document per line.' \
+                '--quiet -q'\t'-'\t'Print results and errors only.' \
+                '--debug'\t'-'\t'Show each request and response.' \
+                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
+                '--api-key-file'\t':files'\t'Read the API key from a file.' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args \
+                ':reve'
         case 'reve resume'
             set follow
             set opts \
@@ -153,6 +179,16 @@ function __reve_table -S # set follow, opts and args for a command
             set args \
                 ':reve' \
                 '+'
+        case 'reve show' 'reve history show' 'reve config get' 'reve config unset'
+            set follow
+            set opts \
+                '--json'\t'-'\t'Print one JSON document per line.' \
+                '--quiet -q'\t'-'\t'Print results and errors only.' \
+                '--debug'\t'-'\t'Show each request and response.' \
+                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args \
+                ':reve'
         case 'reve gallery'
             set follow
             set opts \
@@ -228,16 +264,6 @@ function __reve_table -S # set follow, opts and args for a command
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
-        case 'reve history show' 'reve config get' 'reve config unset'
-            set follow
-            set opts \
-                '--json'\t'-'\t'Print one JSON document per line.' \
-                '--quiet -q'\t'-'\t'Print results and errors only.' \
-                '--debug'\t'-'\t'Show each request and response.' \
-                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
-                '--help -h'\t'-'\t'Show this message and exit.'
-            set args \
-                ':reve'
         case 'reve help'
             set follow \
                 'batch'\t'Make an image for every line of a file.' \
@@ -261,8 +287,10 @@ function __reve_table -S # set follow, opts and args for a command
                 'generate'\t'Generate images from a prompt and save them.' \
                 'wait'\t'Wait until all jobs have ended.' \
                 'download'\t'Save the images of finished jobs.' \
+                'rerun'\t'Make an image again, with the same request or with changes.' \
                 'resume'\t'Finish interrupted jobs that were paid for but not saved.' \
                 'status'\t'Show the current state of jobs.' \
+                'show'\t'Show how an image was made, and whether its file is unchanged.' \
                 'gallery'\t'Write a page with the images of a folder, their prompts and seeds.' \
                 'jobs'\t'List the account\'s jobs, newest first.' \
                 'account'\t'Show your account, plan and remaining credits.' \
@@ -281,7 +309,7 @@ function __reve_table -S # set follow, opts and args for a command
             set args \
                 '' \
                 '+'
-        case 'reve help batch' 'reve help shards' 'reve help templates' 'reve help json' 'reve help exit-codes' 'reve help money' 'reve help journal' 'reve help configuration' 'reve help environment' 'reve help files' 'reve help pictures' 'reve help security' 'reve help ci' 'reve help agents' 'reve help containers' 'reve help sandbox serve' 'reve help sandbox reset' 'reve help faults' 'reve help completion' 'reve help generate' 'reve help wait' 'reve help download' 'reve help resume' 'reve help status' 'reve help gallery' 'reve help jobs' 'reve help account' 'reve help model' 'reve help history show' 'reve help doctor' 'reve help help' 'reve help auth login' 'reve help auth status' 'reve help auth logout' 'reve help config list' 'reve help config get' 'reve help config set' 'reve help config unset' 'reve help config path'
+        case 'reve help batch' 'reve help shards' 'reve help templates' 'reve help json' 'reve help exit-codes' 'reve help money' 'reve help journal' 'reve help configuration' 'reve help environment' 'reve help files' 'reve help pictures' 'reve help security' 'reve help ci' 'reve help agents' 'reve help containers' 'reve help sandbox serve' 'reve help sandbox reset' 'reve help faults' 'reve help completion' 'reve help generate' 'reve help wait' 'reve help download' 'reve help rerun' 'reve help resume' 'reve help status' 'reve help show' 'reve help gallery' 'reve help jobs' 'reve help account' 'reve help model' 'reve help history show' 'reve help doctor' 'reve help help' 'reve help auth login' 'reve help auth status' 'reve help auth logout' 'reve help config list' 'reve help config get' 'reve help config set' 'reve help config unset' 'reve help config path'
             set follow
             set opts \
                 '--man'\t'-'\t'Print the manual page, to view with man -l.' \

@@ -16,6 +16,7 @@ from reve_cli.album.cards import command
 from reve_cli.album.subject import Subject, find_one
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, is_loopback
+from reve_cli.terminal.secret import agrees
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -116,5 +117,5 @@ def _ask(run: "Runtime", subject: Subject) -> None:
     streams = run.output.surroundings()
     if not (streams["stdin"] and streams["stderr"]):
         raise ReveError("usage", f"{subject.name} {why}; to make the image: --yes", hint="--dry-run shows the request")
-    if not run.output.agrees(f"{subject.name} {why}. Make the image?", run.process.signals):
+    if not agrees(f"{subject.name} {why}. Make the image?", run.process.signals, run.output.gave_up):
         raise ReveError("usage", "nothing was submitted")

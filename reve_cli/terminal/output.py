@@ -187,13 +187,6 @@ class Output:
 
         return read_line(prompt, signals, self.gave_up, is_secret=True)
 
-    def agrees(self, question: str, signals: "Signals") -> bool:
-        """Ask on the terminal whether to go on. Anything but y and yes is no. See `read_line`."""
-        from reve_cli.terminal.secret import read_line
-
-        typed = read_line(f"{question} [y/N] ", signals, self.gave_up, is_secret=False)
-        return typed.strip().lower() in ("y", "yes")
-
     def spin(self, text: str, *more: str, share: float | None = None, bar: bool = False) -> None:
         """Show a spinner with `text` beside it and `more` lines below it, if stderr can show one.
 

@@ -72,3 +72,8 @@ def read_line(prompt: str, signals: Signals, gave_up: Callable[[], bool], *, is_
     if not typed and gave_up():
         raise ReveError("timed_out", "nothing was typed within the time limit")
     return typed.decode(errors="replace")
+
+
+def agrees(question: str, signals: Signals, gave_up: Callable[[], bool]) -> bool:
+    """Ask on the terminal whether to go on. Anything but y and yes is no. Raises as `read_line` does."""
+    return read_line(f"{question} [y/N] ", signals, gave_up, is_secret=False).strip().lower() in ("y", "yes")
