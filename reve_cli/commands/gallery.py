@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli.cli import album_options, command, options
+from reve_cli.cli import command, options
 from reve_cli.core.errors import ReveError
 
 if TYPE_CHECKING:
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 @command.local_command
 def gallery(
     run: "Runtime",
-    folder: album_options.Folder = None,
-    history: album_options.FromHistory = False,
+    folder: options.Folder = None,
+    history: options.FromHistory = False,
     since: options.Since = None,
     until: options.Until = None,
     search: options.Search = None,
-    out: album_options.PageOut = None,
+    out: options.PageOut = None,
     force: options.Force = False,
 ) -> int:
     """Write a page with the images of a folder, their prompts and seeds. It works without a network.

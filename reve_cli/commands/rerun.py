@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli.cli import album_options, command, options
+from reve_cli.cli import command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 @command.api_command
 def rerun(
     run: "Runtime",
-    image: album_options.Image = None,
+    image: options.Image = None,
     out: options.Out = None,
     force: options.Force = False,
-    seed: album_options.Seed = None,
+    seed: options.OtherSeed = None,
     count: options.Count = 1,
-    aspect_ratio: album_options.AspectRatio = None,
-    model_version: album_options.ModelVersion = None,
-    model: album_options.Model = None,
+    aspect_ratio: options.OtherAspectRatio = None,
+    model_version: options.OtherModelVersion = None,
+    model: options.OtherModel = None,
     dry_run: options.DryRun = False,
     once: options.Once = None,
     new: options.New = False,
     max_credits: options.MaxCredits = None,
-    yes: album_options.Yes = False,
+    yes: options.Yes = False,
 ) -> int:
     """Make an image again, with the same request or with changes.
 

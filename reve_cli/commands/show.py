@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli.cli import album_options, command
+from reve_cli.cli import command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
 @command.local_command
-def show(run: "Runtime", image: album_options.Image = None) -> int:
+def show(run: "Runtime", image: options.Image = None) -> int:
     """Show how an image was made, and whether its file is unchanged.
 
     It reads the image and the journal. For an image alone, it needs neither a key nor a journal.

@@ -85,7 +85,7 @@ def test_reve_is_asked_for_jobs_and_settings_only(tmp_path: Path, shell: str) ->
     found = answers(shell, tmp_path, [[*words, ""] for words in commands])
     of_settings = ["config get", "config set", "config unset"]
     assert {" ".join(words) for words, answer in zip(commands, found, strict=True) if answer == ASKED} == {
-        "status", "wait", "download", "resume", "history show", *of_settings,
+        "status", "wait", "download", "resume", "history show", "show", "rerun", *of_settings,
     }  # fmt: skip
     values = [["config", "set", "x", ""], ["generate", "--ar", ""], ["generate", "--out", ""]]
     assert answers(shell, tmp_path, values) == [ASKED, "\n".join(ASPECT_RATIOS), ":files"]
