@@ -4,7 +4,7 @@ May import: every package; slow libraries only when they are needed.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from reve_cli.cli.version import print_version
 from reve_cli.core.errors import ReveError, worst
@@ -14,15 +14,18 @@ from reve_cli.terminal.output import Output
 from reve_cli.terminal.streams import discard_stdout
 
 
-def run(arguments: Sequence[str], process: Process) -> int:
-    """Run one command line. Returns its exit code, or does not return if the process must die by a signal."""
+def run(arguments: Sequence[str], process: Process, ready: Callable[[], None] = lambda: None) -> int:
+    """Run one command line. Returns its exit code, or does not return if the process must die by a signal.
+
+    ready: called when the command is loaded and about to run.
+    """
     if process.environ.get("_REVE_COMPLETE"):
         from reve_cli.cli import completion
         from reve_cli.commands.root import tree
 
         completion.answer(tree(), arguments, process)
         return 0
-    code, error = _execute(arguments, process)
+    code, error = _execute(arguments, process, ready)
     output = process.output or Output(process.environ, json="--json" in _options(arguments))
     output.rest()
     if error is not None:
@@ -38,7 +41,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
     return code
 
 
-def _execute(arguments: Sequence[str], process: Process) -> tuple[int, ReveError | None]:
+def _execute(arguments: Sequence[str], process: Process, ready: Callable[[], None]) -> tuple[int, ReveError | None]:
     """Run the command. Returns its exit code and, if it failed, the error, which has an exit code of its own."""
     if [*arguments] in (["--version"], ["-V"]):  # without Typer, which takes longer to load than all else
         print_version(process)
@@ -50,6 +53,7 @@ def _execute(arguments: Sequence[str], process: Process) -> tuple[int, ReveError
 
     commands = tree()
     arguments = in_order(arguments, commands)
+    ready()
     try:
         code = commands(args=list(arguments), prog_name="reve", standalone_mode=False, obj=process) or 0
         if sys.stdout is not None:

@@ -19,7 +19,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from reve_cli.actions.foreign import refuse
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Deadline
 from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
@@ -67,6 +66,8 @@ def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline)
         raise ReveError("usage", f"{source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ReveError("usage", f"{source} is not UTF-8 text") from error
+    from reve_cli.actions.foreign import refuse
+
     refuse(text)
     return text
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from reve_cli.actions.drive import Outcome, drive
 from reve_cli.actions.generate import announce_wait, learn_account
-from reve_cli.core.clock import HOUR
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import plural
 from reve_cli.core.tasks import Task
 from reve_cli.engine.naming import Naming
-from reve_cli.journal.states import UNFINISHED
 from reve_cli.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -52,32 +50,6 @@ def resume(run: Runtime, names: Sequence[str], note: Note, *, dry_run: bool, aba
     if abandon:
         return _give_up(run, plan)
     return _finish(run, ledger, plan.take(), note, by_name=bool(names))
-
-
-def note_unfinished(run: Runtime, code: int) -> None:
-    """Say after a command that earlier paid jobs are unfinished. code: the command's exit code."""
-    if code == 75 or run.output.json or run.output.quiet or run.process.stop:  # 75 has its own hint
-        return
-    journal, _ = run.journal(begin=False)
-    if journal is None:
-        return
-    origin = "sandbox" if run.sandbox else run.api.http.base_url
-    try:
-        found = journal.runs.find(f"{UNFINISHED} AND state != 'intent' AND origin = :origin", {"origin": origin})
-    except ReveError:
-        return
-    count = sum(
-        row.is_unfinished
-        and row.state != "intent"
-        and not (row.is_handed_over and row.created > run.process.clock.now() - HOUR)
-        for each in found
-        if each.standing in ("ours", "rebooted")
-        for row in each.rows
-    )
-    if count:
-        kind = "simulated job" if run.sandbox else "paid job"
-        command = " ".join(["reve resume", *run.flags])
-        run.output.note(f"{plural(count, kind)} {'is' if count == 1 else 'are'} unfinished: {command}")
 
 
 def _nothing(run: Runtime) -> str:

@@ -71,7 +71,7 @@ def _with_runtime(
         with Runtime(ctx.obj, **given, lenient=lenient) as run:
             code = command(run, **arguments)  # type: ignore[call-arg]  # Typer passes them, by the signature below
             if "api" in vars(run) and ctx.info_name not in ("resume", "doctor"):
-                from reve_cli.actions.resume import note_unfinished
+                from reve_cli.actions.unfinished import note_unfinished
 
                 note_unfinished(run, code)
             return code

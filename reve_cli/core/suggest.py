@@ -5,14 +5,14 @@ Nothing is suggested if nothing is near: a wrong guess misleads. May import: cor
 
 from collections.abc import Iterable
 
-from reve_cli.core.synonyms import right_value
-
 _SHORTEST = 2
 """Letters that a beginning needs to stand for the whole word."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of an error message: `. Did you mean 'seed'?`, or "" if no known word is meant or near."""
+    from reve_cli.core.synonyms import right_value  # a large table, for mistakes only
+
     known = list(known)
     meant = right_value(word, known) or with_beginning(word, known) or _nearest(word, known)
     return f". Did you mean {meant!r}?" if meant else ""

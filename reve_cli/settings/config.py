@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +87,18 @@ def _unknown(name: str, path: Path | None) -> ReveError:
     return ReveError("config", f"{path}: unknown setting {cut(repr(name))}", hint=hint)
 
 
+def parsed(raw: bytes) -> dict[str, Any]:
+    """The contents of a config file. Raises ValueError. Loads a parser, which runs without a file do not need."""
+    import tomllib
+
+    return tomllib.loads(raw.decode("utf-8-sig"))
+
+
 def read_config() -> dict[str, Any]:
     """The contents of the user's config file; empty without a file."""
     path = config_file()
     try:
-        return {} if path is None else tomllib.loads(contents(path).decode("utf-8-sig"))
+        return {} if path is None else parsed(contents(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
@@ -191,7 +197,7 @@ def _read_project(path: Path, trusted: str | None) -> dict[str, Any]:
             raw = file.read(_LONGEST + 1)
         if len(raw) > _LONGEST:
             raise BadProjectFile(f"{path} is larger than {_LONGEST} bytes")
-        return tomllib.loads(raw.decode("utf-8-sig"))
+        return parsed(raw)
     except (OSError, ValueError, RecursionError) as error:
         raise BadProjectFile(f"{path} cannot be read: {_why(error)}") from error
 

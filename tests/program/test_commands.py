@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -465,6 +467,12 @@ def test_help_goes_to_stdout_and_exits_with_0(reve: Reve, arguments: list[str]) 
     assert result.code == 0
     assert "Usage: reve" in result.out
     assert result.stderr == ""
+
+
+def test_garbage_is_collected_while_a_command_runs() -> None:
+    code = "import atexit, gc, sys; from reve_cli.__main__ import main; atexit.register(lambda: print(gc.isenabled()));"
+    command = [sys.executable, "-c", f"{code} sys.argv[1:] = ['config', 'path']; main()"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.endswith("\nTrue\n")
 
 
 def test_the_version_is_one_line(reve: Reve) -> None:
