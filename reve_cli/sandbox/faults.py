@@ -6,7 +6,7 @@ A place is a kind of request (`submit`, `job`, `jobs`, `me`, `models`, `image`),
 chosen when a job is made, for the job and for each of its webhooks. Without `*TIMES` a fault applies every time.
 `effects`, `outcomes` and `webhooks` implement them.
 
-May import: sandbox (effects, outcomes, webhooks).
+May import: sandbox (effects, outcomes).
 """
 
 import re
@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from reve_cli.sandbox import webhooks
 from reve_cli.sandbox.effects import ANYWHERE, IMAGE, JOB, JOBS, SUBMIT, Effect, error, gateway_page
 from reve_cli.sandbox.outcomes import OUTCOMES
 
@@ -26,7 +25,21 @@ _EFFECTS: dict[str, dict[str, Effect]] = {
     "models": ANYWHERE,
     "image": {**ANYWHERE, **IMAGE},
 }
-_CHOICES = {"outcome": tuple(name for name in OUTCOMES if name), "webhook": tuple(webhooks.FAULTS)}
+# Each with its default argument, in seconds.
+WEBHOOK_FAULTS: dict[str, float | None] = {
+    "drop": None,
+    "twice": None,
+    "late": 5.0,
+    "reorder": None,
+    "badsign": None,
+    "slow": 2.0,
+    "unsigned": None,
+    "hexsign": None,
+    "early": 1.0,
+    "chunked": None,
+    "string-result": None,
+}
+_CHOICES = {"outcome": tuple(name for name in OUTCOMES if name), "webhook": tuple(WEBHOOK_FAULTS)}
 PLACES = (*_EFFECTS, *_CHOICES)
 
 _STATUS = re.compile(r"[45]\d\d")

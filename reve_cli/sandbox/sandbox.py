@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from reve_cli.core.clock import MINUTE
-from reve_cli.sandbox import api, webhooks
+from reve_cli.sandbox import api
 from reve_cli.sandbox.faults import Fault, take
 from reve_cli.sandbox.messages import Answer, Request, Side, error_answer
 from reve_cli.sandbox.store import Event, JobRecord, Plan, Store
@@ -215,6 +215,9 @@ class Sandbox:
 
     def _events(self, job: JobRecord) -> list[Event]:
         """The webhooks of a new job."""
+        if "webhookUrl" not in job.body:
+            return []
+        from reve_cli.sandbox import webhooks
 
         def fault() -> tuple[str, str | None] | None:
             found = take(self.faults, "webhook", self._lock)

@@ -1,6 +1,6 @@
 """The webhooks of a job: which events it reports, when, and as which request; and the faults that spoil them.
 
-May import: sandbox (api, store), core.models, serving.signatures.
+May import: sandbox (api, faults, messages, store), core (contract, models), serving.signatures.
 """
 
 import math
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from reve_cli.core.contract import WEBHOOK_EVENTS
 from reve_cli.core.models import is_loopback
 from reve_cli.sandbox import api
+from reve_cli.sandbox.faults import WEBHOOK_FAULTS
 from reve_cli.sandbox.messages import to_json
 from reve_cli.sandbox.store import Event, JobRecord
 from reve_cli.serving import signatures
@@ -20,20 +21,6 @@ from reve_cli.serving import signatures
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-# Each with its default argument, in seconds.
-FAULTS: dict[str, float | None] = {
-    "drop": None,
-    "twice": None,
-    "late": 5.0,
-    "reorder": None,
-    "badsign": None,
-    "slow": 2.0,
-    "unsigned": None,
-    "hexsign": None,
-    "early": 1.0,
-    "chunked": None,
-    "string-result": None,
-}
 TIMEOUT = 10.0
 _PROGRESS = (0.25, 0.5, 0.75)
 _ENDINGS = {"COMPLETED": "completed", "FAILED": "failed"}
@@ -42,9 +29,7 @@ _PIECES = 10
 
 
 def plan(job: JobRecord, fault: Callable[[], tuple[str, str | None] | None]) -> list[Event]:
-    """The events that a new job will report, as it asks for. fault: returns the name and argument of the next fault."""
-    if "webhookUrl" not in job.body:
-        return []
+    """The events that a new job with a webhook will report. fault: returns name and argument of the next fault."""
     asked = job.body.get("webhookEvents", WEBHOOK_EVENTS)
     moments = [("progress", job.created_at + part * job.duration) for part in _PROGRESS if job.duration]
     ending = _ENDINGS.get(job.way.ending or "")
@@ -62,7 +47,7 @@ def _spoilt(event: Event, job: JobRecord, fault: tuple[str, str | None] | None) 
     if fault is None:
         return [event]
     name, argument = fault
-    seconds = float(argument or FAULTS[name] or 0)
+    seconds = float(argument or WEBHOOK_FAULTS[name] or 0)
     if name == "twice":
         return [event, event]
     if name == "late":
@@ -108,7 +93,7 @@ class Delivery:
             content = iter((body[:10], body[10:]))
         elif self.fault == "slow":
             headers["Content-Length"] = str(len(body))
-            content = _slowly(body, float(self.argument or FAULTS["slow"] or 0))
+            content = _slowly(body, float(self.argument or WEBHOOK_FAULTS["slow"] or 0))
         parts = urlsplit(self.job.body["webhookUrl"])
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", path, content, headers, encode_chunked=self.fault == "chunked")
