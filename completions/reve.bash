@@ -498,7 +498,7 @@ _reve_options() { # set lines to the options that begin with $1
         names=${opts[i]}
         case $names in
         +*) names=${names#+} ;;
-        *) for each in $names; do
+        *) [ "$given" = ' ' ] || for each in $names; do
             case $given in *" $each "*) continue 2 ;; esac
         done ;;
         esac
@@ -575,8 +575,8 @@ _reve_fixed() { # set lines for the word $1 after the other words; fail if reve 
 }
 
 _reve() {
-    local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]} before value help room rest pattern
-    local -a lines typed shown
+    local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]} before value help room rest pattern lists=
+    local -a lines typed
 
     # The words, as a shell splits them: bash splits at = and : too.
     pattern="^[[:space:]]*(([^[:space:]\"'\\]|\\\\.|\"([^\"\\]|\\\\.)*\"|'[^']*')+)"
@@ -588,10 +588,10 @@ _reve() {
     value=${rest#"${rest%%[![:space:]]*}"} # what is left has an open quote
     [ "$rest" = "$value" ] || typed+=('')
     rest=${#typed[@]}
-    typed[rest - 1]=${typed[rest - 1]}${value//[\"\'\\]/}
+    typed[rest-1]=${typed[rest-1]}${value//[\"\'\\]/}
 
     lines=()
-    if ! _reve_fixed "${typed[rest - 1]}" "${typed[@]:1:rest-2}"; then
+    if ! _reve_fixed "${typed[rest-1]}" "${typed[@]:1:rest-2}"; then
         case $command in "~/"*) command=$HOME/${command:2} ;; esac
         type -P -- "$command" >/dev/null || command=reve # an alias, a quoted path
         while IFS= read -r value; do
@@ -611,22 +611,22 @@ _reve() {
         return 0
     fi
     compopt -o nosort 2>/dev/null # bash 4.4 and later: the newest job first
-    for value in "${lines[@]}"; do
-        help=${value#*$'\t'}
-        [ "$help" != "$value" ] || help=
-        value=${value%%$'\t'*}
-        value=${value#"$before"}
-        COMPREPLY+=("$value")
-        room=$((${COLUMNS:-80} - ${#value} - 3))
-        [ "$help" ] && [ "$room" -gt 0 ] && value="$value  ${help:0:room}"
-        shown+=("$value")
-    done
 
     # Where bash only lists the candidates, it shows their help as well: nothing of it is inserted.
     case ${COMP_TYPE-}$2 in
     33-* | 63-* | 64-*) ;;
-    33* | 63* | 64*) [ ${#COMPREPLY[@]} -gt 1 ] && COMPREPLY=("${shown[@]}") ;;
+    33* | 63* | 64*) [ ${#lines[@]} -eq 1 ] || lists=yes ;;
     esac
+    for line in "${lines[@]}"; do
+        value=${line%%$'\t'*}
+        help=${line#"$value"}
+        value=${value#"$before"}
+        if [ -n "$lists" ] && [ -n "$help" ]; then
+            room=$((${COLUMNS:-80} - ${#value} - 3))
+            [ "$room" -le 0 ] || value="$value  ${help:1:room}"
+        fi
+        COMPREPLY+=("$value")
+    done
 }
 
 if type compopt >/dev/null 2>&1; then

@@ -645,18 +645,22 @@ def broken(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 
 @needs_bash
-def test_bash_is_quiet_when_reve_fails(broken: dict[str, str]) -> None:
+def test_bash_completes_a_command_without_reve_and_is_quiet_when_reve_fails(broken: dict[str, str]) -> None:
+    assert in_bash(broken, "", "reve gen", ["reve", "gen"], "gen") == ["generate", "complete -F _reve reve"]
     assert in_bash(broken, "", "reve status a", ["reve", "status", "a"], "a") == ["complete -F _reve reve"]
 
 
 @needs_zsh
-def test_zsh_is_quiet_when_reve_fails(broken: dict[str, str]) -> None:
+def test_zsh_completes_a_command_without_reve_and_is_quiet_when_reve_fails(broken: dict[str, str]) -> None:
     with zsh(broken, AUTOLOAD) as shell:
+        shell.type("reve gen\t\r")
+        shell.wait_for("<generate>.")
         shell.type("reve status a\t\r")
         assert "noise" not in shell.wait_for("<status><a>.")
 
 
 @needs_fish
 @pytest.mark.usefixtures("broken")
-def test_fish_is_quiet_when_reve_fails(fish: Callable[[str], list[str]]) -> None:
+def test_fish_completes_a_command_without_reve_and_is_quiet_when_reve_fails(fish: Callable[[str], list[str]]) -> None:
+    assert [offer.split("\t")[0] for offer in fish("reve gen")] == ["generate"]
     assert fish("reve status a") == []

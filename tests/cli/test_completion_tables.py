@@ -69,7 +69,7 @@ def shell(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_table_has_the_answers_of_reve(reve: Reve, tmp_path: Path, shell: str, full: bool) -> None:
-    asked = [*SOME, *list(all_words())[:: 1 if full else 17]]
+    asked = [*SOME, *list(all_words())[:: 1 if full else 53]]
     found = answers(shell, tmp_path, asked)
     assert len(found) == len(asked)
     wrong = {}

@@ -29,7 +29,7 @@ _reve_options() { # set lines to the options that begin with $1
         names=${opts[i]}
         case $names in
         +*) names=${names#+} ;;
-        *) for each in $names; do
+        *) [ "$given" = ' ' ] || for each in $names; do
             case $given in *" $each "*) continue 2 ;; esac
         done ;;
         esac
