@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import Signals
 
@@ -51,10 +51,10 @@ import json, os, sys
 from reve_cli.terminal.output import Output
 from reve_cli.terminal.viewing import Preview
 
-for flags, env in json.loads(sys.argv[1]):
+for flags, env, path in json.loads(sys.argv[1]):
     environ = {**os.environ, **env}
     output = Output(environ, json="json" in flags, quiet="quiet" in flags)
-    Preview(output, environ, wanted="wanted" in flags, is_over=lambda: "over" in flags).draw("fox.png")
+    Preview(output, environ, wanted="wanted" in flags, is_over=lambda: "over" in flags).draw(path)
     output.note("-")
 """
 
@@ -74,12 +74,16 @@ def asked(script: str, answers: Mapping[bytes, bytes]) -> str:
 
 
 def drawn(
-    answers: Mapping[bytes, bytes], *cases: tuple[str, dict[str, str]], columns: int = 80, first: str = ""
+    answers: Mapping[bytes, bytes],
+    *cases: tuple[str, dict[str, str]],
+    paths: Sequence[str] = ("fox.png",),
+    columns: int = 80,
+    first: str = "",
 ) -> list[bytes]:
-    """What reaches the terminal when fox.png is drawn, for each case of flags and environment. first: a script."""
+    """What reaches the terminal when images are drawn, for each case of flags and environment. first: a script."""
     if not Path("fox.png").exists():
         Path("fox.png").write_bytes(PICTURES["png"])
-    command = python(first + _DRAW, json.dumps(cases or [("", {})]))
+    command = python(first + _DRAW, json.dumps([(*case, path) for case in cases or [("", {})] for path in paths]))
     with Terminal(command, env=os.environ, answers=answers, columns=columns) as terminal:
         assert terminal.wait() == 0
         *seen, rest = terminal.seen.split(b"-\r\n")
@@ -226,7 +230,7 @@ def test_nothing_is_asked_or_loaded_in_a_pipe() -> None:
     script = (
         f"{_DRAW}\nassert not {{'PIL', 'reve_cli.terminal.graphics', 'reve_cli.terminal.query'}} & sys.modules.keys()"
     )
-    command = python(script, json.dumps([("wanted", {})]))
+    command = python(script, json.dumps([("wanted", {}, "fox.png")]))
     with Terminal(command, env=os.environ, stdout=subprocess.PIPE, answers=KITTY) as terminal:
         assert terminal.wait() == 0
         assert terminal.process.stdout is not None
@@ -262,37 +266,36 @@ def bomb() -> bytes:
 
 
 @pytest.mark.parametrize("answers", [VT340, KITTY, ITERM2], ids=["sixel", "kitty", "iTerm2"])
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"no picture \x1b[31m", PICTURES["png"][:40], PICTURES["jpeg"][:99], bomb()],
-    ids=["empty", "text", "cut off PNG", "cut off JPEG", "bomb"],
-)
-def test_a_file_that_is_no_picture_gives_one_line_and_reaches_no_terminal(
-    data: bytes, answers: Mapping[bytes, bytes]
-) -> None:
+def test_a_file_that_is_no_picture_gives_one_line_and_reaches_no_terminal(answers: Mapping[bytes, bytes]) -> None:
     pytest.importorskip("PIL.Image")
-    Path("fox.png").write_bytes(data)
-    (seen,) = drawn(answers, ("wanted", {}))
-    seen = seen.removeprefix(NAME + CELL + ATTRIBUTES).removeprefix(GRAPHICS + ATTRIBUTES)
-    assert re.fullmatch(rb"no preview: the image cannot be drawn \(\w+\)\r\n", seen)
+    files = {
+        "empty.png": b"",
+        "text.png": b"no picture \x1b[31m",
+        "short.png": PICTURES["png"][:40],
+        "short.jpg": PICTURES["jpeg"][:99],
+        "bomb.png": bomb(),
+    }
+    for name, data in files.items():
+        Path(name).write_bytes(data)
+    for seen in drawn(answers, ("wanted", {}), paths=list(files)):
+        line = seen.removeprefix(NAME + CELL + ATTRIBUTES).removeprefix(GRAPHICS + ATTRIBUTES)
+        assert re.fullmatch(rb"no preview: the image cannot be drawn \(\w+\)\r\n", line)
 
 
 # In a command
 
 
 def test_generate_and_wait_draw_what_they_saved_below_its_path(reve: Reve, live: Sandbox) -> None:
+    environ = {**reve.environ, "REVE_PREVIEW": "auto"}
     for command in (["generate", "fox", "--out", "fox.png"], ["wait", "last", "--out", "again.png"]):
-        with Terminal(reve.command(*command), env={**reve.environ, "REVE_PREVIEW": "auto"}, answers=KITTY) as terminal:
+        with Terminal(reve.command(*command), env=environ, answers=KITTY) as terminal:
             assert terminal.wait() == 0
             saved = Path(command[-1])
             data = b"".join(re.findall(rb"\x1b_G[^;]*m=\d;([^\x1b]*)", terminal.seen))
             assert base64.b64decode(data) == saved.read_bytes()
             assert terminal.seen.index(saved.name.encode() + b"\r\n") < terminal.seen.index(b"\x1b_Ga=T")
-
-
-def test_no_preview_turns_it_off(reve: Reve, live: Sandbox) -> None:
-    command = reve.command("generate", "fox", "--no-preview")
-    with Terminal(command, env={**reve.environ, "REVE_PREVIEW": "auto"}, answers=KITTY) as terminal:
+    command = ["wait", "last", "--out", "third.png", "--no-preview"]
+    with Terminal(reve.command(*command), env=environ, answers=KITTY) as terminal:
         assert terminal.wait() == 0
         assert NAME not in terminal.seen
 
