@@ -4,7 +4,7 @@ It goes through `actions.generate` as `reve generate` does. The request has a ne
 May import: actions, runtime, settings, terminal, core, album.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -46,8 +46,10 @@ class Wishes:
     agreed: bool = False
 
 
-def rerun(run: "Runtime", name: str | None, changes: Changes, wishes: Wishes) -> int:
-    """Make the image `name` again. Returns the exit code. Raises `ReveError`."""
+def rerun(
+    run: "Runtime", name: str | None, changes: Changes, wishes: Wishes, look: Callable[[str], None] | None = None
+) -> int:
+    """Make the image `name` again. Returns the exit code. look: called for each image's path. Raises `ReveError`."""
     subject = find_one(run, name)
     request = _request(run, subject, changes)
     seed = changes.seed if changes.seed is not None else None if request.seed is None else str(request.seed)
@@ -60,7 +62,7 @@ def rerun(run: "Runtime", name: str | None, changes: Changes, wishes: Wishes) ->
         return show_requests(run, tasks, naming)
     if not wishes.agreed:
         _ask(run, subject)
-    return generate(run, tasks, naming, new=wishes.new, max_credits=wishes.max_credits)
+    return generate(run, tasks, naming, new=wishes.new, max_credits=wishes.max_credits, look=look)
 
 
 def _request(run: "Runtime", subject: Subject, changes: Changes) -> ImageRequest:

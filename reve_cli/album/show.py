@@ -3,10 +3,10 @@
 May import: terminal, core, album.subject.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from reve_cli.album.subject import find
+from reve_cli.album.subject import Subject, find
 from reve_cli.core.models import credits_of
 from reve_cli.terminal.text import in_words, safe
 
@@ -16,22 +16,28 @@ if TYPE_CHECKING:
 _YES_OR_NO = {True: "yes", False: "no"}
 
 
-def show(run: "Runtime", name: str | None) -> int:
-    """Print what is known about the image or job `name`. Returns the exit code."""
+def show(run: "Runtime", name: str | None, look: Callable[[str], None]) -> int:
+    """Print what is known about the image or job `name`. Returns the exit code. look: called for each image's path."""
     for number, subject in enumerate(find(run, name)):
-        document = subject.document()
-        if run.output.json:
-            run.output.document(document)
-            continue
-        if number:
+        if number and not run.output.json:
             run.output.line("")
-        for line in _lines(document):
-            run.output.line(line)
-        if document["prompt"] is None:
-            run.output.note("neither the file nor the journal says how the image was made")
-        elif subject.sha256 is None and subject.path is not None:
-            run.output.note(f"{subject.path} is gone")
+        _print(run, subject)
+        if subject.path is not None:
+            look(subject.path)
     return 0
+
+
+def _print(run: "Runtime", subject: Subject) -> None:
+    document = subject.document()
+    if run.output.json:
+        run.output.document(document)
+        return
+    for line in _lines(document):
+        run.output.line(line)
+    if document["prompt"] is None:
+        run.output.note("neither the file nor the journal says how the image was made")
+    elif subject.sha256 is None and subject.path is not None:
+        run.output.note(f"{subject.path} is gone")
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:

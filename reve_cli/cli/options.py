@@ -52,13 +52,15 @@ Preview = Annotated[
     bool | None,
     typer.Option(
         "--preview/--no-preview",
-        help="Draw saved images on the terminal (default: the setting preview). See reve help pictures.",
+        help="Draw images on the terminal (default: the setting preview). See reve help pictures.",
         rich_help_panel=_OUTPUT,
     ),
 ]
 Open = Annotated[
     bool,
-    typer.Option("--open", help="Open the first saved image in the desktop's viewer.", rich_help_panel=_OUTPUT),
+    typer.Option(
+        "--open", help="Open the image in the desktop's viewer; of several, the first.", rich_help_panel=_OUTPUT
+    ),
 ]
 JobIds = Annotated[
     list[str],

@@ -14,6 +14,8 @@ def rerun(
     image: options.Image = None,
     out: options.Out = None,
     force: options.Force = False,
+    preview: options.Preview = None,
+    open_: options.Open = False,
     seed: options.OtherSeed = None,
     count: options.Count = 1,
     aspect_ratio: options.OtherAspectRatio = None,
@@ -36,10 +38,12 @@ def rerun(
         reve generate "a fox" --out fox.png --sandbox && reve rerun last --sandbox
     """
     from reve_cli.actions.inputs import note_seed
+    from reve_cli.actions.looking import looker
     from reve_cli.album import rerun as action
 
     run.limit_as_project_says()
     note_seed(seed, run.output.note)
     changes = action.Changes(seed, aspect_ratio, model_version, model, count)
     wishes = action.Wishes(out, force, once, new, max_credits, dry_run, agreed=yes)
-    return action.rerun(run, image, changes, wishes)
+    look = looker(run, preview, open_, saves=out != "-")
+    return action.rerun(run, image, changes, wishes, look)

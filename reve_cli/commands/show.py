@@ -9,7 +9,12 @@ if TYPE_CHECKING:
 
 
 @command.local_command
-def show(run: "Runtime", image: options.Image = None) -> int:
+def show(
+    run: "Runtime",
+    image: options.Image = None,
+    preview: options.Preview = None,
+    open_: options.Open = False,
+) -> int:
     """Show how an image was made, and whether its file is unchanged.
 
     It reads the image and the journal. For an image alone, it needs neither a key nor a journal.
@@ -20,6 +25,7 @@ def show(run: "Runtime", image: options.Image = None) -> int:
         reve show "$job" --json | jq -r .prompt
         reve generate "a fox" --out tried.png --sandbox && reve show tried.png
     """
+    from reve_cli.actions.looking import looker
     from reve_cli.album import show as action
 
-    return action.show(run, image)
+    return action.show(run, image, looker(run, preview, open_, saves=True))

@@ -285,7 +285,9 @@ def test_a_file_that_is_no_picture_gives_one_line_and_reaches_no_terminal(answer
 # In a command
 
 
-def test_generate_and_wait_draw_what_they_saved_below_its_path(reve: Reve, live: Sandbox) -> None:
+def test_generate_and_wait_draw_what_they_saved_below_its_path_and_show_what_it_shows(
+    reve: Reve, live: Sandbox
+) -> None:
     environ = {**reve.environ, "REVE_PREVIEW": "auto"}
     for command in (["generate", "fox", "--out", "fox.png"], ["wait", "last", "--out", "again.png"]):
         with Terminal(reve.command(*command), env=environ, answers=KITTY) as terminal:
@@ -294,23 +296,23 @@ def test_generate_and_wait_draw_what_they_saved_below_its_path(reve: Reve, live:
             data = b"".join(re.findall(rb"\x1b_G[^;]*m=\d;([^\x1b]*)", terminal.seen))
             assert base64.b64decode(data) == saved.read_bytes()
             assert terminal.seen.index(saved.name.encode() + b"\r\n") < terminal.seen.index(b"\x1b_Ga=T")
-    command = ["wait", "last", "--out", "third.png", "--no-preview"]
-    with Terminal(reve.command(*command), env=environ, answers=KITTY) as terminal:
-        assert terminal.wait() == 0
-        assert NAME not in terminal.seen
+    for command, is_drawn in ((["show", "fox.png"], True), (["show", "fox.png", "--no-preview"], False)):
+        with Terminal(reve.command(*command), env=environ, answers=KITTY) as terminal:
+            assert terminal.wait() == 0
+            assert (NAME in terminal.seen, b"\x1b_Ga=T" in terminal.seen) == (is_drawn, is_drawn)
 
 
 @pytest.mark.parametrize("option", ["--preview", "--open"])
 @pytest.mark.parametrize(
-    "command", [["generate", "fox", "--no-wait"], ["generate", "fox", "--out", "-"], ["wait", "last"]]
+    "command", ["generate fox --no-wait", "generate fox --out -", "wait last", "rerun last --out -"]
 )
 def test_nothing_can_be_shown_by_a_command_that_saves_nothing(
-    reve: Reve, sandbox: Sandbox, command: list[str], option: str
+    reve: Reve, sandbox: Sandbox, command: str, option: str
 ) -> None:
-    if command[0] == "wait":
+    if "last" in command:
         reve("generate", "fox", "--no-wait")
     before = len(sandbox.requests)
-    result = reve(*command, option)
+    result = reve(*command.split(), option)
     assert (result.code, result.stdout) == (2, b"")
     assert f"{option} needs a saved image, and this command saves none" in result.stderr
     assert len(sandbox.requests) == before
@@ -342,10 +344,10 @@ def test_open_shows_the_first_image_in_the_viewer_which_gets_no_key(reve: Reve, 
     assert {"APIFRAME_API_KEY", "REVE_API_KEY"} & environ.keys() == set()
 
 
-@pytest.mark.parametrize("command", [["wait", "last", "--out", "fox.png"]])
-def test_wait_opens_what_it_saved(reve: Reve, sandbox: Sandbox, viewer: Path, command: list[str]) -> None:
-    reve("generate", "fox", "--no-wait")
-    assert reve(*command, "--open", "--json").code == 0
+@pytest.mark.parametrize("command", ["wait last --out again.png", "show fox.png", "rerun last --out again.png"])
+def test_other_commands_open_their_image_too(reve: Reve, sandbox: Sandbox, viewer: Path, command: str) -> None:
+    reve("generate", "fox", "--out", "fox.png")
+    assert reve(*command.split(), "--open", "--json").code == 0
     eventually(viewer.exists, "the viewer")
 
 
