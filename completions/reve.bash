@@ -34,8 +34,8 @@ _reve_table() { # set follow, opts and args for a command
             --prompt-file :files 'Read the prompt from a file.'
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
-            '--preview --no-preview' - 'Draw saved images on the terminal (default: the setting preview). See reve help pictures.'
-            --open - 'Open the first saved image in the desktop'"'"'s viewer.'
+            '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
+            --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
             --seed 'random none' 'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).'
             '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
             '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API'"'"'s choice).'
@@ -101,8 +101,8 @@ _reve_table() { # set follow, opts and args for a command
         opts=(
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
-            '--preview --no-preview' - 'Draw saved images on the terminal (default: the setting preview). See reve help pictures.'
-            --open - 'Open the first saved image in the desktop'"'"'s viewer.'
+            '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
+            --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
@@ -135,6 +135,8 @@ _reve_table() { # set follow, opts and args for a command
         opts=(
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
+            '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
+            --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
             --seed 'random none' 'Another seed. random chooses one and prints it; none sends none (default: that of the image).'
             '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
             '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: that of the image).'
@@ -186,9 +188,11 @@ _reve_table() { # set follow, opts and args for a command
             :reve
             +)
         ;;
-    'reve show' | 'reve history show' | 'reve config get' | 'reve config unset')
+    'reve show')
         follow=()
         opts=(
+            '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
+            --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
@@ -276,6 +280,17 @@ _reve_table() { # set follow, opts and args for a command
             --sandbox - 'Use a simulated API: no key, no charge.'
             '--help -h' - 'Show this message and exit.')
         args=()
+        ;;
+    'reve history show' | 'reve config get' | 'reve config unset')
+        follow=()
+        opts=(
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            :reve)
         ;;
     'reve help')
         follow=(

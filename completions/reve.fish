@@ -34,8 +34,8 @@ function __reve_table -S # set follow, opts and args for a command
                 '--prompt-file'\t':files'\t'Read the prompt from a file.' \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
-                '--preview --no-preview'\t'-'\t'Draw saved images on the terminal (default: the setting preview). See reve help pictures.' \
-                '--open'\t'-'\t'Open the first saved image in the desktop\'s viewer.' \
+                '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
+                '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
                 '--seed'\t'random none'\t'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API\'s choice).' \
@@ -99,8 +99,8 @@ function __reve_table -S # set follow, opts and args for a command
             set opts \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
-                '--preview --no-preview'\t'-'\t'Draw saved images on the terminal (default: the setting preview). See reve help pictures.' \
-                '--open'\t'-'\t'Open the first saved image in the desktop\'s viewer.' \
+                '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
+                '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -131,6 +131,8 @@ function __reve_table -S # set follow, opts and args for a command
             set opts \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
+                '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
+                '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
                 '--seed'\t'random none'\t'Another seed. random chooses one and prints it; none sends none (default: that of the image).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: that of the image).' \
@@ -179,9 +181,11 @@ function __reve_table -S # set follow, opts and args for a command
             set args \
                 ':reve' \
                 '+'
-        case 'reve show' 'reve history show' 'reve config get' 'reve config unset'
+        case 'reve show'
             set follow
             set opts \
+                '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
+                '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -264,6 +268,16 @@ function __reve_table -S # set follow, opts and args for a command
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
+        case 'reve history show' 'reve config get' 'reve config unset'
+            set follow
+            set opts \
+                '--json'\t'-'\t'Print one JSON document per line.' \
+                '--quiet -q'\t'-'\t'Print results and errors only.' \
+                '--debug'\t'-'\t'Show each request and response.' \
+                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args \
+                ':reve'
         case 'reve help'
             set follow \
                 'batch'\t'Make an image for every line of a file.' \
