@@ -4,16 +4,19 @@
 
 The first screen of `history` on a terminal; `generate` for a job that ends at once; `resume`, `status last`, and
 `batch`: of 20 new prompts, and of prompts that are made. Prints the median of each, and the median and the quartiles of
-the ratios of neighbouring runs, which are less noisy.
+the ratios of neighbouring runs, which are less noisy. At the end, `generate` while `history` prints the whole journal,
+against `generate` while it prints a copy, which takes as much of the processor: only the former could wait for a lock.
 """
 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -96,6 +99,21 @@ def commands(folder: Path) -> dict[str, Callable[[dict[str, str]], float]]:
     }
 
 
+def beside(environ: dict[str, str], printed: dict[str, str]) -> float:
+    """Seconds that `reve generate --no-wait` takes while `reve history` prints all of the journal in `printed`."""
+    command = [sys.executable, "-m", "reve_cli", "history"]
+    with subprocess.Popen(command, env=printed, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        drain = threading.Thread(target=reader.stdout.read)
+        drain.start()
+        took = seconds("generate", "fox", "--quiet", "--no-wait", environ=environ)
+        assert reader.poll() is None, "history ended too early"
+        reader.kill()
+        drain.join()
+        return took
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time commands with a long journal.")
     parser.add_argument("--pairs", type=int, default=15)
@@ -116,6 +134,11 @@ def main() -> None:
             low, ratio, high = statistics.quantiles((second / first for first, second in pairs), n=4)
             print(f"{command:12} {few:5.0f} ms, with {options.jobs:,} jobs {many:5.0f} ms, ", end="")
             print(f"ratio {ratio:.3f} ({low:.3f} to {high:.3f})", flush=True)
+        shutil.copytree(f"{name}/long", f"{name}/copy")
+        copy = inherited | {"REVE_STATE_DIR": f"{name}/copy"}
+        pairs = [(beside(long, copy), beside(long, long)) for _ in range(options.pairs)]
+        delay = statistics.median(second - first for first, second in pairs) * 1000
+        print(f"generate while history prints its journal: {delay:.0f} ms later than while it prints a copy")
 
 
 if __name__ == "__main__":
