@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reve_cli.actions.inputs import read_stdin
 from reve_cli.api.accounts import Account
+from reve_cli.core.contract import CONSOLE
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import plural
 from reve_cli.runtime import Runtime
@@ -39,7 +40,7 @@ def login(run: Runtime, *, with_key: bool) -> int:
     except ReveError as error:
         if error.exit_code != 3:
             raise
-        raise error.with_(hint="nothing was changed; get a key in your Apiframe console") from None
+        raise error.with_(hint=f"nothing was changed; get a key at {CONSOLE}") from None
     place = _store(run, key.text)
     if run.output.json:
         run.output.document(_document(account, Key(key.text, place), api))
@@ -113,7 +114,7 @@ def _read_key(run: Runtime, with_key: bool) -> Key:
             raise ReveError("usage", "--with-key cannot be used with --api-key-file")
         return run.key
     if stdin_is_terminal():
-        asked = f"API key for {run.settings.base_url}, from your Apiframe console (not shown): "
+        asked = f"API key for {run.settings.base_url}, from {CONSOLE} (not shown): "
         text = run.output.secret(asked, run.process.signals)
     elif with_key:
         text = read_stdin(_LONGEST_KEY, run.deadline).decode("utf-8-sig", "replace")

@@ -2,13 +2,14 @@
 
 These are pure functions. Money safety rests on `judge` and `settled`: `judge` tells whether one try of a POST may have
 been accepted, and `settled` keeps that from being forgotten when a later try is refused.
-May import: core.errors, core.models, api.answers.
+May import: core.contract, core.errors, core.models, api.answers.
 """
 
 from enum import Enum, auto
 from typing import Any
 
 from reve_cli.api.answers import Answer, Failure
+from reve_cli.core.contract import CONSOLE
 from reve_cli.core.errors import ErrorCode, ReveError
 from reve_cli.core.models import cut
 
@@ -32,9 +33,9 @@ class Verdict(Enum):
 
 _REFUSALS: dict[int, ErrorCode] = {401: "invalid_key", 403: "forbidden", 402: "insufficient_credits", 404: "not_found"}
 _HINTS: dict[ErrorCode, str] = {
-    "invalid_key": "check the key: reve auth status shows its source, your Apiframe console lists your keys",
-    "forbidden": "the key is inactive or lacks a permission: see your Apiframe console",
-    "insufficient_credits": "reve account shows your credits; buy more in your Apiframe console",
+    "invalid_key": f"check the key: reve auth status shows its source, {CONSOLE} lists your keys",
+    "forbidden": f"the key is inactive or lacks a permission: see {CONSOLE}",
+    "insufficient_credits": f"reve account shows your credits; buy more at {CONSOLE}",
     "gateway": "a gateway or proxy may have answered instead of the API: check the base URL, the proxy and the network",
 }
 # how many of an error's details its message shows

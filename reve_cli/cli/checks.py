@@ -29,7 +29,11 @@ def prompt(ctx: typer.Context, value: str | None) -> str | None:
         message = f"the prompt begins with a long dash, {word[:1]!r}; options begin with '--'"
         raise ReveError("usage", message, hint=hint)
     if word[:1] in CURLY and word[:1]:
-        raise ReveError("usage", f"the prompt is in curly quotes, {word[:1]!r}; use straight ones", hint=hint)
+        raise ReveError(
+            "usage",
+            f"the prompt is in curly quotes, {word[:1]!r}; use straight ones",
+            hint=hint if word[-1:] in CURLY else None,
+        )
     if word.lower() in getattr(ctx.find_root().command, "commands", {}):
         raise ReveError("usage", f"{word!r} is a command; for its help: reve help {_helped(word.lower())}", hint=hint)
     if word.lower() in _WORDS_FOR_FLAGS:

@@ -12,3 +12,5 @@ PROMPT_LIMIT = 2000  # in UTF-16 code units: the server counts an emoji as two
 SEED_LIMIT = 2**53 - 1  # either side of zero: the largest integer that JSON readers such as jq hold exactly
 IDEMPOTENCY_KEY_LIMIT = 255
 KEY_PREFIX = "afk_"
+CONSOLE = "https://console.apiframe.ai"
+"""Where users get keys and credits."""

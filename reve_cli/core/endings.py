@@ -18,7 +18,7 @@ Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
 
 FINISH = "; this command finishes it:"
 """The end of a message whose hint is the command that finishes the job."""
-_ELSEWHERE = "it may belong to another account (another API key), or to the sandbox: --sandbox"
+_ELSEWHERE = "it may belong to another account (another API key); --sandbox finds the sandbox's jobs, and only those"
 _FINAL = ("job_failed", "job_cancelled", "expired", "key_mismatch")  # nothing more can be done for such a job
 
 

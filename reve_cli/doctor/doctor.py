@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Deadline
+from reve_cli.core.contract import CONSOLE
 from reve_cli.core.endings import fault
 from reve_cli.core.errors import ErrorCode, ReveError, worst
 from reve_cli.doctor import checks, probes
@@ -28,7 +29,7 @@ _COLORS = {"ok": "green", "hint": "yellow", "problem": "red"}
 _BASE_URL = "settings (base_url)"
 # For errors without a hint of their own.
 _REMEDIES = {
-    "key": "set APIFRAME_API_KEY to a key from the Apiframe console, or run reve auth login",
+    "key": f"set APIFRAME_API_KEY to a key from {CONSOLE}, or run reve auth login",
     "proxy": "correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
     "certificates": "correct or unset SSL_CERT_FILE or SSL_CERT_DIR",
     "state": "make it readable and writable for your user",

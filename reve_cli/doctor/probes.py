@@ -28,6 +28,7 @@ from reve_cli.api.judging import judge
 from reve_cli.api.network import SYSTEM, new_client, patience, proxy_for, tls_context, trust_store
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Clock, Deadline, Limits
+from reve_cli.core.contract import CONSOLE
 from reve_cli.core.errors import ErrorCode, ReveError
 from reve_cli.core.models import Job, credits_of, cut, is_web_url
 from reve_cli.doctor.findings import Finding, problem
@@ -173,7 +174,7 @@ def account(endpoints: Api, deadline: Deadline) -> Iterator[Finding]:
     )
     said = ", ".join(part for part in ("key accepted", *named) if part)
     if found.credits is not None and found.credits <= 0:
-        yield Finding("account", "hint", said, "buy credits in the Apiframe console", details)
+        yield Finding("account", "hint", said, f"buy credits at {CONSOLE}", details)
     else:
         yield Finding("account", "ok", said, details=details)
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from reve_cli.core.contract import KEY_PREFIX
+from reve_cli.core.contract import CONSOLE, KEY_PREFIX
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import is_header_text
 from reve_cli.settings.config import config_file, read_config
@@ -79,7 +79,7 @@ def find_key(
         return checked(str(stored), place_in_file())
     raise ReveError(
         "no_key",
-        f"no API key; get one in your Apiframe console, then run reve auth login or set {VARIABLE}",
+        f"no API key; get one at {CONSOLE}, then run reve auth login or set {VARIABLE}",
         hint="to try reve without a key, add --sandbox",
     )
 

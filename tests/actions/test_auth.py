@@ -484,7 +484,7 @@ def test_logout_ignores_a_broken_keychain_that_was_not_used(reve: Reve, keychain
 
 
 def asked(sandbox: Sandbox) -> str:
-    return f"API key for {sandbox.url}, from your Apiframe console (not shown): "
+    return f"API key for {sandbox.url}, from https://console.apiframe.ai (not shown): "
 
 
 @pytest.fixture

@@ -38,6 +38,9 @@ LINES = {
     "retry": "use reve resume",
     "cancel": "use reve resume --abandon JOB",
     "completion": "use reve --show-completion SHELL",
+    "gen": "use reve generate",
+    "create": "use reve generate",
+    "image": "use reve generate",
     "zzz": "reve --help lists the commands",
     '"a red fox"': 'reve generate "a red fox"',
     "a red fox": 'reve generate "a red fox"',
@@ -87,6 +90,7 @@ LINES = {
     'generate "a fox" --overwrite': "use --force",
     'generate "a fox" -f': "use --force",
     'generate "a fox" --async': "use --no-wait",
+    'generate "a fox" --parallel 4': "use --count N",
     'generate "a fox" -j 4': "use --count N",
     'generate "a fox" --mock': "use --sandbox",
     'generate "a fox" --dryrun': "use --dry-run",
@@ -96,6 +100,7 @@ LINES = {
     'generate "a fox" --image x.png': "Reve makes images from text",
     'generate "a fox" --base-url http://x': "use APIFRAME_BASE_URL",
     "batch a.txt --count 4": "use --seeds 1-4",
+    "batch --count 4": "use --seeds 1-4",
     "batch a.txt -j 4": "use --concurrency N",
     "batch a.txt --parallel 4": "use --concurrency N",
     "batch a.txt --workers 4": "use --concurrency N",
@@ -231,4 +236,4 @@ def test_an_unknown_job_may_be_another_accounts_or_the_sandboxs(reve: Reve, sand
     result = reve(command, JOB)
     assert result.code == 8
     assert "another account" in result.stderr
-    assert "--sandbox" in result.stderr
+    assert "--sandbox finds the sandbox's jobs, and only those" in result.stderr

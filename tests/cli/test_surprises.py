@@ -92,7 +92,10 @@ def test_a_text_for_a_closed_output_is_an_error(reve: Reve, command: str) -> Non
     assert "standard output" in done.stderr
 
 
-@pytest.mark.parametrize(("fault", "said"), [("submit:401", "your Apiframe console lists"), ("submit:402", "buy more")])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("submit:401", "https://console.apiframe.ai lists"), ("submit:402", "buy more at https://console.apiframe.ai")],
+)
 def test_a_refusal_says_where_keys_and_credits_come_from(reve: Reve, simulate: Simulate, fault: str, said: str) -> None:
     simulate(faults=parse_faults(fault))
     assert said in reve("generate", "a fox").stderr
@@ -101,7 +104,7 @@ def test_a_refusal_says_where_keys_and_credits_come_from(reve: Reve, simulate: S
 def test_without_a_key_the_console_is_named(reve: Reve) -> None:
     result = reve("generate", "a fox")
     assert result.code == 3
-    assert "get one in your Apiframe console, then run reve auth login or set APIFRAME_API_KEY" in result.stderr
+    assert "get one at https://console.apiframe.ai, then run reve auth login or set APIFRAME_API_KEY" in result.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminal")

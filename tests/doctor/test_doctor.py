@@ -717,7 +717,7 @@ def test_findings_are_wrapped_to_the_terminal_and_colored(reve: Reve, live: Sand
         screen = terminal.screen
     words = " ".join(screen.text.split())
     assert "problem key no API key in a key file, the environment, the keychain or the config file" in words
-    assert "fix: set APIFRAME_API_KEY to a key from the Apiframe console, or run reve auth login" in words
+    assert "fix: set APIFRAME_API_KEY to a key from https://console.apiframe.ai, or run reve auth login" in words
     assert "hint journal off; a crash can lose paid images fix: unset REVE_JOURNAL" in words
     assert f"ok terminal stdin, stdout, stderr (TERM=xterm-256color), {columns} columns, utf-8, color auto" in words
     row = next(row for row in screen.rows if 'fix: add to ~/.zshrc: eval "$(reve --show-completion zsh)"' in row)
