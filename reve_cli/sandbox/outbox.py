@@ -81,9 +81,10 @@ class Outbox:
             for each in running:
                 if time.monotonic() - each.began > TIMEOUT:
                     _abort(each)
-            due = self._claim() if len(running) < _AT_ONCE else None
+            pause = self._pause() if len(running) < _AT_ONCE else _POLL_SECONDS
+            due = None if pause else self._claim()
             if due is None:
-                self._woken.wait(self._pause())
+                self._woken.wait(pause)
                 continue
             thread = threading.Thread(target=self._try, args=(due,), name="sandbox-delivery", daemon=True)
             with self._lock:
@@ -111,7 +112,7 @@ class Outbox:
         with self._store.use(write=False) as database:
             query = "SELECT min(due) FROM deliveries WHERE status = 'pending' AND claimed_until <= ?"
             (due,) = database.execute(query, (time.time(),)).fetchone()
-        return _POLL_SECONDS if due is None else max(0.001, min(_POLL_SECONDS, due - self._clock()))
+        return _POLL_SECONDS if due is None else max(0.0, min(_POLL_SECONDS, due - self._clock()))
 
     def _try(self, it: _Try) -> None:
         delivered = False
