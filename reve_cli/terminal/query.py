@@ -15,15 +15,15 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 Protocol = Literal["kitty", "iterm2", "sixel"]
 
-PATIENCE = 0.1
-"""Seconds to wait for the answers, and `PATIENCE_AFAR` over SSH, where the answers travel."""
-PATIENCE_AFAR = 1.0
+_PATIENCE = 0.5
+"""Seconds to wait for the answers. A terminal gives them within milliseconds, but they travel to a remote machine or
+container, and an answer that comes later stands in the shell's next line. Hardly any terminal gives none."""
 _NAME, _CELL, _ATTRIBUTES = b"\x1b[>0q", b"\x1b[16t", b"\x1b[c"
 _KITTY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 _NAMED = re.compile(rb"\x1bP>\|([^\x1b]*)\x1b\\")
@@ -46,7 +46,7 @@ class Abilities:
     cell: tuple[int, int] | None = None
 
 
-def ask(environ: Mapping[str, str]) -> Abilities | None:
+def ask() -> Abilities | None:
     """Ask the terminal of stdout what it can show.
 
     None if it cannot be asked: this process is not in its foreground, somebody typed ahead, another program reads from
@@ -56,14 +56,13 @@ def ask(environ: Mapping[str, str]) -> Abilities | None:
         return None
     import termios
 
-    patience = PATIENCE_AFAR if environ.get("SSH_CONNECTION") or environ.get("SSH_TTY") else PATIENCE
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         with _alone(terminal):
-            return _converse(terminal, time.monotonic() + patience)
+            return _converse(terminal)
     except (OSError, termios.error):
         return None
     finally:
@@ -96,8 +95,9 @@ def _alone(terminal: int) -> Iterator[None]:
     arrived: list[int] = []
     signals = [getattr(signal, name) for name in _DEFERRED]
     handlers = {each: signal.signal(each, lambda number, _: arrived.append(number)) for each in signals}
-    handlers[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # must not stop the process before
-    try:  # it has restored the terminal, should it be moved to the background meanwhile
+    # a process that is moved to the background meanwhile must not be stopped before it has restored the terminal
+    handlers[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    try:
         termios.tcsetattr(terminal, termios.TCSANOW, alone)
         try:
             yield
@@ -110,11 +110,11 @@ def _alone(terminal: int) -> Iterator[None]:
             os.kill(os.getpid(), number)
 
 
-def _converse(terminal: int, end: float) -> Abilities | None:
+def _converse(terminal: int) -> Abilities | None:
     """Ask the questions. Terminals without a name are not asked about kitty's protocol: old ones print the question."""
     if select.select([terminal], [], [], 0)[0]:  # typed ahead
         return None
-    answers = _answers(terminal, _NAME + _CELL + _ATTRIBUTES, end)
+    answers = _answers(terminal, _NAME + _CELL + _ATTRIBUTES)
     last = _LAST.search(answers)
     if last is None:
         return None
@@ -123,7 +123,7 @@ def _converse(terminal: int, end: float) -> Abilities | None:
     if name.startswith(_SPEAK_ITERM2):
         return Abilities("iterm2", cell)
     may_ask = name and not name.startswith(_MULTIPLEXERS)
-    if may_ask and _HAS_KITTY in _answers(terminal, _KITTY + _ATTRIBUTES, end):
+    if may_ask and _HAS_KITTY in _answers(terminal, _KITTY + _ATTRIBUTES):
         return Abilities("kitty", cell)
     return Abilities("sixel" if _SIXEL in last[1].split(b";") else None, cell)
 
@@ -141,10 +141,10 @@ def _cell(terminal: int, answers: bytes) -> tuple[int, int] | None:
     return (width, height) if width and height else None
 
 
-def _answers(terminal: int, questions: bytes, end: float) -> bytes:
-    """Everything that the terminal sends up to the last answer. Cut off at the time `end`."""
-    answers = b""
-    if select.select([], [terminal], [], max(0.0, end - time.monotonic()))[1]:  # not while Ctrl-S holds its output
+def _answers(terminal: int, questions: bytes) -> bytes:
+    """Everything that the terminal sends up to the last answer, or while there is patience."""
+    answers, end = b"", time.monotonic() + _PATIENCE
+    if select.select([], [terminal], [], _PATIENCE)[1]:  # not while Ctrl-S holds its output
         os.write(terminal, questions)
         while not _LAST.search(answers) and (left := end - time.monotonic()) > 0:
             if select.select([terminal], [], [], left)[0]:

@@ -66,7 +66,7 @@ class Preview:
     def _abilities(self) -> "Abilities | None":
         from reve_cli.terminal.query import ask
 
-        return ask(self._environ)
+        return ask()
 
     def _draw(self, path: str) -> str:
         """Draw the image. Returns why that is not possible, else an empty text."""

@@ -113,7 +113,7 @@ def test_a_terminal_tells_what_it_can_show_and_keeps_its_settings(
 ) -> None:
     script = """
 before = termios.tcgetattr(0)
-found = ask(os.environ)
+found = ask()
 assert termios.tcgetattr(0) == before
 assert what_is_left() == b"", "an answer is left in the input"
 print(found.protocol, found.cell)
@@ -131,7 +131,7 @@ def test_a_terminal_with_a_name_of_its_own_gets_the_question_of_kitty() -> None:
 
 
 def test_a_terminal_that_does_not_answer_shows_nothing_and_is_restored() -> None:
-    script = "before = termios.tcgetattr(0)\nprint(ask(os.environ), termios.tcgetattr(0) == before)"
+    script = "before = termios.tcgetattr(0)\nprint(ask(), termios.tcgetattr(0) == before)"
     assert asked(script, SILENT) == "None True"
 
 
@@ -139,7 +139,7 @@ def test_keys_that_were_typed_ahead_are_not_lost_and_nothing_is_asked() -> None:
     script = """
 print("ready", flush=True)
 assert os.read(0, 99) == b"go\\n"
-print(ask(os.environ), what_is_left())
+print(ask(), what_is_left())
 """
     with Terminal(python(_ASK + script), env=os.environ, answers=KITTY) as terminal:
         terminal.expect("ready")
@@ -151,7 +151,7 @@ print(ask(os.environ), what_is_left())
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
 def test_a_signal_during_the_question_ends_the_process_and_restores_the_terminal(name: str) -> None:
-    script = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)\nwhile True: ask(os.environ)"
+    script = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)\nwhile True: ask()"
     with Terminal(python(_ASK + script), env=os.environ) as terminal:
         before = terminal.modes
         terminal.expect(NAME.decode())
@@ -165,7 +165,7 @@ def test_a_background_job_is_not_stopped_and_asks_nothing() -> None:
 child = os.fork()
 if not child:
     os.setpgid(0, 0)
-    os._exit(ask(os.environ) is not None)
+    os._exit(ask() is not None)
 print(os.waitpid(child, os.WUNTRACED)[1])
 """
     assert asked(script, KITTY) == "0"
@@ -174,9 +174,9 @@ print(os.waitpid(child, os.WUNTRACED)[1])
 @pytest.mark.parametrize(
     "script",
     [
-        "tty.setcbreak(0)\nprint(ask(os.environ))",
-        "termios.tcflow(1, termios.TCOOFF)\nfound = ask(os.environ)\ntermios.tcflow(1, termios.TCOON)\nprint(found)",
-        "import threading; done = []\nthread = threading.Thread(target=lambda: done.append(ask(os.environ)))\n"
+        "tty.setcbreak(0)\nprint(ask())",
+        "termios.tcflow(1, termios.TCOOFF)\nfound = ask()\ntermios.tcflow(1, termios.TCOON)\nprint(found)",
+        "import threading; done = []\nthread = threading.Thread(target=lambda: done.append(ask()))\n"
         "thread.start()\nthread.join()\nprint(*done)",
     ],
     ids=["another program reads", "Ctrl-S", "in a thread"],
