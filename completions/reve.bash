@@ -304,7 +304,7 @@ _reve_table() { # set follow, opts and args for a command
             configuration 'Set defaults, and store the API key.'
             environment 'Environment variables that reve reads.'
             files 'Where reve keeps settings, the journal and rescued images.'
-            pictures 'Images on the terminal and in the desktop'"'"'s viewer.'
+            pictures 'How images are shown, and made again.'
             security 'What reve does with your API key and with untrusted data.'
             ci 'Make images in a pipeline, and pay once even if it runs again.'
             agents 'Use reve from a coding agent without spending by mistake.'

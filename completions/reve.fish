@@ -290,7 +290,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'configuration'\t'Set defaults, and store the API key.' \
                 'environment'\t'Environment variables that reve reads.' \
                 'files'\t'Where reve keeps settings, the journal and rescued images.' \
-                'pictures'\t'Images on the terminal and in the desktop\'s viewer.' \
+                'pictures'\t'How images are shown, and made again.' \
                 'security'\t'What reve does with your API key and with untrusted data.' \
                 'ci'\t'Make images in a pipeline, and pay once even if it runs again.' \
                 'agents'\t'Use reve from a coding agent without spending by mistake.' \

@@ -51,24 +51,27 @@ def _thumbnail(folder: str, path: str) -> str | None:
             return None
         identity = f"{os.path.relpath(path, folder)}\0{found.st_size}\0{found.st_mtime_ns}"
         name = hashlib.sha256(os.fsencode(identity)).hexdigest()[:24]
-        thumb = os.path.join(folder, FOLDER, f"{name}.webp")
-        if not os.path.exists(thumb):
-            _draw(path, thumb)
-        return thumb
+        thumb = os.path.join(folder, FOLDER, f"{name}.jpg")
+        if os.path.exists(thumb) or _draw(path, thumb):
+            return thumb
     return None
 
 
-def _draw(path: str, thumb: str) -> None:
+def _draw(path: str, thumb: str) -> bool:
+    """Draw a thumbnail. Returns False for an image with transparent parts, which JPEG does not have."""
     from PIL import Image, ImageOps
 
-    os.makedirs(os.path.dirname(thumb), exist_ok=True)
-    temporary = f"{thumb}.part"
     with Image.open(path, formats=_FORMATS) as image:
+        if image.has_transparency_data:
+            return False
         image.draft("RGB", (_SIDE, _SIDE))
         upright = ImageOps.exif_transpose(image)
         upright.thumbnail((_SIDE, _SIDE), reducing_gap=2.0)
-        upright.convert("RGBA" if "A" in upright.getbands() else "RGB").save(temporary, "WEBP", quality=75, method=2)
+        os.makedirs(os.path.dirname(thumb), exist_ok=True)
+        temporary = f"{thumb}.part"
+        upright.convert("RGB").save(temporary, "JPEG", quality=80)
     os.replace(temporary, thumb)
+    return True
 
 
 def _remove_others(folder: str, names: set[str]) -> None:
@@ -80,4 +83,4 @@ def _remove_others(folder: str, names: set[str]) -> None:
 
 def _names(folder: str) -> Iterator[str]:
     with contextlib.suppress(OSError):
-        yield from (name for name in os.listdir(folder) if name.endswith((".webp", ".part")))
+        yield from (name for name in os.listdir(folder) if name.endswith((".jpg", ".part")))
