@@ -263,10 +263,14 @@ def test_nothing_is_offered_if_the_journal_is_off(reve: Reve, jobs: list[str]) -
 
 
 @pytest.mark.usefixtures("jobs")
-def test_offering_jobs_does_not_load_httpx_or_rich() -> None:
+def test_offering_jobs_loads_no_slow_library_and_only_reads_the_file_of_the_journal() -> None:
     candidates, modules = loaded(["status"], {"_REVE_COMPLETE": "words", "_REVE_COMPLETE_WORD": ""})
     assert len(candidates) == 4
-    assert not {"httpx", "rich", "truststore", "reve_cli.api.http"} & modules
+    assert not {"httpx", "rich", "truststore", "tomllib", "reve_cli.api.http", "reve_cli.core.models"} & modules
+    assert {name for name in modules if name.startswith("reve_cli.journal.")} == {
+        "reve_cli.journal.peek",
+        "reve_cli.journal.states",
+    }
 
 
 # Help
