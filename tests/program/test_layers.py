@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import reve_cli
+from reve_cli.commands.root import COMMANDS
 from tests.conftest import loaded
 
 PACKAGE = Path(reve_cli.__file__).parent
@@ -64,6 +65,11 @@ def test_commands_without_network_load_no_slow_library_and_no_other_command(argu
     commands = {name.rpartition(".")[2] for name in modules if name.startswith("reve_cli.commands.")}
     assert commands - {"root"} == {arguments[0]} - {"--version"}
     assert ("typer" in modules) == (arguments != ["--version"])
+
+
+def test_each_module_of_commands_is_a_command() -> None:
+    modules = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__", "root"}
+    assert modules == {name for names in COMMANDS.values() for name in names}
 
 
 def test_only_the_terminal_package_prints() -> None:
