@@ -17,6 +17,7 @@ _reve_table() { # set follow, opts and args for a command
             account 'Show your account, plan and remaining credits.'
             model 'Show a model'"'"'s price, limits and availability.'
             history 'List the jobs started on this machine and their cost, newest first.'
+            webhook 'Receive, check and try out the API'"'"'s webhooks.'
             doctor 'Check settings, key, network and journal, and suggest fixes.'
             help 'Show help for a topic or a command.'
             auth 'Store, check and remove the API key.'
@@ -43,6 +44,7 @@ _reve_table() { # set follow, opts and args for a command
             --model '' 'Model to use (default reve-create).'
             --webhook-url '' 'URL that the API sends job events to.'
             +--webhook-event 'progress completed failed' 'Event to send: progress, completed, failed. Repeatable.'
+            --listen '' 'Wait for webhooks here instead of polling.'
             --no-wait - 'Print the job id and exit without waiting.'
             --dry-run - 'Print the request as JSON without sending it.'
             --idempotency-key '' 'Within 24 hours, the same key makes only one job.'
@@ -83,6 +85,8 @@ _reve_table() { # set follow, opts and args for a command
             --max-credits '' 'Submit nothing if the cost could exceed N credits.'
             --rate '' 'Maximum requests per minute.'
             --concurrency '' 'Maximum number of jobs in flight.'
+            --webhook-url '' 'URL that the API sends job events to.'
+            --listen '' 'Wait for webhooks here instead of polling.'
             --dry-run - 'Print the requests of missing images as JSON; send nothing.'
             --report :files 'Write the table again, with status, file, jobId, credits and error of each row.'
             --gallery - 'Keep the page gallery.html in the output folder up to date.'
@@ -103,6 +107,7 @@ _reve_table() { # set follow, opts and args for a command
             --force - 'Replace existing files.'
             '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
             --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
+            --listen '' 'Wait for webhooks here instead of polling.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
@@ -240,7 +245,7 @@ _reve_table() { # set follow, opts and args for a command
             '--help -h' - 'Show this message and exit.')
         args=()
         ;;
-    'reve account' | 'reve doctor' | 'reve auth status')
+    'reve account' | 'reve auth status')
         follow=()
         opts=(
             --json - 'Print one JSON document per line.'
@@ -292,6 +297,82 @@ _reve_table() { # set follow, opts and args for a command
         args=(
             :reve)
         ;;
+    'reve webhook')
+        follow=(
+            listen 'Receive events, save the images of their jobs, and print each.'
+            verify 'Check the signature of an event on standard input.'
+            send 'Send a signed event to a URL, to try a receiver.')
+        opts=(
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve webhook listen')
+        follow=()
+        opts=(
+            --host '' 'Address to listen on.'
+            --port '' 'Port to listen on; 0 picks a free port.'
+            --path :files 'Path of the URL; other paths are refused.'
+            '--out -o' '' 'Also save the images of jobs that have no path of their own, under their default names.'
+            --force - 'Replace existing files.'
+            --forward-to '' 'Send each event on to this URL: https, or http on this machine.'
+            +--event 'progress completed failed' 'Print, count and forward only: progress, completed, failed. Repeatable.'
+            +--for '' 'Stop when this job has ended. Repeatable.'
+            '--count -n' '' 'Stop after N events.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            +--api-key-file :files 'Read a key from a file. Repeatable.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve webhook verify')
+        follow=()
+        opts=(
+            --signature '' 'The value of X-Webhook-Signature.'
+            --headers :files 'A file with the headers, one per line, as curl -i prints them.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            +--api-key-file :files 'Read a key from a file. Repeatable.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
+    'reve webhook send')
+        follow=()
+        opts=(
+            --to '' 'Where to send it: https, or http on this machine.'
+            --job '' 'Id of the job (default: a new one).'
+            --times '' 'Send it N times.'
+            --tamper - 'Change the body after signing it.'
+            --hex - 'Sign with the hex text of the secret, not its bytes.'
+            --body :files 'Send the bytes of this file.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            'progress completed failed')
+        ;;
+    'reve doctor')
+        follow=()
+        opts=(
+            --listen '' 'Wait for webhooks here instead of polling.'
+            --json - 'Print one JSON document per line.'
+            '--quiet -q' - 'Print results and errors only.'
+            --debug - 'Show each request and response.'
+            --sandbox - 'Use a simulated API: no key, no charge.'
+            --api-key-file :files 'Read the API key from a file.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            '--help -h' - 'Show this message and exit.')
+        args=()
+        ;;
     'reve help')
         follow=(
             batch 'Make an image for every line of a file.'
@@ -307,6 +388,7 @@ _reve_table() { # set follow, opts and args for a command
             pictures 'How images are shown, and made again.'
             security 'What reve does with your API key and with untrusted data.'
             ci 'Make images in a pipeline, and pay once even if it runs again.'
+            webhooks 'Receive the API'"'"'s reports about jobs instead of polling.'
             agents 'Use reve from a coding agent without spending by mistake.'
             containers 'Run reve in a container.'
             sandbox 'Try commands and scripts without a key, account or charge.'
@@ -324,6 +406,7 @@ _reve_table() { # set follow, opts and args for a command
             account 'Show your account, plan and remaining credits.'
             model 'Show a model'"'"'s price, limits and availability.'
             history 'List the jobs started on this machine and their cost, newest first.'
+            webhook 'Receive, check and try out the API'"'"'s webhooks.'
             doctor 'Check settings, key, network and journal, and suggest fixes.'
             help 'Show help for a topic or a command.'
             auth 'Store, check and remove the API key.'
@@ -338,7 +421,7 @@ _reve_table() { # set follow, opts and args for a command
             ''
             +)
         ;;
-    'reve help batch' | 'reve help shards' | 'reve help templates' | 'reve help json' | 'reve help exit-codes' | 'reve help money' | 'reve help journal' | 'reve help configuration' | 'reve help environment' | 'reve help files' | 'reve help pictures' | 'reve help security' | 'reve help ci' | 'reve help agents' | 'reve help containers' | 'reve help sandbox serve' | 'reve help sandbox reset' | 'reve help faults' | 'reve help completion' | 'reve help generate' | 'reve help wait' | 'reve help download' | 'reve help rerun' | 'reve help resume' | 'reve help status' | 'reve help show' | 'reve help gallery' | 'reve help jobs' | 'reve help account' | 'reve help model' | 'reve help history show' | 'reve help doctor' | 'reve help help' | 'reve help auth login' | 'reve help auth status' | 'reve help auth logout' | 'reve help config list' | 'reve help config get' | 'reve help config set' | 'reve help config unset' | 'reve help config path')
+    'reve help batch' | 'reve help shards' | 'reve help templates' | 'reve help json' | 'reve help exit-codes' | 'reve help money' | 'reve help journal' | 'reve help configuration' | 'reve help environment' | 'reve help files' | 'reve help pictures' | 'reve help security' | 'reve help ci' | 'reve help webhooks' | 'reve help agents' | 'reve help containers' | 'reve help sandbox serve' | 'reve help sandbox reset' | 'reve help faults' | 'reve help completion' | 'reve help generate' | 'reve help wait' | 'reve help download' | 'reve help rerun' | 'reve help resume' | 'reve help status' | 'reve help show' | 'reve help gallery' | 'reve help jobs' | 'reve help account' | 'reve help model' | 'reve help history show' | 'reve help webhook listen' | 'reve help webhook verify' | 'reve help webhook send' | 'reve help doctor' | 'reve help help' | 'reve help auth login' | 'reve help auth status' | 'reve help auth logout' | 'reve help config list' | 'reve help config get' | 'reve help config set' | 'reve help config unset' | 'reve help config path')
         follow=()
         opts=(
             --man - 'Print the manual page, to view with man -l.'
@@ -367,6 +450,21 @@ _reve_table() { # set follow, opts and args for a command
     'reve help history')
         follow=(
             show 'Show everything known about a job, with every attempt.')
+        opts=(
+            --man - 'Print the manual page, to view with man -l.'
+            --schema - 'For json: print a JSON Schema of all documents.'
+            --skill - 'For agents: print the topic as a SKILL.md file.'
+            --install - 'For agents: write reve/SKILL.md into a folder (default .agents/skills).'
+            '--help -h' - 'Show this message and exit.')
+        args=(
+            ''
+            +)
+        ;;
+    'reve help webhook')
+        follow=(
+            listen 'Receive events, save the images of their jobs, and print each.'
+            verify 'Check the signature of an event on standard input.'
+            send 'Send a signed event to a URL, to try a receiver.')
         opts=(
             --man - 'Print the manual page, to view with man -l.'
             --schema - 'For json: print a JSON Schema of all documents.'

@@ -18,6 +18,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'account'\t'Show your account, plan and remaining credits.' \
                 'model'\t'Show a model\'s price, limits and availability.' \
                 'history'\t'List the jobs started on this machine and their cost, newest first.' \
+                'webhook'\t'Receive, check and try out the API\'s webhooks.' \
                 'doctor'\t'Check settings, key, network and journal, and suggest fixes.' \
                 'help'\t'Show help for a topic or a command.' \
                 'auth'\t'Store, check and remove the API key.' \
@@ -43,6 +44,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--model'\t''\t'Model to use (default reve-create).' \
                 '--webhook-url'\t''\t'URL that the API sends job events to.' \
                 '+--webhook-event'\t'progress completed failed'\t'Event to send: progress, completed, failed. Repeatable.' \
+                '--listen'\t''\t'Wait for webhooks here instead of polling.' \
                 '--no-wait'\t'-'\t'Print the job id and exit without waiting.' \
                 '--dry-run'\t'-'\t'Print the request as JSON without sending it.' \
                 '--idempotency-key'\t''\t'Within 24 hours, the same key makes only one job.' \
@@ -82,6 +84,8 @@ function __reve_table -S # set follow, opts and args for a command
                 '--max-credits'\t''\t'Submit nothing if the cost could exceed N credits.' \
                 '--rate'\t''\t'Maximum requests per minute.' \
                 '--concurrency'\t''\t'Maximum number of jobs in flight.' \
+                '--webhook-url'\t''\t'URL that the API sends job events to.' \
+                '--listen'\t''\t'Wait for webhooks here instead of polling.' \
                 '--dry-run'\t'-'\t'Print the requests of missing images as JSON; send nothing.' \
                 '--report'\t':files'\t'Write the table again, with status, file, jobId, credits and error of each row.' \
                 '--gallery'\t'-'\t'Keep the page gallery.html in the output folder up to date.' \
@@ -101,6 +105,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--force'\t'-'\t'Replace existing files.' \
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
                 '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
+                '--listen'\t''\t'Wait for webhooks here instead of polling.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -230,7 +235,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
-        case 'reve account' 'reve doctor' 'reve auth status'
+        case 'reve account' 'reve auth status'
             set follow
             set opts \
                 '--json'\t'-'\t'Print one JSON document per line.' \
@@ -278,6 +283,77 @@ function __reve_table -S # set follow, opts and args for a command
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ':reve'
+        case 'reve webhook'
+            set follow \
+                'listen'\t'Receive events, save the images of their jobs, and print each.' \
+                'verify'\t'Check the signature of an event on standard input.' \
+                'send'\t'Send a signed event to a URL, to try a receiver.'
+            set opts \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args
+        case 'reve webhook listen'
+            set follow
+            set opts \
+                '--host'\t''\t'Address to listen on.' \
+                '--port'\t''\t'Port to listen on; 0 picks a free port.' \
+                '--path'\t':files'\t'Path of the URL; other paths are refused.' \
+                '--out -o'\t''\t'Also save the images of jobs that have no path of their own, under their default names.' \
+                '--force'\t'-'\t'Replace existing files.' \
+                '--forward-to'\t''\t'Send each event on to this URL: https, or http on this machine.' \
+                '+--event'\t'progress completed failed'\t'Print, count and forward only: progress, completed, failed. Repeatable.' \
+                '+--for'\t''\t'Stop when this job has ended. Repeatable.' \
+                '--count -n'\t''\t'Stop after N events.' \
+                '--json'\t'-'\t'Print one JSON document per line.' \
+                '--quiet -q'\t'-'\t'Print results and errors only.' \
+                '--debug'\t'-'\t'Show each request and response.' \
+                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
+                '+--api-key-file'\t':files'\t'Read a key from a file. Repeatable.' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args
+        case 'reve webhook verify'
+            set follow
+            set opts \
+                '--signature'\t''\t'The value of X-Webhook-Signature.' \
+                '--headers'\t':files'\t'A file with the headers, one per line, as curl -i prints them.' \
+                '--json'\t'-'\t'Print one JSON document per line.' \
+                '--quiet -q'\t'-'\t'Print results and errors only.' \
+                '--debug'\t'-'\t'Show each request and response.' \
+                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
+                '+--api-key-file'\t':files'\t'Read a key from a file. Repeatable.' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args
+        case 'reve webhook send'
+            set follow
+            set opts \
+                '--to'\t''\t'Where to send it: https, or http on this machine.' \
+                '--job'\t''\t'Id of the job (default: a new one).' \
+                '--times'\t''\t'Send it N times.' \
+                '--tamper'\t'-'\t'Change the body after signing it.' \
+                '--hex'\t'-'\t'Sign with the hex text of the secret, not its bytes.' \
+                '--body'\t':files'\t'Send the bytes of this file.' \
+                '--json'\t'-'\t'Print one JSON document per line.' \
+                '--quiet -q'\t'-'\t'Print results and errors only.' \
+                '--debug'\t'-'\t'Show each request and response.' \
+                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
+                '--api-key-file'\t':files'\t'Read the API key from a file.' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args \
+                'progress completed failed'
+        case 'reve doctor'
+            set follow
+            set opts \
+                '--listen'\t''\t'Wait for webhooks here instead of polling.' \
+                '--json'\t'-'\t'Print one JSON document per line.' \
+                '--quiet -q'\t'-'\t'Print results and errors only.' \
+                '--debug'\t'-'\t'Show each request and response.' \
+                '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
+                '--api-key-file'\t':files'\t'Read the API key from a file.' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args
         case 'reve help'
             set follow \
                 'batch'\t'Make an image for every line of a file.' \
@@ -293,6 +369,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'pictures'\t'How images are shown, and made again.' \
                 'security'\t'What reve does with your API key and with untrusted data.' \
                 'ci'\t'Make images in a pipeline, and pay once even if it runs again.' \
+                'webhooks'\t'Receive the API\'s reports about jobs instead of polling.' \
                 'agents'\t'Use reve from a coding agent without spending by mistake.' \
                 'containers'\t'Run reve in a container.' \
                 'sandbox'\t'Try commands and scripts without a key, account or charge.' \
@@ -310,6 +387,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'account'\t'Show your account, plan and remaining credits.' \
                 'model'\t'Show a model\'s price, limits and availability.' \
                 'history'\t'List the jobs started on this machine and their cost, newest first.' \
+                'webhook'\t'Receive, check and try out the API\'s webhooks.' \
                 'doctor'\t'Check settings, key, network and journal, and suggest fixes.' \
                 'help'\t'Show help for a topic or a command.' \
                 'auth'\t'Store, check and remove the API key.' \
@@ -323,7 +401,7 @@ function __reve_table -S # set follow, opts and args for a command
             set args \
                 '' \
                 '+'
-        case 'reve help batch' 'reve help shards' 'reve help templates' 'reve help json' 'reve help exit-codes' 'reve help money' 'reve help journal' 'reve help configuration' 'reve help environment' 'reve help files' 'reve help pictures' 'reve help security' 'reve help ci' 'reve help agents' 'reve help containers' 'reve help sandbox serve' 'reve help sandbox reset' 'reve help faults' 'reve help completion' 'reve help generate' 'reve help wait' 'reve help download' 'reve help rerun' 'reve help resume' 'reve help status' 'reve help show' 'reve help gallery' 'reve help jobs' 'reve help account' 'reve help model' 'reve help history show' 'reve help doctor' 'reve help help' 'reve help auth login' 'reve help auth status' 'reve help auth logout' 'reve help config list' 'reve help config get' 'reve help config set' 'reve help config unset' 'reve help config path'
+        case 'reve help batch' 'reve help shards' 'reve help templates' 'reve help json' 'reve help exit-codes' 'reve help money' 'reve help journal' 'reve help configuration' 'reve help environment' 'reve help files' 'reve help pictures' 'reve help security' 'reve help ci' 'reve help webhooks' 'reve help agents' 'reve help containers' 'reve help sandbox serve' 'reve help sandbox reset' 'reve help faults' 'reve help completion' 'reve help generate' 'reve help wait' 'reve help download' 'reve help rerun' 'reve help resume' 'reve help status' 'reve help show' 'reve help gallery' 'reve help jobs' 'reve help account' 'reve help model' 'reve help history show' 'reve help webhook listen' 'reve help webhook verify' 'reve help webhook send' 'reve help doctor' 'reve help help' 'reve help auth login' 'reve help auth status' 'reve help auth logout' 'reve help config list' 'reve help config get' 'reve help config set' 'reve help config unset' 'reve help config path'
             set follow
             set opts \
                 '--man'\t'-'\t'Print the manual page, to view with man -l.' \
@@ -350,6 +428,20 @@ function __reve_table -S # set follow, opts and args for a command
         case 'reve help history'
             set follow \
                 'show'\t'Show everything known about a job, with every attempt.'
+            set opts \
+                '--man'\t'-'\t'Print the manual page, to view with man -l.' \
+                '--schema'\t'-'\t'For json: print a JSON Schema of all documents.' \
+                '--skill'\t'-'\t'For agents: print the topic as a SKILL.md file.' \
+                '--install'\t'-'\t'For agents: write reve/SKILL.md into a folder (default .agents/skills).' \
+                '--help -h'\t'-'\t'Show this message and exit.'
+            set args \
+                '' \
+                '+'
+        case 'reve help webhook'
+            set follow \
+                'listen'\t'Receive events, save the images of their jobs, and print each.' \
+                'verify'\t'Check the signature of an event on standard input.' \
+                'send'\t'Send a signed event to a URL, to try a receiver.'
             set opts \
                 '--man'\t'-'\t'Print the manual page, to view with man -l.' \
                 '--schema'\t'-'\t'For json: print a JSON Schema of all documents.' \

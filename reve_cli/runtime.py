@@ -27,6 +27,7 @@ from reve_cli.terminal.streams import stdout_is_terminal
 
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Api
+    from reve_cli.engine.engine import Engine
     from reve_cli.engine.saving import Saver
     from reve_cli.journal.journal import Journal
     from reve_cli.journal.ledger import Ledger
@@ -58,8 +59,11 @@ class Runtime:
         # Prints a debug line, from any thread; None without --debug.
         self.debugging = self.debug if debug else None
         self.api_key_file = None if api_key_file is None else local_path(api_key_file, "--api-key-file")
+        # More keys that may sign webhooks; and what is called with each engine before it runs.
+        self.other_key_files: Sequence[str] = ()
+        self.attach: Callable[[Engine], None] = lambda engine: None
         self._timeout, self._lenient = timeout, lenient
-        self._resources = contextlib.ExitStack()
+        self.resources = contextlib.ExitStack()
         self.output.color = self.configured[0]["color"].value
         self.deadline = Deadline(process.clock, self.settings.timeout)
         self.output.gave_up = self.is_over
@@ -82,7 +86,7 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self.output.rest()
-        self._resources.close()
+        self.resources.close()
 
     @cached_property
     def configured(self) -> tuple[dict[str, config.Value], list[ReveError]]:
@@ -175,7 +179,7 @@ class Runtime:
             debug=self.debugging,
         )
         http.simulated = self.sandbox
-        self._resources.callback(http.close)
+        self.resources.callback(http.close)
         return Api(Sender(http, self.say))
 
     def ask(self, question: Callable[[], T], deadline: Deadline | None = None) -> T:
@@ -206,7 +210,7 @@ class Runtime:
         from reve_cli.sandbox.simulation import simulate
 
         simulation = simulate(self.process)
-        self._resources.callback(simulation.stop, grace=1)
+        self.resources.callback(simulation.stop, grace=1)
         self.output.note("sandbox: simulated on this machine, with simulated credits")
         return simulation.url, simulation.key
 
@@ -219,14 +223,9 @@ class Runtime:
             self.output.warn(f"crash safety is off: {lost}")
         http = self.api.http
         origin, key = ("sandbox", "") if self.sandbox else (http.base_url, http.key)
+        days = self.settings.history_days
         return Ledger(
-            journal,
-            origin=origin,
-            key=key,
-            clock=self.process.clock,
-            say=self.say,
-            lost=lost,
-            keep_days=self.settings.history_days,
+            journal, origin=origin, key=key, clock=self.process.clock, say=self.say, lost=lost, keep_days=days
         )
 
     @property
@@ -249,7 +248,7 @@ class Runtime:
             elsewhere = "; set REVE_STATE_DIR to use another folder" if isinstance(error.__cause__, OSError) else ""
             return None, f"{error}{elsewhere}"
         if journal is not None:
-            self._resources.callback(journal.close)
+            self.resources.callback(journal.close)
         return journal, ""
 
     def naming(self, out: str | None, tasks: Sequence[Task], *, force: bool) -> Naming:
@@ -282,5 +281,5 @@ class Runtime:
             limits=process.limits,
             debug=self.debugging,
         )
-        self._resources.callback(images.close)
+        self.resources.callback(images.close)
         return Saver(images, naming_of, self.state, self.say, ledger.publishing, ledger.is_kept)

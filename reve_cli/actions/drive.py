@@ -133,7 +133,7 @@ def engine_of(
     from reve_cli.engine.engine import Engine
     from reve_cli.engine.supply import Supply
 
-    return Engine(
+    engine = Engine(
         goal=goal,
         api=run.api,
         ledger=ledger,
@@ -147,6 +147,8 @@ def engine_of(
         supply=supply or Supply(),
         poller=poller,
     )
+    run.attach(engine)
+    return engine
 
 
 @contextlib.contextmanager

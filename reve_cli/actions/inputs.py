@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Deadline
-from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT
+from reve_cli.core.contract import IDEMPOTENCY_KEY_LIMIT, SEED_LIMIT, WEBHOOK_EVENTS
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import UUID, ImageRequest, echo, is_header_text, is_loopback, job_id
+from reve_cli.core.suggest import did_you_mean
 from reve_cli.core.tasks import Task, new_key
 from reve_cli.engine.naming import Naming
 from reve_cli.terminal.streams import stdin_is_terminal
@@ -159,7 +160,21 @@ def new_jobs(
     return tasks
 
 
-def check_webhook(url: str | None, base_url: str) -> None:
+def events_for(run: "Runtime", url: str | None, events: Sequence[str] | None, listen: str | None) -> tuple[str, ...]:
+    """The events that the API sends to the webhook `url`. listen: the value of `--listen`, which needs few events.
+
+    Raises `ReveError` (code `usage`) for a URL that the API cannot reach.
+    """
+    if listen is not None and url is None:
+        hint = "it is the public address of that port; see reve help webhooks"
+        raise ReveError("usage", "--listen needs --webhook-url", hint=hint)
+    _check_webhook(url, "http://localhost" if run.sandbox else run.settings.base_url)
+    if events or listen is None:
+        return tuple(events or ())
+    return WEBHOOK_EVENTS if run.output.is_live else ("completed", "failed")
+
+
+def _check_webhook(url: str | None, base_url: str) -> None:
     """Refuse a webhook URL that the API at `base_url` cannot reach. An API on this machine can reach any."""
     if url is None or is_loopback(urlsplit(base_url).hostname or ""):
         return
@@ -171,8 +186,18 @@ def check_webhook(url: str | None, base_url: str) -> None:
         raise ReveError("usage", f"the API cannot reach --webhook-url {echo(url)}: it is {why}", hint=hint)
 
 
-def check_handover(naming: Naming | None, webhook_url: str | None, *, force: bool) -> None:
+def check_events(events: Sequence[str]) -> None:
+    """Refuse names of webhook events that the API does not have. Raises `ReveError` (code `usage`)."""
+    for event in events:
+        if event not in WEBHOOK_EVENTS:
+            near = did_you_mean(event, WEBHOOK_EVENTS)
+            raise ReveError("usage", f"{echo(event)} is not one of {', '.join(WEBHOOK_EVENTS)}{near}")
+
+
+def check_handover(naming: Naming | None, webhook_url: str | None, *, force: bool, listens: bool) -> None:
     """Refuse an output with `--no-wait` that `webhook listen` could not save to. naming: None without `--out`."""
+    if listens:
+        raise ReveError("usage", "--no-wait does not listen: use reve webhook listen")
     if (naming is None and force) or (naming is not None and webhook_url is None):
         message = "--no-wait saves nothing: use reve wait JOB --out PATH later"
         raise ReveError("usage", message, hint="or add --webhook-url and run reve webhook listen")

@@ -80,7 +80,8 @@ class Continuing:
             return
         step = step_of(row, standing, self._ledger, self._clock)
         taken = task_of(row, task.index, self._clock, owned=step.owned)
-        taken.request, taken.line, taken.ordinal = task.request, task.line, task.ordinal
+        taken.request = taken.request or task.request  # what is sent again has the same bytes, with the same webhook
+        taken.line, taken.ordinal = task.line, task.ordinal
         taken.columns = task.columns
         is_here = self._replace(task, taken)
         if is_closed or row.charge is not None:

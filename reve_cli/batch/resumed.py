@@ -41,9 +41,10 @@ class Finished:
         task.ordinal = self._ordinal(task)
         if task.ordinal is None:
             return
-        body = task.request.body().decode()
+        request = task.request.without_webhook()
+        body = request.body().decode()
         if is_random:
-            body = with_random_seed(replace(task.request, seed=None).body().decode())
+            body = with_random_seed(replace(request, seed=None).body().decode())
         item = item_id(body, out, task.ordinal)
         for path in self._manifests(run, Path(naming.path(Values.of(task)))):
             if path in self._left:
@@ -58,11 +59,12 @@ class Finished:
     def _ordinal(self, task: Task) -> int | None:
         """The number of an item among identical ones, found by trying which one gives its key; None if none does."""
         assert task.request is not None
-        known = self._keys.setdefault((str(task.scope), task.request.body(), task.attempt), {})
+        request = task.request.without_webhook()
+        known = self._keys.setdefault((str(task.scope), request.body(), task.attempt), {})
         key = str(task.idempotency_key)
         while key not in known and len(known) < _MOST_ALIKE:
             ordinal = len(known) + 1
-            known[new_key(task.scope, task.request, ordinal, task.attempt)] = ordinal
+            known[new_key(task.scope, request, ordinal, task.attempt)] = ordinal
         return known.get(key)
 
     def _manifests(self, run: str, image: Path) -> Sequence[Path]:

@@ -1,12 +1,12 @@
 """Runs a batch: reads the file into the worklist, removes what earlier runs made, and makes the rest.
 
-May import: tables, actions, runtime, engine, journal, api, core, batch. Slow to load, because the engine is.
+May import: tables, webhooks, actions, runtime, engine, journal, api, core, batch. The engine is slow to load.
 """
 
 import contextlib
 import ctypes
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from reve_cli.batch.items import Multiples, Source, read_items
 from reve_cli.batch.manifest import Manifest, result_of, results
 from reve_cli.batch.progress import LiveView, Report
 from reve_cli.batch.results import ActiveItems, Page, Results
-from reve_cli.batch.supply import BatchSupply
+from reve_cli.batch.supply import BatchSupply, Webhook
 from reve_cli.batch.tally import Stop, Tally
 from reve_cli.batch.target import Target, check_name
 from reve_cli.batch.worklist import Planned, Worklist
@@ -35,6 +35,7 @@ from reve_cli.journal.ledger import Ledger
 from reve_cli.runtime import Runtime
 from reve_cli.tables.record import Record
 from reve_cli.tables.record import check as check_report
+from reve_cli.webhooks import listen_meanwhile
 
 _TRIES = 10  # of one request; enough for an outage of a minute or two
 _PAGE = 100
@@ -65,12 +66,14 @@ class Wishes:
     dry_run: bool = False
     report: str | None = None
     page: Page | None = None
+    webhook: Webhook = field(default_factory=Webhook)
 
     def __post_init__(self) -> None:
         if self.page is not None and (self.shard or self.dry_run):
             raise ReveError("usage", f"--gallery cannot be used with {'--shard' if self.shard else '--dry-run'}")
         if self.report is not None and self.dry_run:
             raise ReveError("usage", "--report cannot be used with --dry-run")
+        self.webhook.added_to(self.defaults)  # raises what is wrong with it
 
 
 def make(run: Runtime, wishes: Wishes) -> int:
@@ -172,7 +175,7 @@ def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> i
             elif one.job is not None or row is not None:
                 again, begun = again + (one.job is not None), begun + (one.job is None)
             else:
-                codes.append(_show_one(run, target, one))
+                codes.append(_show_one(run, wishes, target, one))
     parts = [f"{worklist.size - there - again - begun} of {worklist.size} to submit"]
     parts += [f"{there} already saved"] if there else []
     parts += [f"{again} to download again (no charge)"] if again else []
@@ -181,9 +184,9 @@ def _show(run: Runtime, wishes: Wishes, worklist: Worklist, target: Target) -> i
     return worst(codes)
 
 
-def _show_one(run: Runtime, target: Target, one: Planned) -> int:
+def _show_one(run: Runtime, wishes: Wishes, target: Target, one: Planned) -> int:
     """Print the request of an item. Returns the exit code that its path would cause."""
-    task, naming = Task(one.number, "intent", request=one.request), target.naming(one.out)
+    task, naming = Task(one.number, "intent", request=wishes.webhook.added_to(one.request)), target.naming(one.out)
     show_requests(run, [task], naming)
     try:
         check_name(naming, task, one, make_folder=False)
@@ -289,6 +292,7 @@ def _make_images(
     )
     if not worklist.left:
         return report
+    listen_meanwhile(run, wishes.webhook.listen)
     results = Results(
         active,
         tally,
@@ -315,6 +319,7 @@ def _make_images(
         continuing,
         results,
         stop,
+        webhook=wishes.webhook,
         in_flight=wishes.in_flight,
         keeps_a_journal=run.keeps_a_journal,
     )

@@ -5,6 +5,7 @@ May import: engine, journal, core, batch.continuing, earlier, results, tally, ta
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from reve_cli.batch.continuing import Continuing
 from reve_cli.batch.earlier import BatchRun, identity_in
@@ -13,6 +14,7 @@ from reve_cli.batch.tally import Stop
 from reve_cli.batch.target import Target, check_name
 from reve_cli.batch.worklist import Planned, Worklist
 from reve_cli.core.errors import ReveError
+from reve_cli.core.models import ImageRequest
 from reve_cli.core.tasks import Task
 from reve_cli.engine.supply import Supply
 from reve_cli.journal.ledger import Ledger
@@ -22,8 +24,26 @@ _AHEAD = 32
 _AT_ONCE = {"send": 16, "look": 8, "poll": 1, "save": 16, "account": 1}
 
 
+@dataclass(frozen=True)
+class Webhook:
+    """Where the API reports jobs. It is not part of an item: the same item with another webhook is not made again.
+
+    listen: the port of this machine that `url` leads to, as `[HOST:]PORT`; None to poll.
+    """
+
+    url: str | None = None
+    events: tuple[str, ...] = ()
+    listen: str | None = None
+
+    def added_to(self, request: ImageRequest) -> ImageRequest:
+        """The request with this webhook. Raises `ReveError` (code `usage`)."""
+        return replace(request, webhook_url=self.url, webhook_events=self.events)
+
+
 class BatchSupply(Supply):
     """Gives the engine the items of the worklist. in_flight: maximum number of tasks at work.
+
+    webhook: of every request.
 
     keeps_a_journal: stop if the journal is lost.
     """
@@ -41,11 +61,13 @@ class BatchSupply(Supply):
         results: Results,
         stop: Stop,
         *,
+        webhook: Webhook,
         in_flight: int,
         keeps_a_journal: bool,
     ) -> None:
         self._batch, self._worklist, self._target, self._ledger = batch, worklist, target, ledger
         self._active, self._continuing, self._results, self._stop = active, continuing, results, stop
+        self._webhook = webhook
         self._in_flight, self._keeps_a_journal = in_flight, keeps_a_journal
         self._identity = identity_in(target.folder)
         self._is_over = False
@@ -76,7 +98,8 @@ class BatchSupply(Supply):
         return [*continued, *self._begin([task for task in fresh if self._can_begin(task)])]
 
     def _task(self, one: Planned) -> Task:
-        task = Task(one.number, "intent", request=one.request, line=one.line, attempt=one.attempt, ordinal=one.ordinal)
+        request = self._webhook.added_to(one.request)
+        task = Task(one.number, "intent", request=request, line=one.line, attempt=one.attempt, ordinal=one.ordinal)
         task.columns = one.columns
         task.scope, task.idempotency_key = self._batch.scope(one), self._batch.key(one)
         self._active[task.index] = Active(one, task, self._target.naming(one.out))

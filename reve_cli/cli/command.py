@@ -29,6 +29,7 @@ _COMMON_OPTIONS = {
     "api_key_file": options.ApiKeyFile,
     "timeout": options.Timeout,
 }
+_WEBHOOK_OPTIONS = _COMMON_OPTIONS | {"api_key_file": options.ApiKeyFiles}
 _LOCAL_OPTIONS = {name: kind for name, kind in _COMMON_OPTIONS.items() if name not in ("api_key_file", "timeout")}
 
 
@@ -43,6 +44,11 @@ def local_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable
     Also wraps a group's callback, which runs if the group is called without a subcommand.
     """
     return _with_runtime(command, _LOCAL_OPTIONS)
+
+
+def webhook_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
+    """Wrap a command that checks signatures: as `api_command`, with any number of key files."""
+    return _with_runtime(command, _WEBHOOK_OPTIONS)
 
 
 def lenient_api_command(command: "Callable[Concatenate[Runtime, P], int]") -> Callable[..., int]:
@@ -68,7 +74,11 @@ def _with_runtime(
             if parameter.name not in ("api_key_file", "value"):  # which have messages of their own
                 checks.no_key(_shown(parameter), ctx.params.get(parameter.name or ""))
         given = {name: arguments.pop(name, None) for name in _COMMON_OPTIONS}
+        others: list[str] = []
+        if isinstance(given["api_key_file"], list):
+            given["api_key_file"], *others = given["api_key_file"] or [None]
         with Runtime(ctx.obj, **given, lenient=lenient) as run:
+            run.other_key_files = others
             code = command(run, **arguments)  # type: ignore[call-arg]  # Typer passes them, by the signature below
             if "api" in vars(run) and ctx.info_name not in ("resume", "doctor"):
                 from reve_cli.actions.unfinished import note_unfinished

@@ -26,6 +26,10 @@ ApiKeyFile = Annotated[
     str | None,
     typer.Option("--api-key-file", metavar="PATH", help="Read the API key from a file.", rich_help_panel=COMMON),
 ]
+ApiKeyFiles = Annotated[
+    list[str] | None,
+    typer.Option("--api-key-file", metavar="PATH", help="Read a key from a file. Repeatable.", rich_help_panel=COMMON),
+]
 Timeout = Annotated[
     str | None,
     typer.Option(
@@ -125,12 +129,7 @@ Model = Annotated[
 ]
 WebhookUrl = Annotated[
     str | None,
-    typer.Option(
-        "--webhook-url",
-        metavar="URL",
-        help="URL that the API sends job events to.",
-        rich_help_panel=_JOB,
-    ),
+    typer.Option("--webhook-url", metavar="URL", help="URL that the API sends job events to.", rich_help_panel=_JOB),
 ]
 WebhookEvent = Annotated[
     list[str] | None,
@@ -140,6 +139,12 @@ WebhookEvent = Annotated[
         help=f"Event to send: {', '.join(WEBHOOK_EVENTS)}. Repeatable.",
         autocompletion=completers.among(WEBHOOK_EVENTS),
         rich_help_panel=_JOB,
+    ),
+]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen", metavar="[HOST:]PORT", help="Wait for webhooks here instead of polling.", rich_help_panel=_JOB
     ),
 ]
 NoWait = Annotated[

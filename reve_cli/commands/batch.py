@@ -33,6 +33,8 @@ def batch(
     max_credits: options.MaxCredits = None,
     rate: batch_options.Rate = None,
     concurrency: batch_options.Concurrency = 500,
+    webhook_url: options.WebhookUrl = None,
+    listen: options.Listen = None,
     dry_run: batch_options.DryRun = False,
     report: batch_options.Report = None,
     gallery: batch_options.Gallery = False,
@@ -46,10 +48,11 @@ def batch(
         reve batch prompts.txt --out tried/ --gallery --sandbox
         printf 'prompt,seed,out\\na fox,7,fox.png\\n' | reve batch - --format csv
     """
-    from reve_cli.actions.inputs import announce_stdin, note_seed
+    from reve_cli.actions.inputs import announce_stdin, events_for, note_seed
     from reve_cli.album.live import LivePage
     from reve_cli.batch import items
     from reve_cli.batch.run import Wishes, make
+    from reve_cli.batch.supply import Webhook
 
     announce_stdin(run, [file], "a prompt a line")
     note_seed(seed, run.output.note)
@@ -71,5 +74,6 @@ def batch(
         dry_run=dry_run,
         report=report,
         page=LivePage(run.output, run.process.clock, force=force) if gallery else None,
+        webhook=Webhook(webhook_url, events_for(run, webhook_url, None, listen), listen),
     )
     return make(run, wishes)

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reve_cli.cli import command
+from reve_cli.cli import command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 
 @command.lenient_api_command
-def doctor(run: "Runtime") -> int:
+def doctor(run: "Runtime", listen: options.Listen = None) -> int:
     """Check settings, key, network and journal, and suggest fixes.
 
     Examples:
@@ -18,4 +18,4 @@ def doctor(run: "Runtime") -> int:
     """
     from reve_cli.doctor.doctor import examine
 
-    return examine(run)
+    return examine(run, listen)

@@ -24,6 +24,7 @@ def generate(
     model: options.Model = None,
     webhook_url: options.WebhookUrl = None,
     webhook_event: options.WebhookEvent = None,
+    listen: options.Listen = None,
     no_wait: options.NoWait = False,
     dry_run: options.DryRun = False,
     idempotency_key: options.IdempotencyKey = None,
@@ -52,22 +53,23 @@ def generate(
         aspect_ratio=run.defaults.aspect_ratio if aspect_ratio is None else aspect_ratio,
         version=run.defaults.model_version if model_version is None else model_version,
         webhook_url=webhook_url,
-        webhook_events=tuple(webhook_event or ()),
+        webhook_events=inputs.events_for(run, webhook_url, webhook_event, listen),
     )
-    inputs.check_webhook(webhook_url, "http://localhost" if run.sandbox else run.settings.base_url)
     inputs.note_seed(seed, run.output.note)
     seed = run.defaults.seed if seed is None else seed
     requests = inputs.expand(request, seed, count, once or idempotency_key)
     tasks = inputs.new_jobs(requests, idempotency_key, once, random_seed=seed == "random")
     naming = None if no_wait and out is None else run.naming(out, tasks, force=force)
     if no_wait:
-        inputs.check_handover(naming, webhook_url, force=force)
+        inputs.check_handover(naming, webhook_url, force=force, listens=listen is not None)
     from reve_cli.actions import generate as action
     from reve_cli.actions.looking import looker
+    from reve_cli.webhooks import listen_meanwhile
 
     look = looker(run, preview, open_, saves=bool(naming and not no_wait and not naming.to_stdout))
     if dry_run:
         if naming:
             naming.check(tasks)
         return action.show_requests(run, tasks, naming)
+    listen_meanwhile(run, listen)
     return action.generate(run, tasks, naming, waits=not no_wait, new=new, max_credits=max_credits, look=look)

@@ -12,7 +12,7 @@ from reve_cli.help.topics import TOPICS
 
 COMMANDS = {
     "Make images": ("generate", "batch", "wait", "download", "rerun", "resume"),
-    "Inspect": ("status", "show", "gallery", "jobs", "account", "model", "history"),
+    "Inspect": ("status", "show", "gallery", "jobs", "account", "model", "history", "webhook"),
     "Set up and learn": ("doctor", "help", "auth", "config", "sandbox"),
 }
 """The names of all commands, under the headings of the help. Each is in the module of this package with its name."""

@@ -16,6 +16,7 @@ def wait(
     force: options.Force = False,
     preview: options.Preview = None,
     open_: options.Open = False,
+    listen: options.Listen = None,
 ) -> int:
     """Wait until all jobs have ended. With --out, save their images.
 
@@ -27,8 +28,10 @@ def wait(
     from reve_cli.actions.drive import follow, keeping_piped_jobs
     from reve_cli.actions.inputs import earlier_jobs
     from reve_cli.actions.looking import looker
+    from reve_cli.webhooks import listen_meanwhile
 
     tasks = earlier_jobs(run, jobs)
+    listen_meanwhile(run, listen)
     with keeping_piped_jobs(run, tasks if "-" in jobs else [], "wait"):
         look = looker(run, preview, open_, saves=out not in (None, "-"))
         naming = None if out is None else run.naming(out, tasks, force=force)

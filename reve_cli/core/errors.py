@@ -20,7 +20,7 @@ from reve_cli.core.contract import KEY_PREFIX
 ErrorCode = Literal[
     "internal", "write_failed",
     "usage", "config", "invalid_request", "key_mismatch",
-    "no_key", "invalid_key", "forbidden",
+    "no_key", "invalid_key", "forbidden", "bad_signature",
     "insufficient_credits", "over_cap", "price_unknown",
     "job_failed", "job_cancelled",
     "network", "server", "gateway", "rate_limited", "timed_out",
@@ -33,7 +33,7 @@ ErrorCode = Literal[
 EXIT_CODES: dict[ErrorCode, int] = {
     "internal": 1, "write_failed": 1,
     "usage": 2, "config": 2, "invalid_request": 2, "key_mismatch": 2,
-    "no_key": 3, "invalid_key": 3, "forbidden": 3,
+    "no_key": 3, "invalid_key": 3, "forbidden": 3, "bad_signature": 3,
     "insufficient_credits": 4, "over_cap": 4, "price_unknown": 4,
     "job_failed": 5, "job_cancelled": 5,
     "network": 6, "server": 6, "gateway": 6, "rate_limited": 6, "timed_out": 6,

@@ -132,6 +132,10 @@ class ImageRequest:
             webhook_events=tuple(data.get("webhookEvents", ())),
         )
 
+    def without_webhook(self) -> "ImageRequest":
+        """The same image, whoever hears of it."""
+        return replace(self, webhook_url=None, webhook_events=())
+
     def matches(self, job: "Job") -> bool:
         """Whether the job's `input` agrees with this request.
 

@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, str] = {
         "doctor": "check diagnose diagnostics ping selftest",
         "help": "docs man manual topics",
         "sandbox serve": "mock serve server simulate",
+        "webhook": "hook hooks webhooks",
+        "webhook listen": "listen receive tunnel",
         "--version": "about ver version",
         "--show-completion SHELL": "complete completion completions",
     }.items()
@@ -56,6 +58,11 @@ _IN_GROUPS: Mapping[str, str] = {
         },
         "history": {"show": "cat describe get info inspect view"},
         "sandbox": {"serve": "run start up", "reset": "clean clear delete rm stop"},
+        "webhook": {
+            "listen": "receive run serve start watch",
+            "verify": "check validate",
+            "send": "deliver fire post simulate test trigger",
+        },
     }.items()
     for command, words in commands.items()
     for word in words.split()

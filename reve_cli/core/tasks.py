@@ -109,6 +109,8 @@ class Task:
     job: Job | None = None
     files: list[SavedFile] = field(default_factory=list)
     """The images saved so far. Set by the thread that saves them."""
+    only_watched: bool = False
+    """Its images are not saved, even if those of the other tasks are."""
     rescued: bool = False
     """An image is in the rescue folder, until it can be written to its own path. Set by the thread that saves it."""
     replayed: bool | None = None
@@ -124,7 +126,9 @@ class Task:
         """Start again with a new key, after the last attempt ended for good."""
         assert self.request is not None
         self.attempt += 1
-        self.idempotency_key = new_key(self.scope, self.request, self.ordinal or self.index, self.attempt)
+        of_batch = self.ordinal is not None
+        request = self.request.without_webhook() if of_batch else self.request
+        self.idempotency_key = new_key(self.scope, request, self.ordinal or self.index, self.attempt)
         self.phase, self.row, self.job_id, self.job, self.error = "intent", None, None, None, None
         self.first_try = self.first_uptime = self.accepted_at = self.missing_since = self.replayed = None
         self.asked_at = self.due = 0.0

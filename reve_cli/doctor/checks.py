@@ -2,7 +2,7 @@
 
 A check is a function that yields findings and changes nothing. Slow to load, like `engine.saving`.
 
-May import: doctor.findings, settings, engine, journal, terminal, core.
+May import: doctor.findings, webhooks.ports, settings, engine, journal, terminal, core.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from reve_cli.settings import config
 from reve_cli.settings.credentials import Key
 from reve_cli.settings.settings import SETTINGS
 from reve_cli.terminal.text import quote
+from reve_cli.webhooks.ports import is_held, open_server, read_address
 
 _LIBRARIES = ("typer", "httpx", "rich", "platformdirs", "truststore", "tomlkit", "certifi")
 _OPTIONAL = ("keyring",)
@@ -195,3 +196,16 @@ def terminal(surroundings: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         remedy = "use a UTF-8 locale, such as LC_ALL=C.UTF-8; without one, many characters appear as escapes"
         yield Finding("terminal", "hint", said, remedy, surroundings)
+
+
+# Webhooks
+
+
+def port(address: str, state: Path | None) -> Iterator[Finding]:
+    """Whether webhooks can arrive at `address`, `[HOST:]PORT`. Raises `ReveError` if not."""
+    host, number = read_address(address)
+    if is_held(state, number):
+        yield Finding("port", "ok", f"another reve listens on port {number}")
+        return
+    open_server(host, number).stop()
+    yield Finding("port", "ok", f"webhooks can be received on port {number} of {host}")

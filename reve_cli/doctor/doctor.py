@@ -34,18 +34,22 @@ _REMEDIES = {
     "certificates": "correct or unset SSL_CERT_FILE or SSL_CERT_DIR",
     "state": "make it readable and writable for your user",
     "journal": "make it readable and writable for your user",
+    "port": "choose another port",
 }
 _REMEDY_WITHOUT_ANSWER = "check network, DNS and proxy, then try again"
 _REMEDY_AFTER_ANSWER = "check the base URL: reve config get base_url"
 # Checks of this machine alone; --timeout does not limit them.
-_LOCAL = ("reve", "settings", "state", "journal", "terminal", "completion")
+_LOCAL = ("reve", "settings", "state", "journal", "terminal", "completion", "port")
 
 
-def examine(run: "Runtime") -> int:
-    """Run every check and print its findings. Returns the exit code of the worst problem."""
+def examine(run: "Runtime", listen: str | None = None) -> int:
+    """Run every check and print its findings. Returns the exit code of the worst problem.
+
+    listen: also check that webhooks can arrive there, as `[HOST:]PORT`.
+    """
     codes, counts = [0], dict.fromkeys(_COLORS, 0)
     surroundings = run.output.surroundings()  # before a spinner changes them
-    for found in Doctor(run, surroundings).findings():
+    for found in Doctor(run, surroundings, listen).findings():
         counts[found.status] += 1
         codes.append(found.exit_code)
         if run.output.json:
@@ -62,7 +66,8 @@ def examine(run: "Runtime") -> int:
 class Doctor:
     """Runs the checks in order. Keeps what later checks need: the key, and which checks failed."""
 
-    def __init__(self, run: "Runtime", surroundings: Mapping[str, Any]) -> None:
+    def __init__(self, run: "Runtime", surroundings: Mapping[str, Any], listen: str | None) -> None:
+        self._listen = listen
         self._run, self._environ, self._surroundings = run, run.process.environ, surroundings
         self._key: Key | None = None
         self._failed: set[str] = set()
@@ -83,6 +88,9 @@ class Doctor:
         yield from self._make("journal", self._journal, "state")
         yield from self._make("terminal", lambda: checks.terminal(self._surroundings))
         yield from self._make("completion", lambda: completion(self._environ))
+        if self._listen is not None:
+            address = self._listen
+            yield from self._make("port", lambda: checks.port(address, self._run.state))
 
     def _make(self, name: str, check: Callable[[], Iterable[Finding]], *needs: str) -> list[Finding]:
         """The findings of a check; the single finding "not checked" if a check it needs has failed."""

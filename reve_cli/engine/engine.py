@@ -53,13 +53,13 @@ class Engine:
     def __post_init__(self) -> None:
         self._clock, self._stop, self._limits = self.api.http.clock, self.api.http.stop, self.api.http.limits
         self._workers = Workers(self.inbox, self.supply.at_once)
-        self._waiting = Waiting(self.api, self.poller or Poller(self.api), self.past)
+        self.waiting = Waiting(self.api, self.poller or Poller(self.api), self.past, self.watcher.say)
         self._outcomes = Outcomes(
             goal=self.goal,
             ledger=self.ledger,
             saver=self.saver,
             supply=self.supply,
-            waiting=self._waiting,
+            waiting=self.waiting,
             watcher=self.watcher,
             clock=self._clock,
             is_over=self._over,
@@ -74,7 +74,7 @@ class Engine:
 
         On a signal or at the deadline it winds down: every task ends with what is known about it.
         """
-        self._waiting.spread(tasks)
+        self.waiting.spread(tasks)
         clean = self.saver.clean if self.saver else lambda: None
         self.signals.engage(self._stop, lambda: self.inbox.put(lambda: None), clean)
         try:
@@ -82,7 +82,8 @@ class Engine:
             while self._fill() and not self._over():
                 self._dispatch()
                 tick = self.watcher.tick()
-                self._workers.receive(min(self._seconds_to_wait(), tick) if self._open else 0.0)
+                seconds = self._seconds_to_wait() if self._open else self._pause
+                self._workers.receive(min(seconds, tick), expects=not self._open and tick >= seconds > 0)
             if self._open:
                 self._wind_down()
             if self.saver and self.saver.moved:
@@ -106,6 +107,7 @@ class Engine:
         """Drop tasks that are done, and take more from the supply if there is room. Returns whether there is work."""
         outcomes = self._outcomes
         self._open = [task for task in self._open if task.phase != "done"]
+        self.waiting.tasks = self._open
         outcomes.refusal = outcomes.refusal or self.supply.refusal or self._trouble
         if not self.supply.is_empty and not outcomes.refusal and not self._over():
             waiting = sum(task.phase in ("intent", "sending") for task in self._open)
@@ -121,7 +123,12 @@ class Engine:
     @property
     def _trouble(self) -> ReveError | None:
         """Why an image could not be written to its own path; None while all could."""
-        return self.saver.trouble if self.saver else None
+        return self.saver.trouble if self.saver and self.supply.sends else None
+
+    @property
+    def _pause(self) -> float:
+        """Seconds to wait for more tasks while none is at work."""
+        return max(0.0, min(self.supply.pause, self.deadline.left))
 
     def _most_to_send(self) -> float:
         """How many requests may be sent now: the rescue folder has room for the images of so many more jobs.
@@ -154,11 +161,16 @@ class Engine:
             elif task.phase == "completed" and workers.have_room("save"):
                 task.phase = "saving"
                 self._start("save", self._save, task)
-            elif task.phase == "accepted" and task.job is None and workers.have_room("look") and task.due <= now:
+            elif (
+                task.phase == "accepted"
+                and task.due <= now
+                and self.waiting.asks_alone(task)
+                and workers.have_room("look")
+            ):
                 task.due = FOREVER
                 workers.start("look", partial(self._look, task), partial(self._outcomes.polled, task))
         running = [task for task in self._open if task.phase == "accepted" and task.job is not None]
-        if workers.have_room("poll") and self._waiting.next_poll(running, sending=self._is_sending()) <= now:
+        if workers.have_room("poll") and self.waiting.next_poll(running, sending=self._is_sending()) <= now:
             workers.start("poll", lambda: self._poll(running), partial(self._fail_each, running))
 
     def _start(self, kind: str, work: Callable[[Task], Then], task: Task) -> None:
@@ -174,7 +186,7 @@ class Engine:
 
     def _seconds_to_wait(self) -> float:
         polling, sending = self._workers.are_busy("poll"), self._is_sending()
-        until_due = self._waiting.seconds(self._open, polling=polling, sending=sending)
+        until_due = self.waiting.seconds(self._open, polling=polling, sending=sending)
         return max(0.0, min(until_due, self.deadline.left))
 
     # In worker threads: each does one kind of work and returns what the main thread does then
@@ -217,12 +229,12 @@ class Engine:
         return lambda: self._outcomes.found(task, job)
 
     def _poll(self, tasks: Sequence[Task]) -> Then:
-        found, requests = self._waiting.poll(tasks, self.deadline)
+        found, requests = self.waiting.poll(tasks, self.deadline)
 
         def take() -> None:
             for task in tasks:
                 self._outcomes.polled(task, (found or {}).get(str(task.job_id)))
-            self._waiting.polled(requests, answered=found is not None)
+            self.waiting.polled(requests, answered=found is not None)
 
         return take
 

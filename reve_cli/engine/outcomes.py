@@ -108,8 +108,9 @@ class Outcomes:
             if task.phase == "sending" and (error.exit_code in (3, 4) or error.code == "journal"):
                 self.refusal = error
             task.error = endings.final(task, error, self.goal, self.recover, simulated=self.is_simulated())
-        self.ledger.ended(task, saved=self.goal in ("saved", "saved if ended"))
+        self.ledger.ended(task, saved=self._is_saved(task))
         task.phase = "done"
+        self.waiting.forget(task)
         self.watcher.done(task)
 
     def _note_replay(self, task: Task, job: Job) -> None:
@@ -132,13 +133,17 @@ class Outcomes:
                 error = None
             except ReveError as refused:
                 error = refused
-        if error is None and self.goal in ("saved", "saved if ended"):
+        if error is None and self._is_saved(task):
             task.phase = "completed"
             if task.request is None and self.saver is not None:
                 error = self.saver.refusal(task)
             if error is None:
                 return
         self.end(task, error)
+
+    def _is_saved(self, task: Task) -> bool:
+        """Whether the images of `task` are to be saved."""
+        return self.goal in ("saved", "saved if ended") and not task.only_watched
 
     # Submitted again, with a new key
 

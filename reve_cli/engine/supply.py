@@ -26,6 +26,10 @@ class Supply:
 
     # The most threads for each kind of work.
     at_once: Mapping[str, int] = {"send": 4, "look": 4, "poll": 1, "save": 4}
+    # Seconds to wait for more tasks while none is at work.
+    pause = 0.0
+    # Whether its tasks may be sent. If not, a path that cannot be written stops no other task.
+    sends = True
 
     @property
     def refusal(self) -> ReveError | None:

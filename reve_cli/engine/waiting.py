@@ -6,7 +6,8 @@ May import: engine.polling, engine.schedule, api, core.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from heapq import nsmallest
 
 from reve_cli.api.endpoints import Api
@@ -16,7 +17,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import moment
 from reve_cli.core.tasks import Task
 from reve_cli.engine.polling import Found, Poller
-from reve_cli.engine.schedule import next_delay
+from reve_cli.engine.schedule import next_delay, usual
 
 # Seconds for which the API may answer 404 for a job that it has accepted: parts of it lag behind.
 _LAG = 30.0
@@ -31,6 +32,14 @@ _POLL_SHARE_BESIDE_REQUESTS = 0.055
 # While requests wait, a poll is worth its turn if so many jobs are older than a fifth of the past jobs were, or than
 # so many seconds if there is no past.
 _WORTH_A_POLL, _EARLY_PART, _EARLY_SECONDS = 8, 0.2, 10.0
+# The same while webhooks say which jobs have ended: their images should not wait for the next poll.
+_POLL_SHARE_HEARD = 0.4
+# Seconds between looks at a job after a webhook said that it has ended, until the API says so too.
+_AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+# Seconds between polls of a job while webhooks are expected.
+_RARELY = 60.0
+# Seconds after the usual end of a job in which a webhook must come. The usual time, if no earlier jobs tell it.
+_PATIENCE, _USUAL = 60.0, 15.0
 # Polls without an answer double the pause at most this often.
 _MOST_DOUBLINGS = 6
 
@@ -38,12 +47,20 @@ _MOST_DOUBLINGS = 6
 class Waiting:
     """Sets and reads `Task.due`: the monotonic time at which to ask about a job, or to send its request."""
 
-    def __init__(self, api: Api, poller: Poller, past: Sequence[float]) -> None:
-        """past: seconds that earlier jobs took, newest first."""
-        self._api, self._clock, self._poller, self._past = api, api.http.clock, poller, past
+    def __init__(
+        self, api: Api, poller: Poller, past: Sequence[float], say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        """past: seconds that earlier jobs took, newest first. say: prints a note."""
+        self._api, self._clock, self._poller, self._past, self._say = api, api.http.clock, poller, past, say
         # The end of the last poll, and how many requests it took.
         self._polled_at, self._polled_with = -FOREVER, 0
         self._unanswered = 0
+        # The tasks that are not done.
+        self.tasks: Sequence[Task] = ()
+        # Whether webhooks are expected: `hear` is called for each job that ends.
+        self.listens = False
+        # By job that a webhook said to have ended: the looks at it since then.
+        self._heard: dict[str, int] = {}
 
     @property
     def looks_at_once(self) -> bool:
@@ -60,15 +77,59 @@ class Waiting:
         """Set when to ask about a job next."""
         since = task.missing_since if task.accepted_at is None else task.accepted_at
         elapsed = max(0.0, self._clock.monotonic() - (since or 0.0))
+        task.due = self._clock.monotonic() + self._delay(task, elapsed)
+
+    def _delay(self, task: Task, elapsed: float) -> float:
+        looks = self._heard.get(str(task.job_id))
+        if looks is not None and looks < len(_AFTER_EVENT):
+            self._heard[str(task.job_id)] = looks + 1
+            return _AFTER_EVENT[looks]
         progress = task.job.progress if task.job else None
-        task.due = self._clock.monotonic() + next_delay(elapsed, progress, self._past, random.random)
+        delay = next_delay(elapsed, progress, self._past, random.random)
+        if not self.listens or looks is not None:
+            return delay
+        left = (usual(self._past) or _USUAL) + _PATIENCE - elapsed
+        if left <= 0:
+            self.listens = False
+            self._say(f"no webhook event has come for job {task.job_id}, which should have ended: polling as usual")
+            return delay
+        return max(delay, min(_RARELY * random.uniform(0.9, 1.1), left))  # noqa: S311 (spreads polls, no secret)
+
+    def hear(self, job: str, *, is_new: bool = False) -> bool:
+        """A webhook says that a job has ended: ask about it now, or once it is accepted. Returns whether it has a task.
+
+        is_new: its task begins now, with a look at the job. Call it in the main thread, as `show_progress`.
+        """
+        found = [task for task in self.tasks if task.job_id == job]
+        if job not in self._heard:
+            self._heard[job] = int(is_new)
+            for task in found:
+                if task.phase == "accepted" and task.due < FOREVER:
+                    self.schedule(task)
+        return bool(found)
+
+    def show_progress(self, job: str, progress: float) -> None:
+        """A webhook says how far a job is."""
+        for task in self.tasks:
+            if task.job is not None and task.job_id == job and not task.job.ended:
+                task.job = replace(task.job, progress=progress)
+
+    def asks_alone(self, task: Task) -> bool:
+        """Whether to ask about `task` by its id: nothing is known of it, or polls do not show what a webhook said."""
+        return task.job is None or self._heard.get(str(task.job_id), 0) > 1
+
+    def forget(self, task: Task) -> None:
+        """Drop what webhooks said of a task that is done."""
+        self._heard.pop(str(task.job_id), None)
 
     def next_poll(self, running: Sequence[Task], *, sending: bool) -> float:
         """The monotonic time of the next poll of `running` jobs. sending: requests wait for their turns."""
         if not running:
             return FOREVER
-        gives_way, pace = sending and self._poller.gives_way, self._api.sender.pace
+        gives_way, pace = sending and self._poller.gives_way and not self.listens, self._api.sender.pace
         share = _POLL_SHARE_BESIDE_REQUESTS if gives_way else _POLL_SHARE
+        if any(task.job_id in self._heard for task in running):
+            share = _POLL_SHARE_HEARD
         per_second = 1 / _SPACING if pace is None else pace.per_second * share
         # after polls that were not answered, from 1 s to 32 s
         backoff = 2.0**self._unanswered / 2 if self._unanswered else 0.0

@@ -155,9 +155,12 @@ class Workers:
                 self._waiting[0].start()
                 self._waiting.popleft()
 
-    def receive(self, seconds: float) -> bool:
-        """Handle the next outcome. Returns False if none arrives within `seconds`."""
+    def receive(self, seconds: float, *, expects: bool = False) -> bool:
+        """Handle the next outcome. Returns False if none arrives within `seconds`.
+
+        expects: something from outside may arrive, although no thread is at work.
+        """
         self._start_waiting()
         if self._waiting:
             seconds = min(seconds, _RETRY_SECONDS)
-        return self._inbox.receive(seconds, idle=self._busy.total() == len(self._waiting))
+        return self._inbox.receive(seconds, idle=not expects and self._busy.total() == len(self._waiting))

@@ -2,7 +2,7 @@
 
 The tables of the topic `json` and `reve help json --schema` come from here. Tests compare it with the documents.
 
-May import: doctor.findings, engine, journal.states, settings, core.
+May import: doctor.findings, engine, journal.states, serving.signatures, settings, core.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, get_args
 
 from reve_cli import __version__
+from reve_cli.core.contract import WEBHOOK_EVENTS
 from reve_cli.core.errors import EXIT_CODES
 from reve_cli.doctor.findings import Status
 from reve_cli.engine.unfinished import Action
 from reve_cli.journal.states import CLOSED, OPEN
+from reve_cli.serving.signatures import Derivation
 from reve_cli.settings.config import Source
 
 Schema = dict[str, Any]
@@ -247,6 +249,38 @@ DOCUMENTS: Mapping[str, Document] = {
             "prompt": Field(TEXT_),
         },
     ),
+    "webhookEvent": Document(
+        "webhook listen",
+        {
+            "event": Field(TEXT, f"{', '.join(WEBHOOK_EVENTS)}, or another word from the API"),
+            "jobId": Field(TEXT),
+            "status": Field(TEXT_),
+            "progress": Field(NUMBER_),
+            "receivedAt": Field(TEXT_, "null if no event came for the job"),
+            "duplicate": Field(YES_OR_NO, "whether the event came before"),
+            "verifiedAs": Field(_or_null(_one_of(get_args(Derivation))), "how the secret was made of the key"),
+            "files": Field(_list_of(_ref("file"))),
+            "forwarded": Field(_or_null(_ref("forwarded")), "status of the last answer, and tries"),
+            "error": Field(_or_null(_ref("error"))),
+        },
+    ),
+    "verification": Document(
+        "webhook verify",
+        {
+            "valid": Field(YES_OR_NO),
+            "verifiedAs": Field(_or_null(_one_of(get_args(Derivation)))),
+            "error": Field(_or_null(_ref("error"))),
+        },
+    ),
+    "webhookAnswer": Document(
+        "webhook send",
+        {
+            "event": Field(TEXT),
+            "jobId": Field(TEXT),
+            "answer": Field(WHOLE_, "status of the answer"),
+            "error": Field(_or_null(_ref("error"))),
+        },
+    ),
     "manifestImage": Document(
         "manifest.jsonl",
         {
@@ -276,6 +310,7 @@ DOCUMENTS: Mapping[str, Document] = {
 _PARTS: Mapping[str, Fields] = {
     "file": FILE_FIELDS,
     "error": ERROR_FIELDS,
+    "forwarded": {"status": Field(WHOLE_), "tries": Field(WHOLE)},
     "entryError": {name: ERROR_FIELDS[name] for name in ("code", "message")},
 }
 """Objects inside documents."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TOPICS = (
     "batch", "shards", "templates", "json", "exit-codes", "money", "journal", "configuration", "environment", "files",
-    "pictures", "security", "ci", "agents", "containers", "sandbox", "faults", "completion",
+    "pictures", "security", "ci", "webhooks", "agents", "containers", "sandbox", "faults", "completion",
 )  # fmt: skip
 """Names of topics, in the order of the list that `reve help` prints."""
 _FOLDER = Path(__file__).with_name("topics")

@@ -3,8 +3,8 @@
 After a crash, every job that was or may have been paid for can be found, and no request is sent twice. So each fact is
 on disk before the next step is taken. The journal never holds the API key, only a tag of it made with a random salt.
 
-May import: core.clock; journal.database (slow to load), journal.rows, journal.runs, journal.schema,
-journal.states.
+May import: core.clock; journal.database (slow to load), journal.events, journal.rows, journal.runs,
+journal.schema, journal.states.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from reve_cli.core.clock import Clock
 from reve_cli.journal.database import Database, JournalError, open_database
+from reve_cli.journal.events import Events
 from reve_cli.journal.rows import Row, select_rows
 from reve_cli.journal.runs import Runs
 from reve_cli.journal.schema import MIGRATIONS
@@ -38,7 +39,7 @@ class Journal:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self.runs = Runs(database, clock)
+        self.runs, self.events = Runs(database, clock), Events(database)
         self._salt = str(self._database.value("SELECT value FROM meta WHERE name = 'salt'"))
 
     def close(self) -> None:
@@ -108,13 +109,13 @@ class Journal:
             database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"rate {origin} {key_tag}", value))
 
     def forget(self) -> None:
-        """Delete all rows, runs and accounts. For simulated jobs only."""
+        """Delete all rows, runs, accounts and events. For simulated jobs only."""
         with self._database.transaction() as database:
-            for table in ("jobs", "runs", "accounts"):
+            for table in ("jobs", "runs", "accounts", "events"):
                 database.execute(f"DELETE FROM {table}")
 
     def thin(self, now: float, keep: float) -> None:
-        """Remove prompts, paths, files and errors from finished rows older than `keep` seconds.
+        """Remove prompts, paths, files and errors from finished rows older than `keep` seconds, and older events.
 
         This machine's clock may be wrong, so `now` counts as no later than the last time that the API told. Without
         such a time, nothing is removed.
@@ -128,6 +129,7 @@ class Journal:
                 f" AND body IS NOT NULL AND NOT {UNFINISHED}",
                 {"before": now - keep, "keep": keep},
             )
+            database.execute("DELETE FROM events WHERE received < ?", (now - keep,))
 
     # Reading
 

@@ -110,6 +110,11 @@ class Runs:
                 {"told": int(told), "owner": self.owner.name},
             )
 
+    def release(self, run: str) -> None:
+        """Stop owning a run, so that another process may continue it."""
+        with self._database.transaction() as database:
+            database.execute("UPDATE runs SET owner = NULL WHERE run = ? AND owner = ?", (run, self.owner.name))
+
     def _own(self, run: str) -> None:
         with self._database.transaction() as database:
             database.execute("UPDATE runs SET owner = ?, taken = 1 WHERE run = ?", (self.owner.name, run))

@@ -38,4 +38,11 @@ MIGRATIONS = (
     CREATE INDEX runs_by_folder ON runs (identity);
     CREATE INDEX runs_by_owner ON runs (owner) WHERE owner IS NOT NULL;
     """,
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY, job TEXT NOT NULL, event TEXT NOT NULL, body BLOB, body_sha256 TEXT NOT NULL,
+        verified_as TEXT NOT NULL, received REAL NOT NULL, done INTEGER NOT NULL DEFAULT 0, UNIQUE (job, event)
+    );
+    CREATE INDEX events_to_do ON events (id) WHERE NOT done;
+    """,
 )

@@ -12,6 +12,7 @@ from reve_cli.commands.root import tree
 from reve_cli.help.manual import summary
 from reve_cli.help.tree import walk
 from reve_cli.sandbox import Sandbox, parse_faults
+from reve_cli.serving.signatures import sign
 from tests.conftest import KEY, Reve
 
 Golden = Callable[[str, str], None]
@@ -111,6 +112,14 @@ def test_json_documents_match_their_golden_file(reve: Reve, simulate: Callable[.
     runs["auth logout"] = reve("auth", "logout", "--json")
     runs["config get"] = reve("config", "get", "timeout", "--json")
     runs["config path"] = reve("config", "path", "--json")
+    body = b'{"event":"completed","jobId":"00000000-0000-0000-0000-000000000000"}'
+    signature = ["--signature", sign(body, KEY), "--json"]
+    runs["webhook verify"] = reve("webhook", "verify", *signature, stdin=body)
+    runs["webhook verify, not valid"] = reve("webhook", "verify", *signature, stdin=body + b" ")
+    nowhere = ["--to", "http://127.0.0.1:9/", "--json"]
+    runs["webhook send"] = reve("webhook", "send", "completed", *nowhere)
+    reve("generate", "fox", "--no-wait")
+    runs["webhook listen"] = reve("webhook", "listen", "--port", "0", "--for", "last", "--out", "pics/", "--json")
     shown = {f"{name}: {run.code}": run.document for name, run in runs.items()}
     shown["doctor"] = next(
         document for document in reve("doctor", "--json").documents if document["check"] == "certificates"

@@ -31,8 +31,8 @@ SHELLS = {
     "zsh": ["zsh", "-f"],
     "fish": ["fish", "--no-config"],
 }
-NOT_COMMANDS = {"make", "text", "yaml"}
-"""Blocks that test_recipes and test_shards run."""
+NOT_COMMANDS = {"go", "js", "make", "python", "text", "yaml"}
+"""Blocks that test_recipes, test_shards and those of webhooks run."""
 SET_UP = [text for page, _, text in BLOCKS if page == "README" and "-m venv" in text]
 (WHEEL,) = [text for _, _, text in BLOCKS if "pip wheel" in text]
 RECIPES = [
@@ -40,7 +40,7 @@ RECIPES = [
     for page, shell, text in BLOCKS
     if shell in SHELLS and text not in (*SET_UP, WHEEL)
 ]
-TOOLS = ("convert", "file", "jq", "parallel")
+TOOLS = ("convert", "file", "jq", "openssl", "parallel")
 """Programs in recipes that may be missing."""
 
 

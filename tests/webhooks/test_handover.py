@@ -6,6 +6,7 @@ import pytest
 
 from reve_cli.sandbox import Sandbox
 from tests.conftest import KEY, Reve
+from tests.webhooks.conftest import Hook
 
 URL = "https://hooks.example.com/reve"
 HANDED_OVER = ["generate", "a fox", "--no-wait", "--out", "fox.png", "--webhook-url", URL]
@@ -74,6 +75,14 @@ def test_a_taken_path_is_refused_before_anything_is_submitted(reve: Reve, sandbo
     (reve.folder / "fox.png").write_bytes(b"mine")
     assert reve(*HANDED_OVER).code == 7
     assert not sandbox.jobs()
+
+
+def test_force_replaces_the_file_that_was_there_when_it_was_submitted(hook: Hook, sandbox: Sandbox) -> None:
+    (hook.reve.folder / "fox.png").write_bytes(b"mine")
+    job = hook.reve(*HANDED_OVER, "--force").out.strip()
+    hook.reve.clock.advance(60)
+    assert hook.listen("--count", "1", then=lambda: hook.event("completed", job)).code == 0
+    assert (hook.reve.folder / "fox.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

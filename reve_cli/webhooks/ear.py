@@ -1,0 +1,105 @@
+"""`--listen` in commands that wait for jobs: events wake their engine, which then hardly polls.
+
+If another reve of the same user listens on the port already, its events are read from the journal.
+May import: webhooks, runtime, engine, serving, core.
+"""
+
+import contextlib
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from reve_cli.core.errors import ReveError
+from reve_cli.webhooks.events import Event, read_event
+from reve_cli.webhooks.ports import PortTaken, hold, is_held, open_server, read_address, signing_keys
+from reve_cli.webhooks.receiving import Delivery, Receiver
+
+if TYPE_CHECKING:
+    from reve_cli.engine.engine import Engine
+    from reve_cli.runtime import Runtime
+    from reve_cli.serving.server import Server
+
+# Seconds between two looks at the events of another listener, and looks between two checks that it still listens.
+_LOOK_SECONDS, _CHECK_LOOKS = 0.25, 8
+
+
+class Ear:
+    """Receives events on a port while a command runs, and tells its engine."""
+
+    def __init__(self, run: "Runtime", address: str) -> None:
+        """Bind the port. address: `[HOST:]PORT`. Raises `ReveError` (code `usage`)."""
+        self._run, (self._host, self._port) = run, read_address(address)
+        self._engine: Engine
+        self._server: Server | None = None
+        self._ended = threading.Event()
+        clock = run.process.clock
+        self._receiver = Receiver(signing_keys(run), None, self._store, self._told, self._warn, clock)
+        run.resources.callback(self._ended.set)
+        try:
+            self._bind()
+        except PortTaken:
+            if not is_held(run.state, self._port):
+                raise
+        if self._server is None:
+            run.output.note(f"another reve listens on port {self._port}: reading its events")
+
+    def attach(self, engine: "Engine") -> None:
+        """Tell `engine` what is heard, from now on."""
+        self._engine = engine
+        engine.waiting.listens = True
+        journal = engine.ledger.journal
+        if self._server is not None:
+            self._server.start()
+        elif journal is not None:
+            threading.Thread(target=self._watch, args=(journal.events.last(),), daemon=True).start()
+
+    def _bind(self) -> None:
+        self._server = open_server(self._host, self._port, self._receiver)
+        self._run.resources.callback(self._server.stop)
+        lock = hold(self._run.state, self._port)
+        if lock is not None:
+            self._run.resources.callback(lambda: lock.close(remove=True))
+
+    # In other threads
+
+    def _store(self, job: str, event: str, body: bytes, verified_as: str, received: float) -> bool:
+        journal = self._engine.ledger.journal
+        return journal is None or journal.events.add(job, event, body, verified_as, received)
+
+    def _told(self, delivery: Delivery) -> None:
+        self._run.inbox.put(lambda: self._hear(delivery.event))
+
+    def _warn(self, text: str) -> None:
+        self._run.inbox.put(lambda: self._run.output.warn(text))
+
+    def _watch(self, last: int) -> None:
+        """Read the events that another process stores; listen instead of it when it has ended."""
+        looks = 0
+        while not self._ended.wait(_LOOK_SECONDS):
+            journal = self._engine.ledger.journal
+            if journal is None:
+                return
+            with contextlib.suppress(ReveError, ValueError):
+                for stored in journal.events.since(last):
+                    last = stored.id
+                    event = read_event(stored.body) if stored.body else Event(stored.event, stored.job)
+                    self._run.inbox.put(partial(self._hear, event))
+            looks += 1
+            if looks % _CHECK_LOOKS == 0 and not is_held(self._run.state, self._port):
+                with contextlib.suppress(ReveError):
+                    self._bind()
+                    assert self._server is not None
+                    self._server.start()
+                    return
+
+    # In the main thread
+
+    def _hear(self, event: Event) -> None:
+        if not event.ends:
+            if event.progress is not None:
+                self._engine.waiting.show_progress(event.job, event.progress)
+            return
+        journal = self._engine.ledger.journal
+        if self._engine.waiting.hear(event.job) and journal is not None and self._server is not None:
+            with contextlib.suppress(ReveError):
+                journal.events.done(event.job, event.name)
