@@ -1,7 +1,7 @@
 """The work of `reve rerun`: make an image again, with what its file or the journal says of it.
 
 It goes through `actions.generate` as `reve generate` does. The request has a new key, because a new image is meant.
-May import: actions, runtime, settings, terminal, core, album.
+May import: actions, runtime, journal, terminal, core, album.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from reve_cli.album.cards import command
 from reve_cli.album.subject import Subject, find_one
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, is_loopback
+from reve_cli.journal.states import OPEN
 from reve_cli.terminal.secret import agrees
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Changes:
-    """What the new image has instead. None, or no text, repeats the old one."""
+    """What the new image has instead. None repeats the old one."""
 
     seed: str | None = None
     aspect_ratio: str | None = None
@@ -76,10 +77,10 @@ def _request(run: "Runtime", subject: Subject, changes: Changes) -> ImageRequest
     known = {} if subject.is_foreign else facts
     return ImageRequest(
         prompt=facts["prompt"],
-        model=changes.model or known.get("model") or run.defaults.model,
+        model=changes.model if changes.model is not None else known.get("model") or run.defaults.model,
         seed=facts.get("seed"),
-        aspect_ratio=changes.aspect_ratio or facts.get("aspectRatio"),
-        version=changes.version or known.get("version"),
+        aspect_ratio=facts.get("aspectRatio") if changes.aspect_ratio is None else changes.aspect_ratio,
+        version=known.get("version") if changes.version is None else changes.version,
     )
 
 
@@ -98,8 +99,6 @@ def _announce(run: "Runtime", subject: Subject, requests: Sequence[ImageRequest]
         }
     )
     run.output.note(f"repeating {subject.name}: {shown or first.prompt}")
-    if subject.unchanged is False:
-        run.output.warn(f"{subject.name} is not the image that was saved there")
     if subject.is_foreign and subject.record:
         left = [*subject.record.others, *(["Model"] if subject.record.model else [])]
         run.output.note(f"only prompt, seed and shape are taken{', not ' * bool(left)}{', '.join(left)}")
@@ -109,15 +108,23 @@ def _announce(run: "Runtime", subject: Subject, requests: Sequence[ImageRequest]
 
 def _ask(run: "Runtime", subject: Subject) -> None:
     """Ask before a request that nobody may have meant. Raises `ReveError` without a terminal or consent."""
-    here = run.sandbox or is_loopback(urlsplit(run.settings.base_url).hostname or "")
-    if subject.is_foreign:
-        why = "was made with another tool"
-    elif subject.simulated and not here:
-        why = "was simulated, and the new image is charged"
-    else:
+    why = _doubt(run, subject)
+    if why is None:
         return
     streams = run.output.surroundings()
     if not (streams["stdin"] and streams["stderr"]):
         raise ReveError("usage", f"{subject.name} {why}; to make the image: --yes", hint="--dry-run shows the request")
     if not agrees(f"{subject.name} {why}. Make the image?", run.process.signals, run.output.gave_up):
         raise ReveError("usage", "nothing was submitted")
+
+
+def _doubt(run: "Runtime", subject: Subject) -> str | None:
+    """Why the user may not mean a new image like this one; None if there is no reason."""
+    here = run.sandbox or is_loopback(urlsplit(run.settings.base_url).hostname or "")
+    if subject.is_foreign:
+        return "was made with another tool"
+    if subject.entry and subject.entry.row.state in OPEN:
+        return "is not finished, and reve resume finishes it without a new charge"
+    if subject.unchanged is False:
+        return "was changed after it was saved, or is another image"
+    return "was simulated, and the new image is charged" if subject.simulated and not here else None

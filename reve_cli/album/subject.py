@@ -100,7 +100,7 @@ def find(run: "Runtime", name: str | None) -> list[Subject]:
     now, name = run.process.clock.now(), LAST if name is None else local_path(name, "IMAGE")
     if name == LAST and journal is None:
         raise ReveError("usage", f"'{LAST}' needs the journal: {lost or 'there is none yet'}; name an image file")
-    if journal is not None and not {".", os.sep} & set(name):
+    if journal is not None and not set("./" + os.sep) & set(name):
         (full,) = full_names([name], lambda: (journal, ""), only_jobs=False)
         found = [entry for entry in of_name(journal, full, now) if entry.row.current]
         if found:

@@ -325,7 +325,7 @@ Image = Annotated[
 ]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", "-y", help="Do not ask before using a simulated image or one of another tool."),
+    typer.Option("--yes", "-y", help="Do not ask before an image that may not be meant."),
 ]
 Folder = Annotated[
     str | None,

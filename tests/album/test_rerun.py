@@ -148,6 +148,24 @@ def test_a_simulated_image_is_made_for_real_only_with_yes(reve: Reve) -> None:
     assert "tried.png was simulated, and the new image is charged; to make the image: --yes" in result.stderr
 
 
+def test_a_job_that_is_not_finished_is_not_paid_for_again_unasked(reve: Reve, sandbox: Sandbox) -> None:
+    sandbox.faults[:] = parse_faults("image:cut")
+    assert reve("generate", *FOX).code == 75
+    result = reve("rerun")
+    assert (result.code, len(posts(sandbox))) == (2, 1)
+    assert "is not finished, and reve resume finishes it without a new charge" in result.stderr
+
+
+def test_a_changed_file_is_repeated_only_with_yes(reve: Reve, sandbox: Sandbox) -> None:
+    reve("generate", *FOX)
+    picture("fox.png")
+    result = reve("rerun", "fox.png", "--out", "again.png")
+    assert (result.code, len(posts(sandbox))) == (2, 1)
+    assert "was changed after it was saved, or is another image" in result.stderr
+    rerun(reve, "fox.png", "--out", "again.png", "--yes")
+    assert posts(sandbox)[1] == posts(sandbox)[0]
+
+
 @pytest.mark.parametrize(("answer", "code", "count"), [("y\n", 0, 1), ("\n", 2, 0)], ids=["yes", "no"])
 def test_a_terminal_is_asked(reve: Reve, live: Sandbox, answer: str, code: int, count: int) -> None:
     foreign("theirs.png", THEIRS)
@@ -165,6 +183,9 @@ def test_a_terminal_is_asked(reve: Reve, live: Sandbox, answer: str, code: int, 
         (["missing.png"], 8, "there is no image or job"),
         ([], 2, "'last' needs the journal"),
         (["hostile.png"], 2, "is not one of"),
+        (["fox.png", "--ar", ""], 2, "is not one of"),
+        (["fox.png", "--model", ""], 2, "is not a model name"),
+        (["fox.png", "--seed", "x"], 2, "--seed takes a whole number"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -172,6 +193,7 @@ def test_what_cannot_be_repeated_says_why(
     reve: Reve, sandbox: Sandbox, arguments: list[str], code: int, message: str
 ) -> None:
     picture("plain.png")
+    picture("fox.png", Provenance(prompt="a fox"))
     picture("hostile.png", Provenance(prompt="a fox", aspect_ratio="7:1", model="../etc"))
     result = reve("rerun", *arguments)
     assert (result.code, posts(sandbox)) == (code, [])
