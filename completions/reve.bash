@@ -151,7 +151,7 @@ _reve_table() { # set follow, opts and args for a command
             --once '' 'Make it only once under this name (such as a CI run id), on any machine, for 24 hours.'
             --new - 'Start over instead of continuing an interrupted run.'
             --max-credits '' 'Submit nothing if the cost could exceed N credits.'
-            '--yes -y' - 'Do not ask before an image that may not be meant.'
+            '--yes -y' - 'Make the image without asking. See reve help pictures.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'

@@ -147,7 +147,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--once'\t''\t'Make it only once under this name (such as a CI run id), on any machine, for 24 hours.' \
                 '--new'\t'-'\t'Start over instead of continuing an interrupted run.' \
                 '--max-credits'\t''\t'Submit nothing if the cost could exceed N credits.' \
-                '--yes -y'\t'-'\t'Do not ask before an image that may not be meant.' \
+                '--yes -y'\t'-'\t'Make the image without asking. See reve help pictures.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \

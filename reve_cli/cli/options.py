@@ -325,7 +325,7 @@ Image = Annotated[
 ]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", "-y", help="Do not ask before an image that may not be meant."),
+    typer.Option("--yes", "-y", help="Make the image without asking. See reve help pictures."),
 ]
 Folder = Annotated[
     str | None,
