@@ -37,6 +37,8 @@ function __reve_table -S # set follow, opts and args for a command
                 '--force'\t'-'\t'Replace existing files.' \
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
                 '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
+                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
+                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
                 '--seed'\t'random none'\t'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API\'s choice).' \
@@ -65,6 +67,8 @@ function __reve_table -S # set follow, opts and args for a command
             set opts \
                 '--out -o'\t':files'\t'Output folder, or a template such as \'pics/{slug}-{job}.{ext}\'.' \
                 '--force'\t'-'\t'Replace existing files.' \
+                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
+                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
                 '--format'\t''\t'Read FILE as text, csv, tsv, jsonl, json, xlsx or ods (default: from its extension).' \
                 '--encoding'\t''\t'Encoding of FILE, such as cp1252 (default: UTF-8).' \
                 '+--column'\t''\t'The column NAME is FIELD, such as prompt=Text; repeatable.' \
@@ -106,6 +110,8 @@ function __reve_table -S # set follow, opts and args for a command
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
                 '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
                 '--listen'\t''\t'Wait for webhooks here instead of polling.' \
+                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
+                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -121,6 +127,8 @@ function __reve_table -S # set follow, opts and args for a command
             set opts \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
+                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
+                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -138,6 +146,8 @@ function __reve_table -S # set follow, opts and args for a command
                 '--force'\t'-'\t'Replace existing files.' \
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
                 '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
+                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
+                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
                 '--seed'\t'random none'\t'Another seed. random chooses one and prints it; none sends none (default: that of the image).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: that of the image).' \
@@ -227,6 +237,8 @@ function __reve_table -S # set follow, opts and args for a command
                 '--download'\t'-'\t'Save the images of completed jobs that have not expired.' \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
+                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
+                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -366,7 +378,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'configuration'\t'Set defaults, and store the API key.' \
                 'environment'\t'Environment variables that reve reads.' \
                 'files'\t'Where reve keeps settings, the journal and rescued images.' \
-                'pictures'\t'How images are shown, and made again.' \
+                'pictures'\t'How images are recorded, converted, shown, and made again.' \
                 'security'\t'What reve does with your API key and with untrusted data.' \
                 'ci'\t'Make images in a pipeline, and pay once even if it runs again.' \
                 'webhooks'\t'Receive the API\'s reports about jobs instead of polling.' \

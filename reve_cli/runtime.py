@@ -17,7 +17,7 @@ from reve_cli.core.clock import Deadline, Limits
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import local_path
 from reve_cli.core.process import Process
-from reve_cli.core.tasks import Task
+from reve_cli.core.tasks import Metadata, Style, Task
 from reve_cli.engine.naming import Naming
 from reve_cli.engine.workers import Inbox, check_threads, no_threads
 from reve_cli.settings import config, folders
@@ -28,7 +28,6 @@ from reve_cli.terminal.streams import stdout_is_terminal
 if TYPE_CHECKING:
     from reve_cli.api.endpoints import Api
     from reve_cli.engine.engine import Engine
-    from reve_cli.engine.saving import Saver
     from reve_cli.journal.journal import Journal
     from reve_cli.journal.ledger import Ledger
     from reve_cli.settings.credentials import Key
@@ -63,6 +62,8 @@ class Runtime:
         self.other_key_files: Sequence[str] = ()
         self.attach: Callable[[Engine], None] = lambda engine: None
         self._timeout, self._lenient = timeout, lenient
+        self._metadata: Metadata | None = None
+        self._quality: int | None = None
         self.resources = contextlib.ExitStack()
         self.output.color = self.configured[0]["color"].value
         self.deadline = Deadline(process.clock, self.settings.timeout)
@@ -261,25 +262,21 @@ class Runtime:
         naming = Naming(
             out, settings.output_folder, jobs=len(tasks), force=force, date=date, default=settings.name_template
         )
+        if self._quality and not naming.converts:
+            raise ReveError("usage", "--quality needs an --out that ends in .jpg, .webp or .avif")
         if naming.to_stdout and self.output.json:
             raise ReveError("usage", f"--out {out} and --json both write to standard output; use one of them")
         if naming.to_stdout and stdout_is_terminal():
             raise ReveError("usage", f"--out {out} would print an image on a terminal; redirect it or name a file")
         return naming
 
-    def saver(self, naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
-        """The saver of images, each to the path that `naming_of` gives for its task."""
-        from reve_cli.api.download import Images
-        from reve_cli.api.origins import Origins
-        from reve_cli.engine.saving import Saver
+    def choose_style(self, metadata: Metadata | None, quality: int | None, *, saves: bool = True) -> None:
+        """Take the options for how images are saved. saves: whether any are; raises `ReveError` if not."""
+        if not saves and (metadata or quality):
+            raise ReveError("usage", "--metadata and --quality need --out")
+        self._metadata, self._quality = metadata, quality
 
-        process = self.process
-        images = Images(
-            Origins(public=not self.sandbox, loopback=self.api.http.loopback),
-            clock=process.clock,
-            stop=process.stop,
-            limits=process.limits,
-            debug=self.debugging,
-        )
-        self.resources.callback(images.close)
-        return Saver(images, naming_of, self.state, self.say, ledger.publishing, ledger.is_kept)
+    @property
+    def style(self) -> Style:
+        """How images are saved, by the options and the settings."""
+        return Style(self._metadata or self.settings.metadata, self._quality or self.settings.quality)

@@ -77,7 +77,7 @@ def drive(
     def recover(task: Task) -> str:
         return recovery_command(task, naming_of(task) if naming_of else None, ledger, run.flags)
 
-    saver = run.saver(naming_of, ledger) if naming_of else None
+    saver = saver_of(run, naming_of, ledger) if naming_of else None
     for task in tasks:
         if saver and rows and task.index in rows:
             from reve_cli.engine.unfinished import recover_files
@@ -115,6 +115,26 @@ def drive(
     finish = [*others, *resume]
     report.total(" && ".join(finish), engine.refusal)
     return Outcome(report.exit_code(), finish)
+
+
+def saver_of(run: "Runtime", naming_of: Callable[[Task], Naming], ledger: "Ledger") -> "Saver":
+    """The saver of images, each to the path that `naming_of` gives for its task."""
+    from reve_cli.api.download import Images
+    from reve_cli.api.origins import Origins
+    from reve_cli.engine.publishing import Recorder
+    from reve_cli.engine.saving import Saver
+
+    process = run.process
+    images = Images(
+        Origins(public=not run.sandbox, loopback=run.api.http.loopback),
+        clock=process.clock,
+        stop=process.stop,
+        limits=process.limits,
+        debug=run.debugging,
+    )
+    run.resources.callback(images.close)
+    recorder = Recorder(run.style, run.is_simulated, run.say)
+    return Saver(images, naming_of, run.state, run.say, ledger.publishing, ledger.is_kept, recorder)
 
 
 def engine_of(

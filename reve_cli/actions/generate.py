@@ -67,6 +67,7 @@ def generate(
             naming.check(tasks)
             for task in tasks:
                 task.out, task.replaces = naming.as_row(task)
+                task.style = run.style
         ledger.begin(tasks, identity)
     if naming is None or not waits:
         outcome = drive(run, tasks, "accepted", "ids", ledger, by_run=True)

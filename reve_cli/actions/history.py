@@ -168,7 +168,7 @@ class Entry:
     def document(self) -> dict[str, Any]:
         """Return the JSON document: always the full shape, in this order, null if unknown."""
         row, left = self.row, self.hours_left
-        fields = ("path", "url", "bytes", "sha256", "mediaType")
+        fields = ("path", "url", "bytes", "sha256", "downloadedSha256", "mediaType")
         return {
             "run": row.run,
             "number": row.number,

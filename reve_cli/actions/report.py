@@ -161,7 +161,8 @@ class Report:
         if finish:
             count = sum(map(_is_unfinished, self._tasks))
             parts = [f"{count} of {plural(len(self._tasks), 'job')} unfinished"]
-            parts += [f"the images of {rescued} are in the rescue folder"] if rescued else []
+            where = "in the rescue folder" if refusal is not None else "not converted"
+            parts += [f"the images of {rescued} are {where}"] if rescued else []
             parts += [f"{unsent} not submitted"] if unsent else []
             again = "run the same command again, or finish only those" if unsent else "finish them"
             message = f"{'; '.join(parts)}; {said}; {again} with:"

@@ -165,7 +165,8 @@ class Report:
             f"{tally.there + tally.saved} of {tally.total} saved" + (f" ({tally.there} before)" if tally.there else "")
         ]
         parts += [f"{tally.elsewhere} saved elsewhere"] if tally.elsewhere else []
-        parts += [f"{tally.rescued} in the rescue folder"] if tally.rescued else []
+        where = "in the rescue folder" if refusal is not None else "not converted"
+        parts += [f"{tally.rescued} {where}"] if tally.rescued else []
         parts += [f"{tally.failed} failed"] if tally.failed else []
         parts += [f"{tally.retries} retried"] if tally.retries else []
         parts += [f"{tally.unbegun} not submitted"] if tally.unbegun else []

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reve_cli.actions.drive import engine_of
+from reve_cli.actions.drive import engine_of, saver_of
 from reve_cli.actions.generate import learn_account, set_caps, show_requests
 from reve_cli.actions.inputs import open_input
 from reve_cli.api.pace import Pace
@@ -308,7 +308,7 @@ def _make_images(
     )
     past = ledger.durations(wishes.defaults.model)
     view.usual = usual(past)
-    saver = run.saver(active.naming, ledger)
+    saver = saver_of(run, active.naming, ledger)
     continuing = Continuing(active, tally, target, ledger, saver, results, clock, run.flags)
     supply = BatchSupply(
         chosen,
@@ -320,6 +320,7 @@ def _make_images(
         results,
         stop,
         webhook=wishes.webhook,
+        style=run.style,
         in_flight=wishes.in_flight,
         keeps_a_journal=run.keeps_a_journal,
     )

@@ -15,7 +15,7 @@ from reve_cli.batch.target import Target, check_name
 from reve_cli.batch.worklist import Planned, Worklist
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest
-from reve_cli.core.tasks import Task
+from reve_cli.core.tasks import Style, Task
 from reve_cli.engine.supply import Supply
 from reve_cli.journal.ledger import Ledger
 
@@ -62,12 +62,13 @@ class BatchSupply(Supply):
         stop: Stop,
         *,
         webhook: Webhook,
+        style: Style,
         in_flight: int,
         keeps_a_journal: bool,
     ) -> None:
         self._batch, self._worklist, self._target, self._ledger = batch, worklist, target, ledger
         self._active, self._continuing, self._results, self._stop = active, continuing, results, stop
-        self._webhook = webhook
+        self._webhook, self._style = webhook, style
         self._in_flight, self._keeps_a_journal = in_flight, keeps_a_journal
         self._identity = identity_in(target.folder)
         self._is_over = False
@@ -111,6 +112,7 @@ class BatchSupply(Supply):
         try:
             check_name(item.naming, task, item.planned, make_folder=True)
             task.out, task.replaces = item.naming.as_row(task)
+            task.style = self._style
         except ReveError as error:
             self._results.end(task, error)
         return task.error is None

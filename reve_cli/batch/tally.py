@@ -30,7 +30,7 @@ class Tally:
         self.elsewhere = 0
         """Images saved, but not at the requested path, and not to be moved by reve."""
         self.rescued = 0
-        """Images in the rescue folder."""
+        """Images in the rescue folder, or not converted."""
         self.retries = 0
         self.spent = 0.0
         """Credits charged by this run."""

@@ -1,19 +1,21 @@
 """Wraps a command function: adds the common options and passes it a `Runtime`.
 
-`runtime` is imported when a command runs, so that `--help` and completion stay fast. May import: runtime, core.
+`runtime` is imported when a command runs, so that `--help` and completion stay fast.
+May import: runtime, help, core.
 """
 
 import functools
 import inspect
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
-from reve_cli.cli import checks, options
+from reve_cli.cli import checks
 from reve_cli.core.errors import ReveError
 from reve_cli.core.typer_private import Parameter
+from reve_cli.help.tree import COMMON
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -21,15 +23,37 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_COMMON_OPTIONS = {
-    "json": options.Json,
-    "quiet": options.Quiet,
-    "debug": options.Debug,
-    "sandbox": options.Sandbox,
-    "api_key_file": options.ApiKeyFile,
-    "timeout": options.Timeout,
+_COMMON_OPTIONS: dict[str, Any] = {
+    "json": Annotated[bool, typer.Option("--json", help="Print one JSON document per line.", rich_help_panel=COMMON)],
+    "quiet": Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel=COMMON)
+    ],
+    "debug": Annotated[bool, typer.Option("--debug", help="Show each request and response.", rich_help_panel=COMMON)],
+    "sandbox": Annotated[
+        bool, typer.Option("--sandbox", help="Use a simulated API: no key, no charge.", rich_help_panel=COMMON)
+    ],
+    "api_key_file": Annotated[
+        str | None,
+        typer.Option("--api-key-file", metavar="PATH", help="Read the API key from a file.", rich_help_panel=COMMON),
+    ],
+    "timeout": Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            help="Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).",
+            rich_help_panel=COMMON,
+        ),
+    ],
 }
-_WEBHOOK_OPTIONS = _COMMON_OPTIONS | {"api_key_file": options.ApiKeyFiles}
+_WEBHOOK_OPTIONS = _COMMON_OPTIONS | {
+    "api_key_file": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--api-key-file", metavar="PATH", help="Read a key from a file. Repeatable.", rich_help_panel=COMMON
+        ),
+    ]
+}
 _LOCAL_OPTIONS = {name: kind for name, kind in _COMMON_OPTIONS.items() if name not in ("api_key_file", "timeout")}
 
 

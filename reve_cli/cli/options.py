@@ -1,6 +1,6 @@
-"""The options and arguments of all commands but `batch`, each declared once.
+"""The options and arguments of all commands but `batch`, each declared once. The common ones are in `command`.
 
-May import: checks, completers, help, journal, core.
+May import: checks, completers, journal, core.
 """
 
 from typing import Annotated, Literal
@@ -9,36 +9,11 @@ import typer
 
 from reve_cli.cli import checks, completers
 from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL, JOB_STATUSES, WEBHOOK_EVENTS
-from reve_cli.help.tree import COMMON
 from reve_cli.journal.states import CLOSED, OPEN
 
 _IMAGE, _OUTPUT, _JOB, _MONEY, _FILTER = "Image", "Output", "Job", "Money", "Filter"
 STATES = ("unfinished", *OPEN, *CLOSED)
 """The values of `--state`: the journal's states, and `unfinished` for all that `resume` can finish."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document per line.", rich_help_panel=COMMON)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.", rich_help_panel=COMMON)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show each request and response.", rich_help_panel=COMMON)]
-Sandbox = Annotated[
-    bool, typer.Option("--sandbox", help="Use a simulated API: no key, no charge.", rich_help_panel=COMMON)
-]
-ApiKeyFile = Annotated[
-    str | None,
-    typer.Option("--api-key-file", metavar="PATH", help="Read the API key from a file.", rich_help_panel=COMMON),
-]
-ApiKeyFiles = Annotated[
-    list[str] | None,
-    typer.Option("--api-key-file", metavar="PATH", help="Read a key from a file. Repeatable.", rich_help_panel=COMMON),
-]
-Timeout = Annotated[
-    str | None,
-    typer.Option(
-        "--timeout",
-        metavar="TIME",
-        help="Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).",
-        rich_help_panel=COMMON,
-    ),
-]
 
 Out = Annotated[
     str | None,
@@ -64,6 +39,28 @@ Open = Annotated[
     bool,
     typer.Option(
         "--open", help="Open the image in the desktop's viewer; of several, the first.", rich_help_panel=_OUTPUT
+    ),
+]
+Metadata = Annotated[
+    Literal["embed", "sidecar", "none"] | None,
+    typer.Option(
+        "--metadata",
+        metavar="WHERE",
+        help="Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the"
+        " setting metadata, else embed). See reve help pictures.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Quality = Annotated[
+    int | None,
+    typer.Option(
+        "--quality",
+        metavar="N",
+        min=1,
+        max=100,
+        help="Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, "
+        "else 90).",
+        rich_help_panel=_OUTPUT,
     ),
 ]
 JobIds = Annotated[

@@ -14,6 +14,8 @@ def batch(
     file: batch_options.File,
     out: batch_options.Out = None,
     force: options.Force = False,
+    metadata: options.Metadata = None,
+    quality: options.Quality = None,
     format: batch_options.Format = None,
     encoding: batch_options.Encoding = None,
     column: batch_options.Column = None,
@@ -54,6 +56,7 @@ def batch(
     from reve_cli.batch.run import Wishes, make
     from reve_cli.batch.supply import Webhook
 
+    run.choose_style(metadata, quality)
     announce_stdin(run, [file], "a prompt a line")
     note_seed(seed, run.output.note)
     multiples = items.Multiples.of(seeds, ratios, seed)

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
 
 
 @command.api_command
-def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, force: options.Force = False) -> int:
+def download(
+    run: "Runtime",
+    jobs: options.JobIds,
+    out: options.Out = None,
+    force: options.Force = False,
+    metadata: options.Metadata = None,
+    quality: options.Quality = None,
+) -> int:
     """Save the images of finished jobs.
 
     Examples:
@@ -19,6 +26,7 @@ def download(run: "Runtime", jobs: options.JobIds, out: options.Out = None, forc
     from reve_cli.actions.drive import follow, keeping_piped_jobs
     from reve_cli.actions.inputs import earlier_jobs
 
+    run.choose_style(metadata, quality)
     tasks = earlier_jobs(run, jobs)
     with keeping_piped_jobs(run, tasks if "-" in jobs else [], "download"):
         naming = run.naming(out, tasks, force=force)

@@ -17,6 +17,8 @@ def generate(
     force: options.Force = False,
     preview: options.Preview = None,
     open_: options.Open = False,
+    metadata: options.Metadata = None,
+    quality: options.Quality = None,
     seed: options.Seed = None,
     count: options.Count = 1,
     aspect_ratio: options.AspectRatio = None,
@@ -59,6 +61,7 @@ def generate(
     seed = run.defaults.seed if seed is None else seed
     requests = inputs.expand(request, seed, count, once or idempotency_key)
     tasks = inputs.new_jobs(requests, idempotency_key, once, random_seed=seed == "random")
+    run.choose_style(metadata, quality, saves=not no_wait or out is not None)
     naming = None if no_wait and out is None else run.naming(out, tasks, force=force)
     if no_wait:
         inputs.check_handover(naming, webhook_url, force=force, listens=listen is not None)

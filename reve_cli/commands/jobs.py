@@ -22,6 +22,8 @@ def jobs(
     download: options.Download = False,
     out: options.Out = None,
     force: options.Force = False,
+    metadata: options.Metadata = None,
+    quality: options.Quality = None,
 ) -> int:
     """List the account's jobs, newest first. With --download, save their images.
 
@@ -36,8 +38,9 @@ def jobs(
     from reve_cli.actions.jobs import Query, save, show
     from reve_cli.terminal.streams import stdout_is_terminal
 
-    if not download and (out is not None or force):
-        raise ReveError("usage", "--out and --force need --download")
+    if not download and (out is not None or force or metadata or quality):
+        raise ReveError("usage", "--out, --force, --metadata and --quality need --download")
+    run.choose_style(metadata, quality)
     now, everything = run.process.clock.now(), download or run.output.json or not stdout_is_terminal()
     job = job and inputs.full_ids(run, [job])[0]
     query = Query.of(status or [], model, scope, job, since, until, limit, now, all_by_default=everything)

@@ -16,6 +16,8 @@ def rerun(
     force: options.Force = False,
     preview: options.Preview = None,
     open_: options.Open = False,
+    metadata: options.Metadata = None,
+    quality: options.Quality = None,
     seed: options.OtherSeed = None,
     count: options.Count = 1,
     aspect_ratio: options.OtherAspectRatio = None,
@@ -42,6 +44,7 @@ def rerun(
     from reve_cli.album import rerun as action
 
     run.limit_as_project_says()
+    run.choose_style(metadata, quality)
     note_seed(seed, run.output.note)
     changes = action.Changes(seed, aspect_ratio, model_version, model, count)
     wishes = action.Wishes(out, force, once, new, max_credits, dry_run, agreed=yes)

@@ -17,6 +17,8 @@ def wait(
     preview: options.Preview = None,
     open_: options.Open = False,
     listen: options.Listen = None,
+    metadata: options.Metadata = None,
+    quality: options.Quality = None,
 ) -> int:
     """Wait until all jobs have ended. With --out, save their images.
 
@@ -30,6 +32,7 @@ def wait(
     from reve_cli.actions.looking import looker
     from reve_cli.webhooks import listen_meanwhile
 
+    run.choose_style(metadata, quality, saves=out is not None)
     tasks = earlier_jobs(run, jobs)
     listen_meanwhile(run, listen)
     with keeping_piped_jobs(run, tasks if "-" in jobs else [], "wait"):

@@ -19,7 +19,9 @@ from reve_cli.core.models import Identity, ImageRequest, Job
 class SavedFile:
     """An image on disk.
 
-    number: the image's position in its job, from 1. sha256: in hex. media_type: read from the file itself.
+    number: the image's position in its job, from 1. bytes, sha256 (in hex): of the file on disk. media_type: read from
+    the file itself. downloaded_sha256: of what the server sent, before conversion and without reve's metadata; None if
+    an earlier version saved it.
     """
 
     number: int
@@ -28,6 +30,7 @@ class SavedFile:
     bytes: int
     sha256: str
     media_type: str
+    downloaded_sha256: str | None = None
 
     def document(self) -> dict[str, Any]:
         """The file as a JSON document."""
@@ -36,8 +39,27 @@ class SavedFile:
             "url": self.url,
             "bytes": self.bytes,
             "sha256": self.sha256,
+            "downloadedSha256": self.downloaded_sha256,
             "mediaType": self.media_type,
         }
+
+    @classmethod
+    def of_document(cls, entry: Mapping[str, Any], number: int) -> "SavedFile":
+        """The image with this document, as the journal keeps it."""
+        path, url, size, sha256 = (entry[name] for name in ("path", "url", "bytes", "sha256"))
+        return cls(number, path, url, size, sha256, entry["mediaType"], entry.get("downloadedSha256"))
+
+
+Metadata = Literal["embed", "sidecar", "none"]
+"""Where the record of how an image was made goes: into its file, beside it, or nowhere."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How images are saved. quality: 1 to 100, of images that are converted."""
+
+    metadata: Metadata = "embed"
+    quality: int = 90
 
 
 Phase = Literal["intent", "sending", "accepted", "completed", "saving", "done"]
@@ -81,6 +103,8 @@ class Task:
     """The output: an absolute template, `-` for a pipe or a device, or None if no file is wanted."""
     replaces: tuple[str, Identity] | None = None
     """The only file that its image may replace: a path and the identity of the file found there at the start."""
+    style: Style | None = None
+    """How its images are saved, if an earlier command decided it."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     """Part of the names of its temporary files."""
     run: str | None = None
@@ -112,7 +136,8 @@ class Task:
     only_watched: bool = False
     """Its images are not saved, even if those of the other tasks are."""
     rescued: bool = False
-    """An image is in the rescue folder, until it can be written to its own path. Set by the thread that saves it."""
+    """An image is in the rescue folder, or not converted, until it can be written to its own path. Set by the thread
+    that saves it."""
     replayed: bool | None = None
     error: ReveError | None = None
     accepted_at: float | None = None

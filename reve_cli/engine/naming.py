@@ -9,7 +9,7 @@
 
 A field's value contains no path separator, so an image cannot leave its folder. The folder part contains no field that
 is known only after payment, so the folder can be checked before any money is spent.
-May import: pictures.formats, terminal.text, core.
+May import: pictures.conversion, pictures.formats, terminal.text, core.
 """
 
 import errno
@@ -25,7 +25,8 @@ from reve_cli.core.filesystem import longest_name, unusable_character, usable
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import ANY_JOB, DEFAULT_NAME, PathTemplate, Values, ending, escape
-from reve_cli.pictures.formats import EXTENSIONS, OTHER_EXTENSIONS
+from reve_cli.pictures.conversion import check_can_convert
+from reve_cli.pictures.formats import EXTENSIONS, OTHER_EXTENSIONS, PNG, target_of
 from reve_cli.terminal.text import quote
 
 _LIKELY_EXTENSION = "png"
@@ -93,12 +94,20 @@ class Naming:
         return out
 
     def _check_extension(self) -> None:
-        """Refuse a name of another format than PNG: what the API delivers would not be what the name says."""
+        """Refuse a name of a format that reve cannot convert to: what is saved would not be what the name says."""
         extension = ending(self._template.text)
-        if extension in OTHER_EXTENSIONS and not (self.to_stdout or self.device):
+        if self.converts:
+            check_can_convert(extension)
+        elif extension in OTHER_EXTENSIONS and not (self.to_stdout or self.device):
             stem = self._template.text[: -len(extension)]
             message = f"{self._source}: {self._template.text} would hold a PNG image, as the API delivers them"
             raise ReveError("usage", message, hint=f"use {stem}png, or {stem}{{ext}} for the format that arrives")
+
+    @property
+    def converts(self) -> bool:
+        """Whether the name asks for another format than PNG, which the API delivers, and reve can convert to it."""
+        kind = target_of(ending(self._template.text))
+        return kind not in (None, PNG) and not (self.to_stdout or self.device)
 
     # Paths
 

@@ -1,7 +1,9 @@
-"""One image file: written under a temporary name, flushed to the disk, then published under its own name.
+"""One image file: written under a temporary name, finished, flushed to the disk, then published under its own name.
+
+`Recorder` finishes it: converts it to the format that its name asks for, and records how it was made.
 
 Publishing replaces nothing but the file that `--force` allows, and the ledger is told before each step.
-May import: engine.naming, api.download, core.
+May import: engine.naming, api.download, pictures, core.
 """
 
 import contextlib
@@ -11,14 +13,20 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from reve_cli import __version__
 from reve_cli.api.download import Unusable
 from reve_cli.core.filesystem import IMPOSSIBLE_NAME, sync
 from reve_cli.core.models import Identity
-from reve_cli.core.tasks import SavedFile, Task
+from reve_cli.core.tasks import SavedFile, Style, Task
 from reve_cli.engine.naming import identity, numbered
+from reve_cli.pictures import sidecar
+from reve_cli.pictures.formats import Format, target_of
+from reve_cli.pictures.layout import digest
+from reve_cli.pictures.metadata import embed, has_credentials, original_sha256
+from reve_cli.pictures.provenance import SOURCE_TYPE, Provenance
 
 # Called before a file is published: the task, the file as it will be, its temporary path, and the identity of that.
 Note = Callable[[Task, SavedFile, str, Identity], None]
@@ -59,8 +67,8 @@ class Publisher:
             return True
 
     @contextlib.contextmanager
-    def temporary(self, task: Task, folder: str, number: int, mode: int) -> Iterator[tuple[str, BinaryIO]]:
-        """A new file in `folder` for the image `number` of `task`. It is removed at the end unless it was published."""
+    def temporary(self, task: Task, folder: str, number: int | str, mode: int) -> Iterator[tuple[str, BinaryIO]]:
+        """A new file in `folder` for an image of `task`, or its sidecar. Removed at the end unless it was published."""
         path = os.path.join(folder, f".reve-{task.token}-{number}.part")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         with self._lock:  # so that `close` either finds the file or prevents it
@@ -90,9 +98,10 @@ class Publisher:
         if here is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), temporary)
         replaces = replaceable is not None and identity(wanted.path) == replaceable
-        if not replaces and holds(wanted.path, wanted, None):  # another command has saved it already
-            task.files.append(wanted)
-            return wanted
+        there = None if replaces else already_saved(wanted)
+        if there is not None:
+            task.files.append(there)
+            return there
         for path in _beside(wanted.path, str(task.job_id)):
             if not replaces and os.path.lexists(path):
                 continue
@@ -121,6 +130,83 @@ class Publisher:
             raise Unusable("stopped before it was saved")
 
 
+class Recorder:
+    """Finishes images before they get their names. Threads may share it.
+
+    style: how images are saved, unless their tasks say otherwise. is_simulated: whether the API is the sandbox.
+    """
+
+    def __init__(self, style: Style, is_simulated: Callable[[], bool], say: Callable[[str], None]) -> None:
+        self._style, self._is_simulated, self._say = style, is_simulated, say
+
+    def finish(self, task: Task, number: int, file: BinaryIO, found: Format, path: str) -> "Finished":
+        """Convert an image in `file` if `path` asks for it, and write its record into it.
+
+        If it cannot be converted, it stays as it is, and its path gets the extension of its format.
+        """
+        style, downloaded = task.style or self._style, original_sha256(file)
+        record = self._record(task, number, downloaded) if style.metadata == "embed" else None
+        stem, extension = os.path.splitext(path)
+        target, is_recorded = target_of(extension[1:]), False
+        if target is not None and target is not found:
+            from reve_cli.pictures.conversion import NotConverted, convert
+
+            had_credentials = has_credentials(file)
+            try:
+                convert(file, target, style.quality, record)
+                found, is_recorded = target, record is not None
+            except NotConverted as error:
+                self._say(f"warning: the image cannot be converted for {path}: {error}")
+                path = f"{stem}.{found.extension}"
+            else:
+                if had_credentials:
+                    self._say(f"warning: {path} is converted, so it has lost its Content Credentials")
+        if record is not None:
+            is_recorded |= embed(file, record)
+        return Finished(path, found, downloaded, is_recorded)
+
+    def record_beside(self, publisher: Publisher, task: Task, saved: SavedFile, *, is_recorded: bool) -> None:
+        """Write the sidecar of a saved image, if it needs one, else remove one of an image that was there before.
+
+        is_recorded: the record is in the image itself.
+        """
+        style = task.style or self._style
+        if style.metadata == "none" or (style.metadata == "embed" and is_recorded):
+            sidecar.remove(saved.path)
+            return
+        path = sidecar.path_of(saved.path)
+        record = self._record(task, saved.number, saved.downloaded_sha256)
+        if sidecar.is_taken(saved.path):
+            self._say(f"warning: {path} is another file, so it does not record how {saved.path} was made")
+        elif sidecar.read(saved.path) != record:
+            folder = os.path.dirname(path) or "."
+            try:
+                with publisher.temporary(task, folder, f"{saved.number}-record", 0o666) as (temporary, file):
+                    file.write(sidecar.content(record))
+                    seal(file)
+                    os.replace(temporary, path)
+            except OSError as error:
+                self._say(f"warning: cannot write {path}: {error.strerror or error}")
+
+    def _record(self, task: Task, number: int, downloaded: str | None) -> Provenance:
+        more = {"image": number, "downloadedSha256": downloaded, "digitalSourceType": SOURCE_TYPE}
+        job = task.document(self._is_simulated())
+        return Provenance.of_document({**job, **more, "tool": f"reve {__version__}"})
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An image as it will be published.
+
+    downloaded_sha256: of what the server sent. is_recorded: the image itself says how it was made.
+    """
+
+    path: str
+    format: Format
+    downloaded_sha256: str
+    is_recorded: bool
+
+
 def seal(file: BinaryIO) -> tuple[int, str, bool]:
     """Flush a file to the disk and close it: Windows cannot rename an open file.
 
@@ -146,6 +232,21 @@ def holds(path: str, noted: SavedFile, inode: list[int] | None) -> bool:
             return hashlib.file_digest(file, "sha256").hexdigest() == noted.sha256
     except OSError:
         return False
+
+
+def already_saved(wanted: SavedFile) -> SavedFile | None:
+    """The image at the path of `wanted`, if another command has saved the same download there."""
+    if holds(wanted.path, wanted, None):
+        return wanted
+    try:
+        if wanted.downloaded_sha256 is None or not stat.S_ISREG(os.stat(wanted.path).st_mode):
+            return None
+        with open(wanted.path, "rb") as file:
+            if original_sha256(file) != wanted.downloaded_sha256:
+                return None
+            return replace(wanted, sha256=digest(file), bytes=file.tell())
+    except OSError:
+        return None
 
 
 def sync_folder(folder: str) -> None:

@@ -2,12 +2,11 @@
 
 An image in the rescue folder moves to its own path as soon as a command asks for it there and it can be written.
 `publishing` writes the file. Files that a killed process left half done are finished or removed by `Saver.recover`.
-May import: engine.publishing, engine.naming, api.download, pictures.formats, terminal.text, core.
+May import: engine.publishing, engine.naming, api.download, pictures, terminal.text, core.
 """
 
 import contextlib
 import glob
-import hashlib
 import os
 import shutil
 import tempfile
@@ -24,8 +23,11 @@ from reve_cli.core.filesystem import room, usable
 from reve_cli.core.tasks import SavedFile, Task
 from reve_cli.core.templates import Values
 from reve_cli.engine.naming import Naming, numbered
-from reve_cli.engine.publishing import Note, Publisher, holds, seal, sync_folder
-from reve_cli.pictures.formats import Format, image_format
+from reve_cli.engine.publishing import Finished, Note, Publisher, Recorder, holds, seal, sync_folder
+from reve_cli.pictures import sidecar
+from reve_cli.pictures.formats import Format, image_format, target_of
+from reve_cli.pictures.layout import digest
+from reve_cli.pictures.metadata import has_record, original_sha256
 from reve_cli.terminal.text import quote
 
 Say = Callable[[str], None]
@@ -48,12 +50,15 @@ class Saver:
         say: Say,
         note: Note,
         is_kept: Callable[[str], bool],
+        recorder: Recorder,
     ) -> None:
         """is_kept: whether a file in the spool or the rescue folder is still needed."""
         self._images, self._naming_of, self._say, self._is_kept = images, naming_of, say, is_kept
         self._rescue = state / RESCUE if state else None
         self._spool = state / SPOOL if state else None
-        self._publisher = Publisher(note)
+        self._publisher, self._recorder = Publisher(note), recorder
+        # Tokens of tasks with an image whose sidecar may still have to be written.
+        self._unrecorded: set[str] = set()
         self._largest = images.limits.image_bytes
         # Why an image could not be written to its own path: the first time that it happened.
         self.trouble: ReveError | None = None
@@ -89,7 +94,8 @@ class Saver:
 
     def has_saved(self, task: Task) -> bool:
         """Whether every image of `task`'s job is saved under its own name."""
-        return task.job is not None and len(task.files) == len(task.job.urls) and self._naming_of(task).meant(task)
+        has_all = task.job is not None and len(task.files) == len(task.job.urls) and self._naming_of(task).meant(task)
+        return has_all and task.token not in self._unrecorded
 
     def save(self, task: Task, url: str, number: int, deadline: Deadline) -> ReveError | None:
         """Save the image `number` of `task`'s job from `url`, and add it to `task.files`.
@@ -102,14 +108,16 @@ class Saver:
         saved = next((file for file in task.files if file.number == number), None)
         if saved is not None and naming.to_stdout:  # by the process whose run this one continues
             self._say(f"kept for 24 hours: {saved.path}")
-        if saved is not None and not self._is_apart(task, saved):
+        if saved is not None and not _is_apart(naming, saved, self._wanted(task, saved)):
+            if not (naming.to_stdout or naming.device):
+                self._recorder.record_beside(self._publisher, task, saved, is_recorded=has_record(saved.path))
             return self._verdict(task, saved)
         if naming.device or naming.to_stdout:
-            self._prune()
+            _prune(self._spool, self._is_kept)
         if naming.device:
             return self._save_to_device(naming.device, task, url, number, deadline)
         if naming.to_stdout:
-            kept = self._save_apart(self._spool, task, url, number, deadline)
+            kept = self._save_apart(self._spool, task, url, number, deadline, is_raw=True)
             self._say(f"kept for 24 hours: {kept.path}")
             return None
         return self._save_or_rescue(task, saved or _rescued(self._rescue, task, url, number), url, number, deadline)
@@ -140,18 +148,12 @@ class Saver:
                 task.files.append(kept)
             task.rescued = True
             return ReveError("saved_elsewhere", f"the image is saved as {kept.path}, not {likely}: {reason}")
-        if kept is not None:
+        if kept is not None and kept.path == saved.path:  # it could still not be converted
+            task.files.remove(kept)
+        elif kept is not None:
             self.moved += 1
             self._drop(task, kept)
         return self._verdict(task, saved)
-
-    def _is_apart(self, task: Task, saved: SavedFile) -> bool:
-        """Whether a saved image is not in the folder of its own path, but in one of reve's own."""
-        naming, folder = self._naming_of(task), os.path.dirname(os.path.abspath(saved.path))
-        if naming.to_stdout or naming.device:
-            return False
-        wanted = os.path.dirname(os.path.abspath(self._wanted(task, saved)))
-        return os.path.realpath(folder) != os.path.realpath(wanted)
 
     def _drop(self, task: Task, kept: SavedFile) -> None:
         """Remove an image from the rescue folder after it was moved, unless another row of the journal needs it."""
@@ -160,6 +162,7 @@ class Saver:
         if ours or not self._is_kept(os.path.basename(kept.path)):
             with contextlib.suppress(OSError):
                 os.unlink(kept.path)
+            sidecar.remove(kept.path)
 
     def recover(self, task: Task, entries: list[dict[str, Any]]) -> None:
         """Continue what an earlier process noted in the journal: add its files to `task.files`, publish what it had
@@ -167,8 +170,7 @@ class Saver:
         """
         naming = self._naming_of(task)
         for entry in entries:
-            fields = ("number", "path", "url", "bytes", "sha256", "mediaType")
-            noted = SavedFile(*(entry[name] for name in fields))
+            noted = SavedFile.of_document(entry, entry["number"])
             inode, temporary = entry.get("inode"), entry.get("temporary")
             wanted = self._wanted(task, noted)
             if holds(noted.path, noted, inode):
@@ -202,6 +204,10 @@ class Saver:
         naming, wanted = self._naming_of(task), self._wanted(task, saved)
         if naming.to_stdout or naming.device or os.path.abspath(saved.path) == os.path.abspath(wanted):
             return None
+        if _is_unconverted(saved, wanted):
+            task.rescued = True
+            message = f"the image is saved as {saved.path}, not {wanted}: it could not be converted"
+            return ReveError("saved_elsewhere", message)
         if not self._publisher.claim(wanted):  # two moves to one name would lose an image
             self._say(f"{saved.path} keeps this name: {wanted} belongs to another image")
             return None
@@ -225,39 +231,53 @@ class Saver:
         number: int,
         fill: Fill,
         path_of: Callable[[Values], str],
-        mode: int = 0o666,
+        *,
+        is_apart: bool = False,
+        is_raw: bool = False,
     ) -> SavedFile:
-        """Save an image into `folder`. fill: writes it. path_of: its path, once its format is known."""
-        with self._publisher.temporary(task, folder, number, mode) as (temporary, file):
+        """Save an image into `folder`. fill: writes it. path_of: its path, once its format is known.
+
+        is_apart: into a folder of reve's own, readable by its owner only. is_raw: as the server sent it.
+        """
+        with self._publisher.temporary(task, folder, number, 0o600 if is_apart else 0o666) as (temporary, file):
             found = fill(file)
-            size, digest, is_synced = seal(file)
-            self._largest = max(self._largest, size)
             wanted = path_of(replace(Values.of(task), ext=found.extension))
-            image = SavedFile(number, wanted, url, size, digest, found.media_type)
-            replaceable = self._naming_of(task).replaceable(wanted)
+            made = Finished(wanted, found, digest(file), is_recorded=True)
+            if not is_raw:
+                made = self._recorder.finish(task, number, file, found, wanted)
+            size, sha256, is_synced = seal(file)
+            self._largest = max(self._largest, size)
+            image = SavedFile(number, made.path, url, size, sha256, made.format.media_type, made.downloaded_sha256)
+            replaceable = self._naming_of(task).replaceable(made.path)
+            self._unrecorded.add(task.token)
             saved = self._publisher.publish(task, temporary, image, replaceable)
         sync_folder(folder)
+        if not is_apart:
+            self._recorder.record_beside(self._publisher, task, saved, is_recorded=made.is_recorded)
+        self._unrecorded.discard(task.token)
         if not is_synced and not self._has_told_of_sync:
             self._has_told_of_sync = True
             self._say(f"warning: {folder} is on a file system without fsync: a power cut may lose an image just saved")
-        self._tell_of_extension(saved.path, found)
+        if warning := _surprise(saved.path, made.format):
+            self._say(warning)
         return saved
 
-    def _save_apart(self, place: Path | None, task: Task, url: str, number: int, deadline: Deadline) -> SavedFile:
-        """Save an image into a folder of reve's own, under the job's id and readable by its owner only."""
+    def _save_apart(
+        self, place: Path | None, task: Task, url: str, number: int, deadline: Deadline, *, is_raw: bool = False
+    ) -> SavedFile:
+        """Save an image into a folder of reve's own, under the job's id."""
         folder = _private(place)
 
         def path_of(values: Values) -> str:
             path = os.path.join(folder, f"{values.job}.{values.ext}")
             return path if number == 1 else numbered(path, number)
 
-        return self._save(
-            folder, task, url, number, lambda file: self._images.fetch(url, file, deadline), path_of, 0o600
-        )
+        fill: Fill = lambda file: self._images.fetch(url, file, deadline)  # noqa: E731
+        return self._save(folder, task, url, number, fill, path_of, is_apart=True, is_raw=is_raw)
 
     def _save_to_device(self, device: str, task: Task, url: str, number: int, deadline: Deadline) -> ReveError | None:
         """Write an image into a device or FIFO. It goes through the spool, so only a whole image is written."""
-        saved = self._save_apart(self._spool, task, url, number, deadline)
+        saved = self._save_apart(self._spool, task, url, number, deadline, is_raw=True)
         try:
             with open(saved.path, "rb") as source, open(device, "wb") as sink:
                 shutil.copyfileobj(source, sink)
@@ -267,20 +287,23 @@ class Saver:
         task.files[task.files.index(saved)] = replace(saved, path=device)
         return None
 
-    def _prune(self) -> None:
-        """Remove spooled images older than a day, except those still to be moved."""
-        with contextlib.suppress(OSError):
-            for path in self._spool.iterdir() if self._spool else ():
-                if time.time() - path.stat().st_mtime > _SPOOL_SECONDS and not self._is_kept(path.name):
-                    path.unlink()
 
-    def _tell_of_extension(self, path: str, found: Format) -> None:
-        extension = os.path.splitext(path)[1][1:]
-        if not found.is_checked:
-            self._say(f"warning: {path} has a format that reve cannot check ({found.media_type})")
-        elif extension and not found.fits(extension):
-            name = found.media_type.partition("/")[2].upper()
-            self._say(f"warning: {path} contains a {name} image")
+def _prune(spool: Path | None, is_kept: Callable[[str], bool]) -> None:
+    """Remove spooled images older than a day, except those still to be moved."""
+    with contextlib.suppress(OSError):
+        for path in spool.iterdir() if spool else ():
+            if time.time() - path.stat().st_mtime > _SPOOL_SECONDS and not is_kept(path.name):
+                path.unlink()
+
+
+def _surprise(path: str, found: Format) -> str | None:
+    """A warning if an image is not what the extension of its name says, or in a format that reve cannot check."""
+    extension = os.path.splitext(path)[1][1:]
+    if not found.is_checked:
+        return f"warning: {path} has a format that reve cannot check ({found.media_type})"
+    if extension and not found.fits(extension):
+        return f"warning: {path} contains a {found.media_type.partition('/')[2].upper()} image"
+    return None
 
 
 def _likely_path(naming: Naming, task: Task, number: int = 1) -> str:
@@ -300,10 +323,23 @@ def _rescued(folder: Path | None, task: Task, url: str, number: int) -> SavedFil
         with contextlib.suppress(OSError), open(path, "rb") as file:
             found = image_format(file, os.fstat(file.fileno()).st_size)
             if found is not None:
-                file.seek(0)
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                return SavedFile(number, path, url, file.tell(), digest, found.media_type)
+                original, sha256 = original_sha256(file), digest(file)
+                return SavedFile(number, path, url, file.tell(), sha256, found.media_type, original)
     return None
+
+
+def _is_apart(naming: Naming, saved: SavedFile, wanted: str) -> bool:
+    """Whether an image is in a folder of reve's own, or still to be converted, so that it has to be moved."""
+    if naming.to_stdout or naming.device:
+        return False
+    here, there = (os.path.realpath(os.path.dirname(os.path.abspath(path))) for path in (saved.path, wanted))
+    return here != there or _is_unconverted(saved, wanted)
+
+
+def _is_unconverted(saved: SavedFile, wanted: str) -> bool:
+    """Whether an image is still to be converted for its own path."""
+    target = target_of(os.path.splitext(wanted)[1][1:])
+    return target is not None and target.media_type != saved.media_type
 
 
 def _copy(saved: SavedFile, sink: BinaryIO) -> Format:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reve_cli.core.clock import DAY, HOUR, Clock
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, Job, cut, iso, job_id, whole
-from reve_cli.core.tasks import Task
+from reve_cli.core.tasks import Style, Task
 from reve_cli.engine.recovery import resume_command
 from reve_cli.journal.journal import Journal
 from reve_cli.journal.ledger import Ledger
@@ -103,6 +103,8 @@ def task_of(row: Row, index: int, clock: Clock, *, owned: bool) -> Task:
     task.scope, task.attempt, task.out, task.run, task.row = row.scope, row.attempt, row.out, row.run, row.id
     task.adopted, task.is_owned = True, owned
     task.first_try, task.first_uptime = row.first_try, row.first_uptime
+    if row.style:
+        task.style = Style(**row.style)
     if row.replaces:
         task.replaces = row.replaces[0], tuple(row.replaces[1])
     if owned:

@@ -64,6 +64,7 @@ FILE_FIELDS: Fields = {
     "url": Field(TEXT),
     "bytes": Field(WHOLE),
     "sha256": Field(TEXT),
+    "downloadedSha256": Field(TEXT_),
     "mediaType": Field(TEXT),
 }
 """Fields of a saved image."""

@@ -103,8 +103,8 @@ def _settings() -> Table:
 def _default(setting: Setting) -> str:
     if setting.name == "output_folder":
         return "the current folder"
-    words = {None: "", False: "false", True: "true"}
-    return f"{setting.default:g}" if isinstance(setting.default, float) else words.get(setting.default, setting.default)
+    words, default = {None: "", False: "false", True: "true"}, setting.default
+    return f"{default:g}" if type(default) in (int, float) else words.get(default, default)
 
 
 def _variables() -> Table:

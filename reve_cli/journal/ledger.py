@@ -11,7 +11,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -249,6 +249,7 @@ class Ledger:
             "model": task.request.model,
             "out": None if task.out is None else json.dumps(task.out),
             "replaces": json.dumps(task.replaces),
+            "style": task.style and json.dumps(asdict(task.style)),
             "token": task.token,
             "state": "intent",
             "created": self._clock.now(),

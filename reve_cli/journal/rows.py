@@ -20,7 +20,7 @@ _SELECT = """SELECT jobs.*, identity, origin, begun, begun_uptime, machine, boot
     NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.run = jobs.run AND later.number = jobs.number
                 AND later.attempt > jobs.attempt) AS current
     FROM jobs JOIN runs USING (run) """
-_JSON_COLUMNS = ("out", "replaces", "files", "error")  # JSON can hold any path
+_JSON_COLUMNS = ("out", "replaces", "files", "error", "style")  # JSON can hold any path
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Row:
     """One attempt at an image job.
 
     Times are in seconds since the epoch (`made` and `ended` by the API's clock); `..._uptime`: see `Clock.uptime`.
-    body: the request's exact text, None once the row is thinned. out, replaces, files, error: decoded JSON.
+    body: the request's exact text, None once the row is thinned. out, replaces, files, error, style: decoded JSON.
     current: there is no later attempt. given_up: the user closed it, though it may have been charged.
     taken: another process continued the run. told: the user knows how the run ended.
     """
@@ -61,6 +61,7 @@ class Row:
     files: list[dict[str, Any]] | None
     error: dict[str, str] | None
     given_up: int
+    style: dict[str, Any] | None
     identity: str | None
     origin: str
     begun: float

@@ -45,4 +45,5 @@ MIGRATIONS = (
     );
     CREATE INDEX events_to_do ON events (id) WHERE NOT done;
     """,
+    "ALTER TABLE jobs ADD COLUMN style TEXT",
 )

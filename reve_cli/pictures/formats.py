@@ -45,12 +45,20 @@ OTHER_EXTENSIONS = frozenset(
     for extension in (known.extension, *known.other_extensions)
 ) | {"svg", "ico", "psd", "jxl", "jp2", "tga", "eps", "pdf"}
 
+# The formats that reve can convert to.
+TARGETS = (PNG, JPEG, WEBP, AVIF)
+
 _HEAD = 64
 _CHUNK = 2**16
 _NOT_IMAGES = re.compile(r"text/|application/(.*\+)?(json|xml)$|application/xhtml")
 _PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 # Subtypes whose usual extension is another.
 _EXTENSIONS = {"svg+xml": "svg", "vnd.microsoft.icon": "ico", "icon": "ico", "vnd.adobe.photoshop": "psd"}
+
+
+def target_of(extension: str) -> Format | None:
+    """The format that a name with `extension` (without a dot) asks for. None: a file of any format may be named so."""
+    return next((kind for kind in TARGETS if kind.fits(extension)), None)
 
 
 def image_format(file: BinaryIO, size: int, media_type: str = "", *, arrived: bool = False) -> Format | None:

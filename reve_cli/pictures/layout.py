@@ -1,12 +1,16 @@
 """Where the metadata of an image file is, and changes to the file as a list of edits.
 
-May import: nothing of ours.
+May import: core.errors.
 """
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from reve_cli.core.errors import ReveError
 
 # An XMP packet or a text longer than this, in bytes, is not read: nobody writes such a thing about an image.
 LONGEST_TEXT = 2**20
@@ -44,6 +48,16 @@ class Layout:
     is_readable: bool = True
 
 
+def opened(path: str) -> BinaryIO:
+    """The file at `path`, for reading. Raises `ReveError` if it is not a regular file that can be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for its writer
+            raise ReveError("output", f"{path} is not a file")
+        return open(path, "rb")
+    except (OSError, ValueError) as error:
+        raise ReveError("output", f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
 def at(file: BinaryIO, position: int, length: int) -> bytes:
     """Up to `length` bytes from `position` on."""
     file.seek(position)
@@ -58,6 +72,11 @@ def apply(file: BinaryIO, edits: Sequence[Edit]) -> None:
     file.write(rest)
     file.truncate()
     file.flush()
+
+
+def replace_all(file: BinaryIO, data: bytes) -> None:
+    """Let a file hold `data` alone."""
+    apply(file, [(0, file.seek(0, os.SEEK_END), data)])
 
 
 def digest(file: BinaryIO, edits: Sequence[Edit] = ()) -> str:

@@ -4,26 +4,18 @@ Files are read within bounds of time and memory, whoever made them.
 May import: core.errors, pictures.
 """
 
-import json
 import os
-import stat
 from typing import BinaryIO
 
 from reve_cli.core.errors import ReveError
-from reve_cli.pictures import jpeg, parameters, png, webp, xmp
+from reve_cli.pictures import jpeg, parameters, png, sidecar, webp, xmp
 from reve_cli.pictures.formats import AVIF, JPEG, PNG, WEBP, Format, image_format
-from reve_cli.pictures.layout import LONGEST_TEXT, Edit, Layout, apply, at, digest
+from reve_cli.pictures.layout import LONGEST_TEXT, Edit, Layout, apply, at, digest, opened
 from reve_cli.pictures.provenance import Provenance
 
 # The largest file that is read, and the largest that is changed, in bytes.
 LARGEST_READ = 200 * 10**6
 _LARGEST_CHANGED = 100 * 10**6
-_SIDECAR = ".json"
-
-
-def sidecar_of(path: str) -> str:
-    """The path of the file beside an image that holds its record."""
-    return path + _SIDECAR
 
 
 def read(path: str) -> Provenance | None:
@@ -32,7 +24,7 @@ def read(path: str) -> Provenance | None:
     `is_ours` tells reve's records from those of other tools, of which only a few values are known. All text is as
     found: it may contain control characters. Raises `ReveError` (code `output`) if the file is not a complete image.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > LARGEST_READ:
             raise ReveError("output", f"{path} is larger than {LARGEST_READ // 10**6} MB")
@@ -43,7 +35,7 @@ def read(path: str) -> Provenance | None:
         inside = _read(file, size, found)
     if inside is not None and inside.is_ours:
         return inside
-    return _beside(path) or inside
+    return sidecar.read(path) or inside
 
 
 def embed(file: BinaryIO, record: Provenance) -> bool:
@@ -87,6 +79,18 @@ def original_sha256(file: BinaryIO) -> str:
     return digest(file, _change(layout, found, rest, text) or ())
 
 
+def has_record(path: str) -> bool:
+    """Whether the image file at `path` holds a record of ours."""
+    try:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            found = image_format(file, size)
+            inside = _read(file, size, found) if found else None
+    except (ReveError, OSError):
+        return False
+    return inside is not None and inside.is_ours
+
+
 def has_credentials(file: BinaryIO) -> bool:
     """Whether an image file carries or refers to Content Credentials (C2PA)."""
     size = file.seek(0, os.SEEK_END)
@@ -94,16 +98,6 @@ def has_credentials(file: BinaryIO) -> bool:
     return layout is not None and (
         layout.has_credentials or bool(layout.xmp and xmp.refers_to_credentials(layout.xmp.text))
     )
-
-
-def _opened(path: str) -> BinaryIO:
-    """The file at `path`, for reading. Raises `ReveError` if it is not a regular file that can be read."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a FIFO would wait for its writer
-            raise ReveError("output", f"{path} is not a file")
-        return open(path, "rb")
-    except (OSError, ValueError) as error:
-        raise ReveError("output", f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _parameters(record: Provenance, layout: Layout) -> str:
@@ -142,14 +136,3 @@ def _scanned(file: BinaryIO) -> str | None:
     start = head.find(b"<?xpacket begin=")
     end = head.find(b"<?xpacket end=", start)
     return head[start:end].decode("utf-8", "replace") if 0 <= start < end else None
-
-
-def _beside(path: str) -> Provenance | None:
-    """The record in the sidecar of an image. None if there is none that reve wrote."""
-    try:
-        with _opened(sidecar_of(path)) as file:
-            data = json.loads(file.read(LONGEST_TEXT))
-    except (ReveError, OSError, ValueError, RecursionError):
-        return None
-    is_ours = isinstance(data, dict) and str(data.get("tool", "")).startswith("reve ")
-    return Provenance.of_document(data) if is_ours else None

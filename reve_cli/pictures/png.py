@@ -99,7 +99,7 @@ def _text(text: str) -> bytes:
 
 
 def _itxt(keyword: str, text: str) -> bytes:
-    return _chunk(b"iTXt", f"{keyword}\0\0\0\0\0{_without_nul(text)}".encode())
+    return _chunk(b"iTXt", f"{keyword}\0\0\0\0\0{_without_nul(text)}".encode("utf-8", "replace"))
 
 
 def _without_nul(text: str) -> str:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from reve_cli.core.clock import DAY, HOUR, MINUTE
@@ -18,11 +18,13 @@ from reve_cli.core.contract import ASPECT_RATIOS, DEFAULT_MODEL
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import cut, is_loopback, is_model_name, is_web_url
+from reve_cli.core.tasks import Metadata
 from reve_cli.core.templates import DEFAULT_NAME, parse
 
 BASE_URL = "https://api.apiframe.ai"
 TIMEOUT = 600.0
 LONGEST = DAY  # the longest time limit of a command
+METADATA: tuple[Metadata, ...] = get_args(Metadata)
 COLORS = ("auto", "always", "never")
 Color = Literal["auto", "always", "never"]
 # Control characters: invalid in file names, models and URLs.
@@ -48,6 +50,8 @@ class Settings:
     credits_per_image: float | None = None
     history_days: float = 365.0
     trusted_folders: str | None = None
+    metadata: Metadata = "embed"
+    quality: int = 90
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,14 @@ def _number(value: object) -> float:
         return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):
         return math.nan
+
+
+def percent(value: object) -> int:
+    """A whole number from 1 to 100."""
+    number = _number(value)
+    if not 1 <= number <= 100 or number % 1:
+        raise ValueError("must be a whole number from 1 to 100")
+    return int(number)
 
 
 def price(value: object) -> float:
@@ -270,6 +282,15 @@ SETTINGS = {
             _folders,
             "folders whose .reve.toml may belong to another user, separated as in PATH",
         ),
+        Setting(
+            "metadata",
+            "REVE_METADATA",
+            _among(METADATA),
+            "where images say how they were made: embed (inside), sidecar (beside), none",
+            words=METADATA,
+            in_project=True,
+        ),
+        Setting("quality", "REVE_QUALITY", percent, "quality of images that are converted, from 1 to 100"),
     )
 }
 # In the user's file like a setting, but only `credentials` reads it.

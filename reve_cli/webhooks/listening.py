@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reve_cli.actions.drive import engine_of
+from reve_cli.actions.drive import engine_of, saver_of
 from reve_cli.actions.generate import learn_account
 from reve_cli.core.clock import DAY
 from reve_cli.core.errors import ReveError, worst
@@ -142,7 +142,7 @@ class Listener(Supply):
         self._cases: dict[str, list[Case]] = {}
         self._last = self._open = 0
         self._left = set(wishes.jobs)
-        self._saver: Saver = run.saver(lambda task: self._namings[task.index], ledger)
+        self._saver: Saver = saver_of(run, lambda task: self._namings[task.index], ledger)
         self._engine: Engine
 
     def run(self) -> int:

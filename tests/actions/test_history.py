@@ -595,6 +595,7 @@ def test_show_prints_a_line_for_each_known_field(reve: Reve, sandbox: Sandbox) -
         f"  url: {file['url']}",
         f"  bytes: {file['bytes']}",
         f"  sha256: {file['sha256']}",
+        f"  downloaded sha256: {file['downloadedSha256']}",
         "  media type: image/png",
         "credit cost: 4",
         f"created at: {first['createdAt']}",

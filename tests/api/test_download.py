@@ -14,7 +14,7 @@ from reve_cli.api.download import SIZE_CAP, Images, Unusable
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Deadline, Stop
 from tests.conftest import Result, Reve
-from tests.support.pictures import PICTURES
+from tests.support.pictures import PICTURES, as_sent
 from tests.support.servers import HOST, Asked, Origin, Reply, answered, json_reply
 
 PNG = PICTURES["png"]
@@ -108,7 +108,7 @@ def test_every_complete_picture_is_saved_under_its_extension(reve: Reve, name: s
     result = saved(reve, PICTURES[name], "image/png", "download", JOB, "--out", "fox.{ext}", "--json")
     assert (result.code, result.stderr.count("warning")) == (0, 0)
     (file,) = result.document["files"]
-    assert Path(file["path"]).read_bytes() == PICTURES[name]
+    assert file["downloadedSha256"] == as_sent(file["path"]) == hashlib.sha256(PICTURES[name]).hexdigest()
     assert file["mediaType"] == f"image/{name.split()[-1]}"
     assert Path(file["path"]).suffix in {f".{name.split()[-1]}", ".jpg"}
 

@@ -1,6 +1,5 @@
 """Shards: machines share one file without talking to each other, and make every image exactly once."""
 
-import hashlib
 import json
 import os
 import random
@@ -23,6 +22,7 @@ from reve_cli.core.models import ImageRequest
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
 from tests.program.test_readme import PAGES
+from tests.support.pictures import as_sent
 from tests.support.terminal import PATIENCE, with_reve_on_path
 
 FACTOR = 20
@@ -102,12 +102,9 @@ def bash(script: str, environ: dict[str, str]) -> str:
 
 
 def pictures(folder: str) -> dict[str, str]:
-    """The SHA-256 of each image, by its name without the job."""
+    """The SHA-256 of each image as it was sent, by its name without the job."""
     job = r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    return {
-        re.sub(job, "", str(path.relative_to(folder))): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in Path(folder).rglob("*.png")
-    }
+    return {re.sub(job, "", str(path.relative_to(folder))): as_sent(path) for path in Path(folder).rglob("*.png")}
 
 
 @pytest.fixture

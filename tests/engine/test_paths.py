@@ -16,7 +16,7 @@ def submitted(sandbox: Sandbox) -> int:
     return sum(request.method == "POST" for request in sandbox.requests)
 
 
-@pytest.mark.parametrize("extension", ["jpg", "JPEG", "webp", "avif", "gif", "bmp", "tif", "tiff", "heic", "svg"])
+@pytest.mark.parametrize("extension", ["gif", "bmp", "tif", "tiff", "heic", "svg"])
 @pytest.mark.parametrize("out", ["fox.{}", "{{slug}}.{}", "pics/{{seed}}-{{job}}.{}"])
 def test_a_name_of_another_format_is_refused(reve: Reve, sandbox: Sandbox, extension: str, out: str) -> None:
     Path("pics").mkdir()
@@ -37,15 +37,15 @@ def test_other_names_are_taken(reve: Reve, sandbox: Sandbox, out: str) -> None:
 
 
 def test_a_batch_line_with_a_name_of_another_format_is_refused(reve: Reve, sandbox: Sandbox) -> None:
-    lines = [{"prompt": "a fox", "out": "a.png"}, {"prompt": "an owl", "out": "b.webp"}]
+    lines = [{"prompt": "a fox", "out": "a.png"}, {"prompt": "an owl", "out": "b.gif"}]
     Path("p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     result = reve("batch", "p.jsonl", "--out", "pics")
     assert result.code == 2
-    assert "line 2: out: pics/b.webp would hold a PNG image" in result.stderr
+    assert "line 2: out: pics/b.gif would hold a PNG image" in result.stderr
     assert submitted(sandbox) == 0
 
 
-@pytest.mark.parametrize("out", ["{slug}.jpg", "pics/{slug}.gif", "pics.tiff"])
+@pytest.mark.parametrize("out", ["{slug}.bmp", "pics/{slug}.gif", "pics.tiff"])
 def test_a_batch_template_of_another_format_is_refused(reve: Reve, sandbox: Sandbox, out: str) -> None:
     Path("p.txt").write_text("a fox\n")
     assert reve("batch", "p.txt", "--out", out).code == 2

@@ -11,6 +11,7 @@ import pytest
 
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import KEY, Reve
+from tests.support.pictures import as_sent
 
 Simulate = Callable[..., Sandbox]
 NOBODY = "3f2a9c1e-0000-4000-8000-000000000001"
@@ -166,7 +167,7 @@ def test_a_random_seed_is_reported_and_reproduces_the_image(reve: Reve, sandbox:
     first = reve("generate", "fox", "--seed", "random", "--out", "a.png", "--json").document
     again = reve("generate", "fox", "--seed", str(first["seed"]), "--out", "b.png")
     assert again.code == 0
-    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    assert as_sent("a.png") == as_sent("b.png")
 
 
 def test_no_wait_prints_the_id_and_wait_saves_the_image(reve: Reve, sandbox: Sandbox) -> None:

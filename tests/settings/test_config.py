@@ -71,6 +71,8 @@ SOURCES = [
     Sources("credits_per_image", None, 1.5, None, 4, None),
     Sources("history_days", None, 30, None, 60, 365),
     Sources("trusted_folders", None, "/e", None, "/u", None),
+    Sources("metadata", None, "none", "sidecar", "none", "embed"),
+    Sources("quality", None, 10, None, 80, 90),
 ]  # fmt: skip
 
 
@@ -150,6 +152,8 @@ VALUES: dict[str, tuple[list[object], list[object]]] = {
     "max_credits_per_day": ([0, 1, "10", 2.5], [-1, "x", "nan", "inf", True, 10**10, 10**400]),
     "credits_per_image": ([1, "0.5", 4], [0, -1, "x", "nan", True]),
     "history_days": ([2, 365, "30"], [-1, "x", "nan", True, {}]),
+    "metadata": (["embed", "sidecar", "none"], ["", "yes", "Embed", True, 1]),
+    "quality": ([1, 100, "90"], [0, 101, 1.5, "x", "nan", True, []]),
     "trusted_folders": (["/a", f"/a{os.pathsep}/b c"], ["", "a", "*", f"/a{os.pathsep}", 1, ["/a"]]),
 }
 

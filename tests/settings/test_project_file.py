@@ -75,9 +75,9 @@ def test_its_output_folder_is_relative_to_the_project_not_to_the_current_folder(
     assert Path(reve("generate", "fox").out.strip()).parent == project.parent / "images"
 
 
-def test_it_may_set_five_settings_and_nothing_else() -> None:
+def test_it_may_set_six_settings_and_nothing_else() -> None:
     allowed = {name for name, setting in SETTINGS.items() if setting.in_project}
-    assert allowed == {"aspect_ratio", "model_version", "name_template", "output_folder", "timeout"}
+    assert allowed == {"aspect_ratio", "metadata", "model_version", "name_template", "output_folder", "timeout"}
 
 
 # Where reve looks for it

@@ -7,6 +7,7 @@ whole life of a single `generate` and of one with `--count 8`. Each is tried twi
 by the same command again. Afterwards, whatever the point:
 
 - every charged job has its image, whole, under the name that was asked for, and no job was made twice
+- each file's hash, and the hash of what the server sent, are in the journal
 - after the same command again there are exactly as many jobs as images were asked for
 - there is no temporary file, and no unfinished row in the journal
 
@@ -18,6 +19,7 @@ are counted, and images whose names tell whose they are may not be in the manife
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -41,6 +43,7 @@ from reve_cli.journal.journal import open_journal
 from reve_cli.journal.states import UNFINISHED
 from reve_cli.sandbox import Sandbox
 from reve_cli.sandbox.picture import png
+from tests.support.pictures import as_sent
 
 ROOT = Path(__file__).parents[2]
 LATER = "11"
@@ -168,7 +171,7 @@ class BatchScene(Scene):
         for job in jobs:
             prompt, seed = job.body["prompt"], int(job.body["reveParams"]["seed"])
             path = self.out / f"{seed % 7}/{seed}.png" if seed % 2 == 0 else self.out / f"fox-{seed}-{job.id}.png"
-            if not path.is_file() or path.read_bytes() != png(prompt, seed, None, 1, job.id):
+            if not path.is_file() or as_sent(path) != hash_of(png(prompt, seed, None, 1, job.id)):
                 yield f"{path.name} is not the image of {job.id}"
         noted = Counter(line["seed"] for line in map(json.loads, self._manifest()) if line["item"])
         forgotten = {seed for seed in range(self.count) if not noted[seed] and (seed % 2 or not without_state)}
@@ -177,10 +180,7 @@ class BatchScene(Scene):
         left = [*self.work.rglob(".reve-*"), *self.state.rglob(".reve-*"), *self.out.glob(".*.lock")]
         if not without_state:
             yield from (f"left behind: {path}" for path in left)
-        journal = open_journal(self.state, Clock(), print, begin=False)
-        if journal is not None:
-            yield from (f"unfinished: {row.state} {row.job or row.key}" for row in journal.rows(UNFINISHED))
-            journal.close()
+        yield from problems_of_journal(self.state)
 
 
 def problems(
@@ -203,16 +203,31 @@ def problems(
         path = (elsewhere or {}).get(seed, numbered if numbered.exists() else work / "f.png")
         if not path.is_file():
             yield f"charged, and not saved: {job.id} as {path.name}"
-        elif path.read_bytes() != png(job.body["prompt"], seed, None, 1, job.id):
+        elif as_sent(path) != hash_of(png(job.body["prompt"], seed, None, 1, job.id)):
             yield f"{path.name} is not the image of {job.id}"
     if len({path.name for path in work.rglob("*.png")}) < len(jobs) - len(elsewhere or {}):
         yield f"too few files: {sorted(path.name for path in work.iterdir())}"
     for folder in (work, state):
         yield from (f"left behind: {path}" for path in folder.rglob(".reve-*"))
+    yield from problems_of_journal(state)
+
+
+def problems_of_journal(state: Path) -> Iterator[str]:
+    """Rows that are unfinished, and files that are not what the journal says."""
     journal = open_journal(state, Clock(), print, begin=False)
     if journal is not None:
         yield from (f"unfinished: {row.state} {row.job or row.key}" for row in journal.rows(UNFINISHED))
+        for noted in (file for row in journal.rows("state = 'saved'") for file in row.files or []):
+            path = Path(noted["path"])
+            if path.is_file() and hash_of(path.read_bytes()) != noted["sha256"]:
+                yield f"{path.name} has not the hash that is in the journal"
+            if path.is_file() and as_sent(path) != noted["downloadedSha256"]:
+                yield f"{path.name} is not the download that is in the journal"
         journal.close()
+
+
+def hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def port_of(sandbox: Sandbox) -> int:

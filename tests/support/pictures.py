@@ -1,6 +1,9 @@
 """Small pictures of each format, as a common encoder (Pillow 13) writes them, in base64."""
 
 import base64
+from pathlib import Path
+
+from reve_cli.pictures.metadata import original_sha256
 
 _ENCODED = {
     "png": """
@@ -59,3 +62,9 @@ _ENCODED = {
     """,
 }
 PICTURES = {name: base64.b64decode(text) for name, text in _ENCODED.items()}
+
+
+def as_sent(path: str | Path) -> str:
+    """The SHA-256 of a saved image as the server sent it: without the record of how it was made."""
+    with open(path, "rb") as file:
+        return original_sha256(file)
