@@ -63,20 +63,14 @@ def batch(
     wishes = Wishes(
         source=items.Source.of(file, format=format, encoding=encoding, columns=column or (), strip=strip),
         defaults=items.defaults(run.defaults, multiples, model, model_version, aspect_ratio, seed),
-        multiples=multiples,
-        out=out,
-        force=force,
+        multiples=multiples, out=out, force=force, new=new, retries=retries, dry_run=dry_run, report=report,
         run=items.run_name(run_name, shard, new=new),
-        new=new,
         shard=items.shard_of(shard),
-        retries=retries,
         max_failures=1 if fail_fast else max_failures,
         max_credits=max_credits,
         rate=items.rate_of(rate),
         in_flight=concurrency,
-        dry_run=dry_run,
-        report=report,
         page=LivePage(run.output, run.process.clock, force=force) if gallery else None,
         webhook=Webhook(webhook_url, events_for(run, webhook_url, None, listen), listen),
-    )
+    )  # fmt: skip
     return make(run, wishes)
