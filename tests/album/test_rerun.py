@@ -83,6 +83,19 @@ def test_the_file_is_enough_without_a_journal(reve: Reve, sandbox: Sandbox) -> N
     assert posts(sandbox) == [{"prompt": "a shy fox", "model": "reve-create", "reveParams": params}]
 
 
+def test_on_another_machine_the_image_alone_is_shown_and_makes_the_same_request(
+    reve: Reve, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    reve("generate", *FOX)
+    reve.environ["REVE_STATE_DIR"] = str(tmp_path / "elsewhere")
+    shown = reve("show", "fox.png", "--json").document
+    assert (shown["prompt"], shown["seed"], shown["unchanged"], shown["state"]) == ("a red fox", 7, True, None)
+    rerun(reve, "fox.png", "--out", "again.png")
+    first, again = posts(sandbox)
+    assert again == first
+    assert pixels("again.png") == pixels("fox.png")
+
+
 def test_an_existing_file_is_never_replaced_unasked(reve: Reve, sandbox: Sandbox) -> None:
     reve("generate", *FOX)
     before = Path("fox.png").read_bytes()
