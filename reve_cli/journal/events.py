@@ -4,9 +4,15 @@ May import: journal.database.
 """
 
 import hashlib
+import queue
+import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from reve_cli.journal.database import Database
+from reve_cli.journal.database import Database, JournalError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 PROGRESS = "progress"
 _ENDS = "('completed', 'failed')"
@@ -24,31 +30,62 @@ class StoredEvent:
     received: float
 
 
+@dataclass(eq=False)
+class _Added:
+    """An event to store. facts: body, its SHA-256, how it was verified, when it was received."""
+
+    job: str
+    event: str
+    facts: tuple[bytes, str, str, float]
+    is_new: bool | None = None
+    error: JournalError | None = None
+
+
 class Events:
     """The table of events. Any thread may call any method. Every method raises JournalError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._waiting: queue.SimpleQueue[_Added] = queue.SimpleQueue()
+        self._turn = threading.Lock()
 
     def add(self, job: str, event: str, body: bytes, verified_as: str, received: float) -> bool:
         """Store an event. Returns whether it is new: each event of a job counts once, progress each time it changes.
 
-        Of a job's progress only the latest is kept, and none that comes after the end.
+        Of a job's progress only the latest is kept, and none that comes after the end. Events that are added at once by
+        several threads share a commit, since a disk manages only some 100 in a second.
         """
-        digest = hashlib.sha256(body).hexdigest()
-        facts = (job, event, body, digest, verified_as, received)
-        with self._database.transaction() as database:
-            if event == PROGRESS:
-                ended = f"SELECT 1 FROM events WHERE job = ? AND (event IN {_ENDS} OR (event = ? AND body_sha256 = ?))"  # noqa: S608
-                if database.execute(ended, (job, event, digest)).fetchone():
-                    return False
-                database.execute("DELETE FROM events WHERE job = ? AND event = ?", (job, event))
-            done = database.execute(
-                "INSERT OR IGNORE INTO events (job, event, body, body_sha256, verified_as, received)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                facts,
-            )
-            return done.rowcount == 1
+        mine = _Added(job, event, (body, hashlib.sha256(body).hexdigest(), verified_as, received))
+        self._waiting.put(mine)
+        with self._turn:
+            if mine.is_new is None and mine.error is None:  # no other thread has stored it in its turn
+                self._add_all([self._waiting.get() for _ in range(self._waiting.qsize())])
+        if mine.error is not None:
+            raise mine.error
+        return bool(mine.is_new)
+
+    def _add_all(self, added: "list[_Added]") -> None:
+        """Store events in one transaction. Records for each whether it is new, or the error."""
+        try:
+            with self._database.transaction() as database:
+                found = [self._add(database, each) for each in added]
+        except JournalError as error:
+            for each in added:
+                each.error = error
+        else:
+            for each, is_new in zip(added, found, strict=True):
+                each.is_new = is_new
+
+    @staticmethod
+    def _add(database: "sqlite3.Connection", it: "_Added") -> bool:
+        if it.event == PROGRESS:
+            ended = f"SELECT 1 FROM events WHERE job = ? AND (event IN {_ENDS} OR (event = ? AND body_sha256 = ?))"  # noqa: S608
+            if database.execute(ended, (it.job, it.event, it.facts[1])).fetchone():
+                return False
+            database.execute("DELETE FROM events WHERE job = ? AND event = ?", (it.job, it.event))
+        query = """INSERT OR IGNORE INTO events (job, event, body, body_sha256, verified_as, received)
+            VALUES (?, ?, ?, ?, ?, ?)"""
+        return database.execute(query, (it.job, it.event, *it.facts)).rowcount == 1
 
     def to_do(self) -> list[StoredEvent]:
         """The events that are not done, oldest first."""

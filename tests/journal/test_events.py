@@ -1,0 +1,81 @@
+"""Webhook events in the journal: those that arrive at once are stored at once."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reve_cli.core.clock import Clock
+from reve_cli.journal.database import Database, JournalError
+from reve_cli.journal.events import Events
+from reve_cli.journal.journal import Journal, open_journal
+from tests.support.terminal import eventually
+
+
+class SlowDatabase:
+    """A database whose first transaction waits until `go`. error: of every transaction that begins after it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.transactions = 0
+        self.entered, self.go = threading.Event(), threading.Event()
+        self.error: JournalError | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        self.transactions += 1
+        if self.transactions > 1 and self.error is not None:
+            raise self.error
+        self.entered.set()
+        assert self.go.wait(30)
+        with self._database.transaction() as database:
+            yield database
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = open_journal(tmp_path, Clock(), print, begin=True)
+    assert opened is not None
+    yield opened
+    opened.close()
+
+
+def crowd(database: SlowDatabase, pool: ThreadPoolExecutor, jobs: list[str]) -> list[bool | JournalError]:
+    """Add one event, and while it is being stored one for each job. Returns what came of each."""
+    events = Events(database)  # type: ignore[arg-type]
+
+    def add(job: str) -> bool | JournalError:
+        try:
+            return events.add(job, "completed", job.encode(), "bytes", 1.0)
+        except JournalError as error:
+            return error
+
+    first = pool.submit(add, "first")
+    assert database.entered.wait(30)
+    others = [pool.submit(add, job) for job in jobs]
+    try:
+        eventually(lambda: events._waiting.qsize() == len(jobs), "the others to wait")
+    finally:
+        database.go.set()
+    return [first.result(30), *(other.result(30) for other in others)]
+
+
+def test_events_that_arrive_during_a_commit_share_the_next_one(journal: Journal) -> None:
+    database = SlowDatabase(journal.events._database)
+    with ThreadPoolExecutor(9) as pool:
+        found = crowd(database, pool, ["a", "b", "c", "d", "e", "f", "a", "first"])
+    assert sorted(found, key=bool) == [False, False, *[True] * 7]
+    assert database.transactions == 2
+    assert sorted(event.job for event in journal.events.to_do()) == ["a", "b", "c", "d", "e", "f", "first"]
+
+
+def test_if_a_shared_commit_fails_every_event_of_it_fails(journal: Journal) -> None:
+    database = SlowDatabase(journal.events._database)
+    database.error = JournalError("the disk is full")
+    with ThreadPoolExecutor(4) as pool:
+        assert crowd(database, pool, ["a", "b", "c"]) == [True, *[database.error] * 3]
+    assert [event.job for event in journal.events.to_do()] == ["first"]
