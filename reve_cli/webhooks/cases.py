@@ -29,6 +29,7 @@ class Case:
     """An event at work. delivery: None for a job that was named on the command line.
 
     task: its job's, once that has ended. is_over: the journal has its job as ended. why: nothing is saved here.
+    looks: how often the journal was asked for its job. is_early: the command that submits the job is still at work.
     """
 
     delivery: Delivery | None
@@ -38,6 +39,8 @@ class Case:
     forwarded: Forwarded | None = None
     is_over: bool = False
     why: str = ""
+    looks: int = 0
+    is_early: bool = False
 
     @property
     def error(self) -> ReveError | None:

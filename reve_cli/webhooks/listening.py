@@ -5,6 +5,7 @@ listener that was killed come first.
 May import: webhooks, actions, runtime and every package below it.
 """
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 Note = Callable[[Task, Naming], None]
 _AT_ONCE = 32
+# Seconds between looks at the journal while the command that submits a job is still at work, and the most looks.
+_LOOK_SECONDS, _MOST_LOOKS = 0.25, 40
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class Listener(Supply):
         self._naming, self._forwarder, self._note = naming, forwarder, note
         self._log = Log(run.output, wishes.events)
         self._arrived: deque[Delivery] = deque()
+        self._later: list[tuple[float, Case]] = []
         self._tasks: dict[str, Task] = {}
         self._namings: dict[int, Naming] = {}
         self._cases: dict[str, list[Case]] = {}
@@ -197,22 +201,35 @@ class Listener(Supply):
         return by_jobs or (self._wishes.count is not None and self._log.count >= self._wishes.count)
 
     def more(self, running: int, waiting: int) -> Sequence[Task]:
-        tasks: list[Task] = []
+        now = self._run.process.clock.monotonic()
+        due = [case for at, case in self._later if at <= now]
+        self._later = [each for each in self._later if each[0] > now]
+        tasks = [self._work(case) for case in due]
         while self._arrived and running + len(tasks) < _AT_ONCE and not self._is_met:
-            task = self._begin(self._arrived.popleft())
-            tasks += [task] if task else []
-        return tasks
+            tasks.append(self._begin(self._arrived.popleft()))
+        return [task for task in tasks if task is not None]
 
     def _begin(self, delivery: Delivery) -> Task | None:
         """Start the work that an event brings. Returns a new task for the engine, if it needs one."""
-        event, case, task = delivery.event, Case(delivery), None
+        case = Case(delivery)
         self._open += 1
-        if delivery.is_new and self._forwarder and self._log.shows(event.name):
+        if delivery.is_new and self._forwarder and self._log.shows(delivery.event.name):
             case.is_forwarding = True
             self._forwarder.send(delivery, lambda outcome: self._forwarded(case, outcome))
-        if delivery.is_new and event.ends:
+        return self._work(case)
+
+    def _work(self, case: Case) -> Task | None:
+        """Find out what an event's job needs. Returns a new task for the engine, if it needs one."""
+        assert case.delivery is not None
+        event, task = case.delivery.event, None
+        case.is_working = False
+        if case.delivery.is_new and event.ends:
             known = self._tasks.get(event.job)
             task = None if known else self._task(event.job, event.images, case)
+            if case.is_early and case.looks < _MOST_LOOKS:
+                case.is_working, case.looks = True, case.looks + 1
+                self._later.append((self._run.process.clock.monotonic() + _LOOK_SECONDS, case))
+                return None
             if known or task:
                 self._cases.setdefault(event.job, []).append(case)
                 case.is_working = True
@@ -243,13 +260,16 @@ class Listener(Supply):
             learn_account(self._run, ledger)
         with journal.at_once():  # nobody else may save it between the look and the claim
             row = self._row(job)
+            case.is_early = row is None and self._is_one_sent()
+            if case.is_early and case.looks < _MOST_LOOKS:
+                return None
             if row is not None and row.state in CLOSED:
                 case.is_over, case.why = True, row.state
                 return None
             if row is not None and row.out is not None:
                 step = step_of(row, journal.runs.take_over(row), ledger, clock)
                 if step.action != "fetch":
-                    case.why = step.why
+                    case.why, case.is_early = step.why, row.is_handed_over and step.action == "leave"
                     return None
                 task = task_of(row, self._number(), clock, owned=step.owned)
                 self._namings[task.index] = Naming.of_row(row.out, task.replaces)
@@ -270,6 +290,11 @@ class Listener(Supply):
         row = self._journal.by_job([job]).get(job)
         return row if row is not None and row.origin == self._ledger.account.origin else None
 
+    def _is_one_sent(self) -> bool:
+        """Whether a request of another process waits for its job's id."""
+        rows = self._journal.rows("state = 'sending' AND origin = :origin", {"origin": self._ledger.account.origin})
+        return any(self._journal.runs.standing(row) == "live" for row in rows)
+
     def _number(self) -> int:
         self._last += 1
         return self._last
@@ -283,7 +308,8 @@ class Listener(Supply):
         self._run.output.note(text)
 
     def tick(self) -> float:
-        return self._forwarder.tick() if self._forwarder else self.pause
+        until = min((at for at, _ in self._later), default=math.inf) - self._run.process.clock.monotonic()
+        return max(0.0, min(until, self._forwarder.tick() if self._forwarder else self.pause))
 
     def done(self, task: Task) -> None:
         job, naming = str(task.job_id), self._namings.pop(task.index, None)

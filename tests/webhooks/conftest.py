@@ -43,8 +43,8 @@ class Hook:
         body = payload(event, job, **more)
         return self.post(body, {"X-Webhook-Event": event, "X-Webhook-Signature": sign(body, key, kind)})
 
-    def listen(self, *arguments: str, then: Callable[[], object] = lambda: None) -> Result:
-        """Run `webhook listen`, and call `then` in a thread as soon as it listens."""
+    def listen(self, *arguments: str, then: Callable[[], object] = lambda: None, live: bool = False) -> Result:
+        """Run `webhook listen`, and call `then` in a thread as soon as it listens. live: with the real clock."""
         problems: list[BaseException] = []
 
         def work() -> None:
@@ -62,7 +62,8 @@ class Hook:
         thread = threading.Thread(target=work)
         thread.start()
         try:
-            return self.reve("webhook", "listen", "--port", str(self.port), *arguments)
+            run = self.reve.child if live else self.reve
+            return run("webhook", "listen", "--port", str(self.port), *arguments)
         finally:
             thread.join()
             if problems:

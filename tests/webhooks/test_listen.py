@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from reve_cli.journal.journal import open_journal
 from reve_cli.sandbox import Sandbox
+from reve_cli.settings.folders import state_folder
 from tests.conftest import Reve
 from tests.webhooks.conftest import Hook
 
@@ -120,9 +122,6 @@ def test_for_names_unfinished_jobs_at_the_time_limit_and_exits_75(hook: Hook, si
 
 
 def test_the_events_of_a_killed_listener_come_first(hook: Hook, handed_over: str, sandbox: Sandbox) -> None:
-    from reve_cli.journal.journal import open_journal
-    from reve_cli.settings.folders import state_folder
-
     folder = state_folder(hook.reve.environ)
     assert folder is not None
     journal = open_journal(folder, hook.reve.clock, print, begin=False)
@@ -247,6 +246,32 @@ def test_without_a_key_it_exits_with_3(reve: Reve) -> None:
 def test_without_a_journal_it_does_not_listen(reve: Reve, sandbox: Sandbox) -> None:
     result = reve("webhook", "listen", "--port", "0", env={"REVE_JOURNAL": "off"})
     assert (result.code, "needs the journal" in result.stderr) == (7, True)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["its id is known", "its id is not known yet"])
+def test_an_event_that_comes_while_its_command_is_at_work_is_saved_after(
+    hook: Hook, handed_over: str, known: bool
+) -> None:
+    folder = state_folder(hook.reve.environ)
+    assert folder is not None
+    submitting = open_journal(folder, hook.reve.clock, print, begin=False)
+    assert submitting is not None
+    (row,) = submitting.rows("job = :job", {"job": handed_over})
+    assert submitting.runs.take_over(row) == "ours"
+    if not known:
+        submitting.update(row.id, state="sending", job=None)
+
+    def then() -> None:
+        hook.event("completed", handed_over)
+        threading.Event().wait(0.1)
+        submitting.update(row.id, state="accepted", job=handed_over)
+        submitting.runs.end(told=True)
+
+    result = hook.listen("--count", "1", "--out", "pics/", then=then, live=True)
+    submitting.close()
+    assert result.code == 0, result.stderr
+    assert (hook.reve.folder / "fox.png").is_file()
+    assert not list((hook.reve.folder / "pics").iterdir())
 
 
 # Forwarding
