@@ -17,7 +17,7 @@ _reve_table() { # set follow, opts and args for a command
             account 'Show your account, plan and remaining credits.'
             model 'Show a model'"'"'s price, limits and availability.'
             history 'List the jobs started on this machine and their cost, newest first.'
-            webhook 'Receive, check and try out the API'"'"'s webhooks.'
+            webhook 'Receive webhooks, check their signatures, and send test events.'
             doctor 'Check settings, key, network and journal, and suggest fixes.'
             help 'Show help for a topic or a command.'
             auth 'Store, check and remove the API key.'
@@ -36,9 +36,9 @@ _reve_table() { # set follow, opts and args for a command
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
             '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
-            --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
-            --metadata 'embed sidecar none' 'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.'
-            --quality '' 'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).'
+            --open - 'Open the image, or the first of several, in the desktop'"'"'s viewer.'
+            --metadata 'embed sidecar none' 'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.'
+            --quality '' 'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).'
             --seed 'random none' 'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).'
             '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
             '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API'"'"'s choice).'
@@ -46,7 +46,7 @@ _reve_table() { # set follow, opts and args for a command
             --model '' 'Model to use (default reve-create).'
             --webhook-url '' 'URL that the API sends job events to.'
             +--webhook-event 'progress completed failed' 'Event to send: progress, completed, failed. Repeatable.'
-            --listen '' 'Wait for webhooks here instead of polling.'
+            --listen '' 'Wait for webhooks on PORT or HOST:PORT instead of polling. See reve help webhooks.'
             --no-wait - 'Print the job id and exit without waiting.'
             --dry-run - 'Print the request as JSON without sending it.'
             --idempotency-key '' 'Within 24 hours, the same key makes only one job.'
@@ -58,7 +58,7 @@ _reve_table() { # set follow, opts and args for a command
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             '')
@@ -68,11 +68,11 @@ _reve_table() { # set follow, opts and args for a command
         opts=(
             '--out -o' :files 'Output folder, or a template such as '"'"'pics/{slug}-{job}.{ext}'"'"'.'
             --force - 'Replace existing files.'
-            --metadata 'embed sidecar none' 'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.'
-            --quality '' 'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).'
+            --metadata 'embed sidecar none' 'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.'
+            --quality '' 'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).'
             --format '' 'Read FILE as text, csv, tsv, jsonl, json, xlsx or ods (default: from its extension).'
             --encoding '' 'Encoding of FILE, such as cp1252 (default: UTF-8).'
-            +--column '' 'The column NAME is FIELD, such as prompt=Text; repeatable.'
+            +--column '' 'Read the column NAME as FIELD, such as prompt=Text. Repeatable.'
             --strip - 'Remove bullets, numbers and quotation marks around text lines.'
             --seeds '' 'Seeds for every line, such as 1-8 or 1,5.'
             --ratios '' 'Aspect ratios for every line, such as 1:1,16:9.'
@@ -90,16 +90,16 @@ _reve_table() { # set follow, opts and args for a command
             --rate '' 'Maximum requests per minute.'
             --concurrency '' 'Maximum number of jobs in flight.'
             --webhook-url '' 'URL that the API sends job events to.'
-            --listen '' 'Wait for webhooks here instead of polling.'
-            --dry-run - 'Print the requests of missing images as JSON; send nothing.'
+            --listen '' 'Wait for webhooks on PORT or HOST:PORT instead of polling. See reve help webhooks.'
+            --dry-run - 'Print the requests of missing images as JSON without sending them.'
             --report :files 'Write the table again, with status, file, jobId, credits and error of each row.'
-            --gallery - 'Keep the page gallery.html in the output folder up to date.'
+            --gallery - 'Show the images on the page gallery.html in the output folder.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             :files)
@@ -110,16 +110,16 @@ _reve_table() { # set follow, opts and args for a command
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
             '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
-            --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
-            --listen '' 'Wait for webhooks here instead of polling.'
-            --metadata 'embed sidecar none' 'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.'
-            --quality '' 'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).'
+            --open - 'Open the image, or the first of several, in the desktop'"'"'s viewer.'
+            --listen '' 'Wait for webhooks on PORT or HOST:PORT instead of polling. See reve help webhooks.'
+            --metadata 'embed sidecar none' 'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.'
+            --quality '' 'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             :reve
@@ -130,14 +130,14 @@ _reve_table() { # set follow, opts and args for a command
         opts=(
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
-            --metadata 'embed sidecar none' 'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.'
-            --quality '' 'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).'
+            --metadata 'embed sidecar none' 'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.'
+            --quality '' 'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             :reve
@@ -149,14 +149,14 @@ _reve_table() { # set follow, opts and args for a command
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
             '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
-            --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
-            --metadata 'embed sidecar none' 'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.'
-            --quality '' 'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).'
-            --seed 'random none' 'Another seed. random chooses one and prints it; none sends none (default: that of the image).'
+            --open - 'Open the image, or the first of several, in the desktop'"'"'s viewer.'
+            --metadata 'embed sidecar none' 'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.'
+            --quality '' 'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).'
+            --seed 'random none' 'Seed of the new image. random chooses one and prints it; none sends none (default: the image'"'"'s own).'
             '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
-            '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: that of the image).'
-            --model-version '' 'Version of the model (default: that of the image).'
-            --model '' 'Model to use (default: that of the image).'
+            '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the image'"'"'s own).'
+            --model-version '' 'Version of the model (default: the image'"'"'s own).'
+            --model '' 'Model to use (default: the image'"'"'s own).'
             --dry-run - 'Print the request as JSON without sending it.'
             --once '' 'Make it only once under this name (such as a CI run id), on any machine, for 24 hours.'
             --new - 'Start over instead of continuing an interrupted run.'
@@ -167,7 +167,7 @@ _reve_table() { # set follow, opts and args for a command
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             :reve)
@@ -182,7 +182,7 @@ _reve_table() { # set follow, opts and args for a command
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             :reve
@@ -197,7 +197,7 @@ _reve_table() { # set follow, opts and args for a command
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             :reve
@@ -207,7 +207,7 @@ _reve_table() { # set follow, opts and args for a command
         follow=()
         opts=(
             '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
-            --open - 'Open the image in the desktop'"'"'s viewer; of several, the first.'
+            --open - 'Open the image, or the first of several, in the desktop'"'"'s viewer.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
@@ -219,7 +219,7 @@ _reve_table() { # set follow, opts and args for a command
     'reve gallery')
         follow=()
         opts=(
-            --history - 'Show the images of the journal'"'"'s jobs.'
+            --history - 'Show the images that the journal lists, from any folder.'
             --since '' 'Only jobs started since then: a date, a time, or an age such as 90m, 24h, 7d or 2w.'
             --until '' 'Only jobs started until then. A date includes the whole day.'
             --search '' 'Only jobs with this text in prompt, path, job id or key.'
@@ -246,14 +246,14 @@ _reve_table() { # set follow, opts and args for a command
             --download - 'Save the images of completed jobs that have not expired.'
             '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
             --force - 'Replace existing files.'
-            --metadata 'embed sidecar none' 'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.'
-            --quality '' 'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).'
+            --metadata 'embed sidecar none' 'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.'
+            --quality '' 'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=()
         ;;
@@ -265,7 +265,7 @@ _reve_table() { # set follow, opts and args for a command
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=()
         ;;
@@ -277,7 +277,7 @@ _reve_table() { # set follow, opts and args for a command
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             reve-create)
@@ -311,7 +311,7 @@ _reve_table() { # set follow, opts and args for a command
         ;;
     'reve webhook')
         follow=(
-            listen 'Receive events, save the images of their jobs, and print each.'
+            listen 'Receive and print events, and save the images of their jobs.'
             verify 'Check the signature of an event on standard input.'
             send 'Send a signed event to a URL, to try a receiver.')
         opts=(
@@ -324,18 +324,18 @@ _reve_table() { # set follow, opts and args for a command
             --host '' 'Address to listen on.'
             --port '' 'Port to listen on; 0 picks a free port.'
             --path :files 'Path of the URL; other paths are refused.'
-            '--out -o' '' 'Also save the images of jobs that have no path of their own, under their default names.'
+            '--out -o' '' 'Also save the images of jobs without a path of their own, into this folder.'
             --force - 'Replace existing files.'
-            --forward-to '' 'Send each event on to this URL: https, or http on this machine.'
-            +--event 'progress completed failed' 'Print, count and forward only: progress, completed, failed. Repeatable.'
+            --forward-to '' 'Forward each event to this URL: https, or http on this machine.'
+            +--event 'progress completed failed' 'Print, count and forward only this event: progress, completed, failed. Repeatable.'
             +--for '' 'Stop when this job has ended. Repeatable.'
             '--count -n' '' 'Stop after N events.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
-            +--api-key-file :files 'Read a key from a file. Repeatable.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            +--api-key-file :files 'Read an API key from a file. Repeatable.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=()
         ;;
@@ -343,31 +343,31 @@ _reve_table() { # set follow, opts and args for a command
         follow=()
         opts=(
             --signature '' 'The value of X-Webhook-Signature.'
-            --headers :files 'A file with the headers, one per line, as curl -i prints them.'
+            --headers :files 'File with the headers, one per line, as curl -i prints them.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
-            +--api-key-file :files 'Read a key from a file. Repeatable.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            +--api-key-file :files 'Read an API key from a file. Repeatable.'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=()
         ;;
     'reve webhook send')
         follow=()
         opts=(
-            --to '' 'Where to send it: https, or http on this machine.'
+            --to '' 'URL to send the event to: https, or http on this machine.'
             --job '' 'Id of the job (default: a new one).'
-            --times '' 'Send it N times.'
+            --times '' 'Send the event N times.'
             --tamper - 'Change the body after signing it.'
-            --hex - 'Sign with the hex text of the secret, not its bytes.'
-            --body :files 'Send the bytes of this file.'
+            --hex - 'Sign with the secret'"'"'s hex text instead of its bytes.'
+            --body :files 'Send this file instead of an example.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=(
             'progress completed failed')
@@ -375,13 +375,13 @@ _reve_table() { # set follow, opts and args for a command
     'reve doctor')
         follow=()
         opts=(
-            --listen '' 'Wait for webhooks here instead of polling.'
+            --listen '' 'Also check that webhooks can arrive on PORT or HOST:PORT.'
             --json - 'Print one JSON document per line.'
             '--quiet -q' - 'Print results and errors only.'
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=()
         ;;
@@ -418,7 +418,7 @@ _reve_table() { # set follow, opts and args for a command
             account 'Show your account, plan and remaining credits.'
             model 'Show a model'"'"'s price, limits and availability.'
             history 'List the jobs started on this machine and their cost, newest first.'
-            webhook 'Receive, check and try out the API'"'"'s webhooks.'
+            webhook 'Receive webhooks, check their signatures, and send test events.'
             doctor 'Check settings, key, network and journal, and suggest fixes.'
             help 'Show help for a topic or a command.'
             auth 'Store, check and remove the API key.'
@@ -474,7 +474,7 @@ _reve_table() { # set follow, opts and args for a command
         ;;
     'reve help webhook')
         follow=(
-            listen 'Receive events, save the images of their jobs, and print each.'
+            listen 'Receive and print events, and save the images of their jobs.'
             verify 'Check the signature of an event on standard input.'
             send 'Send a signed event to a URL, to try a receiver.')
         opts=(
@@ -537,7 +537,7 @@ _reve_table() { # set follow, opts and args for a command
             --debug - 'Show each request and response.'
             --sandbox - 'Use a simulated API: no key, no charge.'
             --api-key-file :files 'Read the API key from a file.'
-            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).'
+            --timeout '' 'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).'
             '--help -h' - 'Show this message and exit.')
         args=()
         ;;

@@ -18,7 +18,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'account'\t'Show your account, plan and remaining credits.' \
                 'model'\t'Show a model\'s price, limits and availability.' \
                 'history'\t'List the jobs started on this machine and their cost, newest first.' \
-                'webhook'\t'Receive, check and try out the API\'s webhooks.' \
+                'webhook'\t'Receive webhooks, check their signatures, and send test events.' \
                 'doctor'\t'Check settings, key, network and journal, and suggest fixes.' \
                 'help'\t'Show help for a topic or a command.' \
                 'auth'\t'Store, check and remove the API key.' \
@@ -36,9 +36,9 @@ function __reve_table -S # set follow, opts and args for a command
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
-                '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
-                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
-                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
+                '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
+                '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
+                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
                 '--seed'\t'random none'\t'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API\'s choice).' \
@@ -46,7 +46,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--model'\t''\t'Model to use (default reve-create).' \
                 '--webhook-url'\t''\t'URL that the API sends job events to.' \
                 '+--webhook-event'\t'progress completed failed'\t'Event to send: progress, completed, failed. Repeatable.' \
-                '--listen'\t''\t'Wait for webhooks here instead of polling.' \
+                '--listen'\t''\t'Wait for webhooks on PORT or HOST:PORT instead of polling. See reve help webhooks.' \
                 '--no-wait'\t'-'\t'Print the job id and exit without waiting.' \
                 '--dry-run'\t'-'\t'Print the request as JSON without sending it.' \
                 '--idempotency-key'\t''\t'Within 24 hours, the same key makes only one job.' \
@@ -58,7 +58,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ''
@@ -67,11 +67,11 @@ function __reve_table -S # set follow, opts and args for a command
             set opts \
                 '--out -o'\t':files'\t'Output folder, or a template such as \'pics/{slug}-{job}.{ext}\'.' \
                 '--force'\t'-'\t'Replace existing files.' \
-                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
-                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
+                '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
+                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
                 '--format'\t''\t'Read FILE as text, csv, tsv, jsonl, json, xlsx or ods (default: from its extension).' \
                 '--encoding'\t''\t'Encoding of FILE, such as cp1252 (default: UTF-8).' \
-                '+--column'\t''\t'The column NAME is FIELD, such as prompt=Text; repeatable.' \
+                '+--column'\t''\t'Read the column NAME as FIELD, such as prompt=Text. Repeatable.' \
                 '--strip'\t'-'\t'Remove bullets, numbers and quotation marks around text lines.' \
                 '--seeds'\t''\t'Seeds for every line, such as 1-8 or 1,5.' \
                 '--ratios'\t''\t'Aspect ratios for every line, such as 1:1,16:9.' \
@@ -89,16 +89,16 @@ function __reve_table -S # set follow, opts and args for a command
                 '--rate'\t''\t'Maximum requests per minute.' \
                 '--concurrency'\t''\t'Maximum number of jobs in flight.' \
                 '--webhook-url'\t''\t'URL that the API sends job events to.' \
-                '--listen'\t''\t'Wait for webhooks here instead of polling.' \
-                '--dry-run'\t'-'\t'Print the requests of missing images as JSON; send nothing.' \
+                '--listen'\t''\t'Wait for webhooks on PORT or HOST:PORT instead of polling. See reve help webhooks.' \
+                '--dry-run'\t'-'\t'Print the requests of missing images as JSON without sending them.' \
                 '--report'\t':files'\t'Write the table again, with status, file, jobId, credits and error of each row.' \
-                '--gallery'\t'-'\t'Keep the page gallery.html in the output folder up to date.' \
+                '--gallery'\t'-'\t'Show the images on the page gallery.html in the output folder.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ':files'
@@ -108,16 +108,16 @@ function __reve_table -S # set follow, opts and args for a command
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
-                '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
-                '--listen'\t''\t'Wait for webhooks here instead of polling.' \
-                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
-                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
+                '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
+                '--listen'\t''\t'Wait for webhooks on PORT or HOST:PORT instead of polling. See reve help webhooks.' \
+                '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
+                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ':reve' \
@@ -127,14 +127,14 @@ function __reve_table -S # set follow, opts and args for a command
             set opts \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
-                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
-                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
+                '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
+                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ':reve' \
@@ -145,14 +145,14 @@ function __reve_table -S # set follow, opts and args for a command
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
-                '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
-                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
-                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
-                '--seed'\t'random none'\t'Another seed. random chooses one and prints it; none sends none (default: that of the image).' \
+                '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
+                '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
+                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
+                '--seed'\t'random none'\t'Seed of the new image. random chooses one and prints it; none sends none (default: the image\'s own).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
-                '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: that of the image).' \
-                '--model-version'\t''\t'Version of the model (default: that of the image).' \
-                '--model'\t''\t'Model to use (default: that of the image).' \
+                '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the image\'s own).' \
+                '--model-version'\t''\t'Version of the model (default: the image\'s own).' \
+                '--model'\t''\t'Model to use (default: the image\'s own).' \
                 '--dry-run'\t'-'\t'Print the request as JSON without sending it.' \
                 '--once'\t''\t'Make it only once under this name (such as a CI run id), on any machine, for 24 hours.' \
                 '--new'\t'-'\t'Start over instead of continuing an interrupted run.' \
@@ -163,7 +163,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ':reve'
@@ -177,7 +177,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ':reve' \
@@ -191,7 +191,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 ':reve' \
@@ -200,7 +200,7 @@ function __reve_table -S # set follow, opts and args for a command
             set follow
             set opts \
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
-                '--open'\t'-'\t'Open the image in the desktop\'s viewer; of several, the first.' \
+                '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -211,7 +211,7 @@ function __reve_table -S # set follow, opts and args for a command
         case 'reve gallery'
             set follow
             set opts \
-                '--history'\t'-'\t'Show the images of the journal\'s jobs.' \
+                '--history'\t'-'\t'Show the images that the journal lists, from any folder.' \
                 '--since'\t''\t'Only jobs started since then: a date, a time, or an age such as 90m, 24h, 7d or 2w.' \
                 '--until'\t''\t'Only jobs started until then. A date includes the whole day.' \
                 '--search'\t''\t'Only jobs with this text in prompt, path, job id or key.' \
@@ -237,14 +237,14 @@ function __reve_table -S # set follow, opts and args for a command
                 '--download'\t'-'\t'Save the images of completed jobs that have not expired.' \
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
-                '--metadata'\t'embed sidecar none'\t'Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the setting metadata, else embed). See reve help pictures.' \
-                '--quality'\t''\t'Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, else 90).' \
+                '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
+                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
         case 'reve account' 'reve auth status'
@@ -255,7 +255,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
         case 'reve model'
@@ -266,7 +266,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 'reve-create'
@@ -297,7 +297,7 @@ function __reve_table -S # set follow, opts and args for a command
                 ':reve'
         case 'reve webhook'
             set follow \
-                'listen'\t'Receive events, save the images of their jobs, and print each.' \
+                'listen'\t'Receive and print events, and save the images of their jobs.' \
                 'verify'\t'Check the signature of an event on standard input.' \
                 'send'\t'Send a signed event to a URL, to try a receiver.'
             set opts \
@@ -309,61 +309,61 @@ function __reve_table -S # set follow, opts and args for a command
                 '--host'\t''\t'Address to listen on.' \
                 '--port'\t''\t'Port to listen on; 0 picks a free port.' \
                 '--path'\t':files'\t'Path of the URL; other paths are refused.' \
-                '--out -o'\t''\t'Also save the images of jobs that have no path of their own, under their default names.' \
+                '--out -o'\t''\t'Also save the images of jobs without a path of their own, into this folder.' \
                 '--force'\t'-'\t'Replace existing files.' \
-                '--forward-to'\t''\t'Send each event on to this URL: https, or http on this machine.' \
-                '+--event'\t'progress completed failed'\t'Print, count and forward only: progress, completed, failed. Repeatable.' \
+                '--forward-to'\t''\t'Forward each event to this URL: https, or http on this machine.' \
+                '+--event'\t'progress completed failed'\t'Print, count and forward only this event: progress, completed, failed. Repeatable.' \
                 '+--for'\t''\t'Stop when this job has ended. Repeatable.' \
                 '--count -n'\t''\t'Stop after N events.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
-                '+--api-key-file'\t':files'\t'Read a key from a file. Repeatable.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '+--api-key-file'\t':files'\t'Read an API key from a file. Repeatable.' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
         case 'reve webhook verify'
             set follow
             set opts \
                 '--signature'\t''\t'The value of X-Webhook-Signature.' \
-                '--headers'\t':files'\t'A file with the headers, one per line, as curl -i prints them.' \
+                '--headers'\t':files'\t'File with the headers, one per line, as curl -i prints them.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
-                '+--api-key-file'\t':files'\t'Read a key from a file. Repeatable.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '+--api-key-file'\t':files'\t'Read an API key from a file. Repeatable.' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
         case 'reve webhook send'
             set follow
             set opts \
-                '--to'\t''\t'Where to send it: https, or http on this machine.' \
+                '--to'\t''\t'URL to send the event to: https, or http on this machine.' \
                 '--job'\t''\t'Id of the job (default: a new one).' \
-                '--times'\t''\t'Send it N times.' \
+                '--times'\t''\t'Send the event N times.' \
                 '--tamper'\t'-'\t'Change the body after signing it.' \
-                '--hex'\t'-'\t'Sign with the hex text of the secret, not its bytes.' \
-                '--body'\t':files'\t'Send the bytes of this file.' \
+                '--hex'\t'-'\t'Sign with the secret\'s hex text instead of its bytes.' \
+                '--body'\t':files'\t'Send this file instead of an example.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args \
                 'progress completed failed'
         case 'reve doctor'
             set follow
             set opts \
-                '--listen'\t''\t'Wait for webhooks here instead of polling.' \
+                '--listen'\t''\t'Also check that webhooks can arrive on PORT or HOST:PORT.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
         case 'reve help'
@@ -399,7 +399,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'account'\t'Show your account, plan and remaining credits.' \
                 'model'\t'Show a model\'s price, limits and availability.' \
                 'history'\t'List the jobs started on this machine and their cost, newest first.' \
-                'webhook'\t'Receive, check and try out the API\'s webhooks.' \
+                'webhook'\t'Receive webhooks, check their signatures, and send test events.' \
                 'doctor'\t'Check settings, key, network and journal, and suggest fixes.' \
                 'help'\t'Show help for a topic or a command.' \
                 'auth'\t'Store, check and remove the API key.' \
@@ -451,7 +451,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '+'
         case 'reve help webhook'
             set follow \
-                'listen'\t'Receive events, save the images of their jobs, and print each.' \
+                'listen'\t'Receive and print events, and save the images of their jobs.' \
                 'verify'\t'Check the signature of an event on standard input.' \
                 'send'\t'Send a signed event to a URL, to try a receiver.'
             set opts \
@@ -510,7 +510,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--debug'\t'-'\t'Show each request and response.' \
                 '--sandbox'\t'-'\t'Use a simulated API: no key, no charge.' \
                 '--api-key-file'\t':files'\t'Read the API key from a file.' \
-                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).' \
+                '--timeout'\t''\t'Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).' \
                 '--help -h'\t'-'\t'Show this message and exit.'
             set args
         case 'reve auth logout' 'reve config list' 'reve config path'

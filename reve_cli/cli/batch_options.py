@@ -46,7 +46,7 @@ Column = Annotated[
     typer.Option(
         "--column",
         metavar="FIELD=NAME",
-        help="The column NAME is FIELD, such as prompt=Text; repeatable.",
+        help="Read the column NAME as FIELD, such as prompt=Text. Repeatable.",
         rich_help_panel=_FILE,
     ),
 ]
@@ -84,14 +84,14 @@ Seed = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Print the requests of missing images as JSON; send nothing.", rich_help_panel="Money"
+        "--dry-run", help="Print the requests of missing images as JSON without sending them.", rich_help_panel="Money"
     ),
 ]
 Gallery = Annotated[
     bool,
     typer.Option(
         "--gallery",
-        help="Keep the page gallery.html in the output folder up to date.",
+        help="Show the images on the page gallery.html in the output folder.",
         rich_help_panel="Output",
     ),
 ]

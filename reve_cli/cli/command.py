@@ -41,7 +41,7 @@ _COMMON_OPTIONS: dict[str, Any] = {
         typer.Option(
             "--timeout",
             metavar="TIME",
-            help="Time limit of the command, such as 90, 10m or 2h (default 10m; batch: none).",
+            help="Time limit of the command, such as 90, 10m or 2h (default 10m; batch and webhook listen: none).",
             rich_help_panel=COMMON,
         ),
     ],
@@ -50,7 +50,7 @@ _WEBHOOK_OPTIONS = _COMMON_OPTIONS | {
     "api_key_file": Annotated[
         list[str] | None,
         typer.Option(
-            "--api-key-file", metavar="PATH", help="Read a key from a file. Repeatable.", rich_help_panel=COMMON
+            "--api-key-file", metavar="PATH", help="Read an API key from a file. Repeatable.", rich_help_panel=COMMON
         ),
     ]
 }

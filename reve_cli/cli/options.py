@@ -38,7 +38,7 @@ Preview = Annotated[
 Open = Annotated[
     bool,
     typer.Option(
-        "--open", help="Open the image in the desktop's viewer; of several, the first.", rich_help_panel=_OUTPUT
+        "--open", help="Open the image, or the first of several, in the desktop's viewer.", rich_help_panel=_OUTPUT
     ),
 ]
 Metadata = Annotated[
@@ -46,8 +46,8 @@ Metadata = Annotated[
     typer.Option(
         "--metadata",
         metavar="WHERE",
-        help="Record how the image was made: embed in its file, sidecar beside it (IMAGE.json), or none (default: the"
-        " setting metadata, else embed). See reve help pictures.",
+        help="Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none"
+        " (default: the setting metadata). See reve help pictures.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -58,8 +58,7 @@ Quality = Annotated[
         metavar="N",
         min=1,
         max=100,
-        help="Quality of an image that is converted to JPEG, WebP or AVIF, 1 to 100 (default: the setting quality, "
-        "else 90).",
+        help="Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -141,8 +140,15 @@ WebhookEvent = Annotated[
 Listen = Annotated[
     str | None,
     typer.Option(
-        "--listen", metavar="[HOST:]PORT", help="Wait for webhooks here instead of polling.", rich_help_panel=_JOB
+        "--listen",
+        metavar="PORT",
+        help="Wait for webhooks on PORT or HOST:PORT instead of polling. See reve help webhooks.",
+        rich_help_panel=_JOB,
     ),
+]
+CheckListen = Annotated[
+    str | None,
+    typer.Option("--listen", metavar="PORT", help="Also check that webhooks can arrive on PORT or HOST:PORT."),
 ]
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Print the job id and exit without waiting.", rich_help_panel=_JOB)
@@ -316,7 +322,7 @@ Image = Annotated[
     str | None,
     typer.Argument(
         metavar="[IMAGE|JOB]",
-        help="An image file; or a job, of which the first characters are enough (default: last, the newest job).",
+        help="An image file, or a job id or its first characters (default: last, the newest job).",
         autocompletion=completers.images_and_jobs,
     ),
 ]
@@ -331,7 +337,8 @@ Folder = Annotated[
     ),
 ]
 FromHistory = Annotated[
-    bool, typer.Option("--history", help="Show the images of the journal's jobs.", rich_help_panel=_FILTER)
+    bool,
+    typer.Option("--history", help="Show the images that the journal lists, from any folder.", rich_help_panel=_FILTER),
 ]
 PageOut = Annotated[
     str | None,
@@ -349,7 +356,7 @@ OtherSeed = Annotated[
     typer.Option(
         "--seed",
         metavar="N|random|none",
-        help="Another seed. random chooses one and prints it; none sends none (default: that of the image).",
+        help="Seed of the new image. random chooses one and prints it; none sends none (default: the image's own).",
         callback=checks.seed,
         rich_help_panel=_IMAGE,
     ),
@@ -360,7 +367,7 @@ OtherAspectRatio = Annotated[
         "--aspect-ratio",
         "--ar",
         metavar="W:H",
-        help=f"One of {', '.join(ASPECT_RATIOS)} (default: that of the image).",
+        help=f"One of {', '.join(ASPECT_RATIOS)} (default: the image's own).",
         autocompletion=completers.among(ASPECT_RATIOS),
         rich_help_panel=_IMAGE,
     ),
@@ -370,13 +377,13 @@ OtherModelVersion = Annotated[
     typer.Option(
         "--model-version",
         metavar="NAME",
-        help="Version of the model (default: that of the image).",
+        help="Version of the model (default: the image's own).",
         rich_help_panel=_IMAGE,
     ),
 ]
 OtherModel = Annotated[
     str | None,
-    typer.Option("--model", metavar="NAME", help="Model to use (default: that of the image).", rich_help_panel=_IMAGE),
+    typer.Option("--model", metavar="NAME", help="Model to use (default: the image's own).", rich_help_panel=_IMAGE),
 ]
 
 WithKey = Annotated[bool, typer.Option("--with-key", help="Read the key from standard input.")]

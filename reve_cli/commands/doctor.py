@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @command.lenient_api_command
-def doctor(run: "Runtime", listen: options.Listen = None) -> int:
+def doctor(run: "Runtime", listen: options.CheckListen = None) -> int:
     """Check settings, key, network and journal, and suggest fixes.
 
     Examples:

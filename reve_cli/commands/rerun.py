@@ -31,7 +31,7 @@ def rerun(
 ) -> int:
     """Make an image again, with the same request or with changes.
 
-    It is a new image, and is charged. It goes where reve generate would save it; the old file stays.
+    The new image is charged. It is saved where reve generate would save it, and the old file is kept.
 
     Examples:
         reve rerun "$file"

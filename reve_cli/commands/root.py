@@ -8,7 +8,6 @@ from typer.core import TyperGroup
 
 from reve_cli.cli.lazy import LazyCommands, build, prepared
 from reve_cli.cli.version import print_version
-from reve_cli.help.topics import TOPICS
 
 COMMANDS = {
     "Make images": ("generate", "batch", "wait", "download", "rerun", "resume"),
@@ -26,7 +25,7 @@ app = typer.Typer(
     Examples:
         reve generate "a red fox in the snow" --seed 1 --out fox.png
     """,
-    epilog=f"Topics for reve help: {', '.join(TOPICS)}.",
+    epilog="reve help lists the topics; reve help TOPIC shows one, such as money or batch.",
 )
 
 

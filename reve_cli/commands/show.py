@@ -17,7 +17,7 @@ def show(
 ) -> int:
     """Show how an image was made, and whether its file is unchanged.
 
-    It reads the image and the journal. For an image alone, it needs neither a key nor a journal.
+    Reads the image file and the journal; one of them is enough. Needs no key and no network.
 
     Examples:
         reve show

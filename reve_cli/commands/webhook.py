@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 app = typer.Typer(
-    help="Receive, check and try out the API's webhooks.",
+    help="Receive webhooks, check their signatures, and send test events.",
     callback=command.show_help,
     invoke_without_command=True,
     epilog="""
@@ -49,7 +49,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="FOLDER",
-        help="Also save the images of jobs that have no path of their own, under their default names.",
+        help="Also save the images of jobs without a path of their own, into this folder.",
         rich_help_panel="Output",
     ),
 ]
@@ -58,7 +58,7 @@ ForwardTo = Annotated[
     typer.Option(
         "--forward-to",
         metavar="URL",
-        help="Send each event on to this URL: https, or http on this machine.",
+        help="Forward each event to this URL: https, or http on this machine.",
         rich_help_panel="Output",
     ),
 ]
@@ -67,7 +67,7 @@ Events = Annotated[
     typer.Option(
         "--event",
         metavar="EVENT",
-        help=f"Print, count and forward only: {', '.join(WEBHOOK_EVENTS)}. Repeatable.",
+        help=f"Print, count and forward only this event: {', '.join(WEBHOOK_EVENTS)}. Repeatable.",
         autocompletion=among(WEBHOOK_EVENTS),
         rich_help_panel=_WHICH,
     ),
@@ -84,25 +84,27 @@ Event = Annotated[
     str,
     typer.Argument(metavar="EVENT", help=f"One of {', '.join(WEBHOOK_EVENTS)}.", autocompletion=among(WEBHOOK_EVENTS)),
 ]
-To = Annotated[str, typer.Option("--to", metavar="URL", help="Where to send it: https, or http on this machine.")]
+To = Annotated[
+    str, typer.Option("--to", metavar="URL", help="URL to send the event to: https, or http on this machine.")
+]
 OfJob = Annotated[
     str | None, typer.Option("--job", metavar="JOB", help="Id of the job (default: a new one).", rich_help_panel=_EVENT)
 ]
 Times = Annotated[
-    int, typer.Option("--times", metavar="N", min=1, max=1000, help="Send it N times.", rich_help_panel=_EVENT)
+    int, typer.Option("--times", metavar="N", min=1, max=1000, help="Send the event N times.", rich_help_panel=_EVENT)
 ]
 Tamper = Annotated[bool, typer.Option("--tamper", help="Change the body after signing it.", rich_help_panel=_EVENT)]
 Hex = Annotated[
-    bool, typer.Option("--hex", help="Sign with the hex text of the secret, not its bytes.", rich_help_panel=_EVENT)
+    bool, typer.Option("--hex", help="Sign with the secret's hex text instead of its bytes.", rich_help_panel=_EVENT)
 ]
 Body = Annotated[
     str | None,
-    typer.Option("--body", metavar="FILE", help="Send the bytes of this file.", rich_help_panel=_EVENT),
+    typer.Option("--body", metavar="FILE", help="Send this file instead of an example.", rich_help_panel=_EVENT),
 ]
 Signature = Annotated[str | None, typer.Option("--signature", metavar="S", help="The value of X-Webhook-Signature.")]
 Headers = Annotated[
     str | None,
-    typer.Option("--headers", metavar="FILE", help="A file with the headers, one per line, as curl -i prints them."),
+    typer.Option("--headers", metavar="FILE", help="File with the headers, one per line, as curl -i prints them."),
 ]
 
 
@@ -120,7 +122,7 @@ def listen(
     for_: For = None,
     count: EventCount = None,
 ) -> int:
-    """Receive events, save the images of their jobs, and print each.
+    """Receive and print events, and save the images of their jobs.
 
     Examples:
         reve webhook listen --port 8788 --out pics/ --for "$job"
@@ -168,7 +170,8 @@ def send(
 ) -> int:
     """Send a signed event to a URL, to try a receiver.
 
-    It is signed with your API key, as the API signs; the key itself is not sent.
+    reve signs the event with your API key, as the API does, and does not send the key itself. Exits with 0 if every
+    answer is 2xx, else with 6.
 
     Examples:
         reve webhook listen --port 8789 --sandbox --count 1 2> listen.log &
