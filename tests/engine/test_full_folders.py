@@ -21,8 +21,8 @@ from tests.support.mounts import mounted, quota, small
 
 Simulate = Callable[..., Sandbox]
 Grow = Callable[[], None]
-AT_WORK = 48
-"""The most jobs that are at work at once here: 16 requests on their way, and jobs that take 3 s at 500 a minute."""
+AT_ONCE = 16
+"""The most requests that are on their way at once."""
 
 
 class Pics(NamedTuple):
@@ -55,6 +55,12 @@ def submitted(sandbox: Sandbox) -> int:
     return sum(request.method == "POST" for request in sandbox.requests)
 
 
+def submitted_after(sandbox: Sandbox, images: int) -> int:
+    """The number of jobs submitted after so many images were asked for: the next one found no room."""
+    asked = [place for place, request in enumerate(sandbox.requests) if request.side == "cdn"]
+    return sum(request.method == "POST" for request in sandbox.requests[asked[images] :])
+
+
 def images(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.png"))
 
@@ -73,19 +79,20 @@ def kinds(*cases: tuple[str, str]) -> pytest.MarkDecorator:
 def test_a_full_folder_stops_a_batch(reve: Reve, simulate: Simulate, pics: Pics, rescue: Path, how: str) -> None:
     folder, grow, error = pics
     sandbox = simulate(job_seconds=1.0)
-    Path("p.txt").write_text("".join(f"fox {number}\n" for number in range(150)))
+    Path("p.txt").write_text("".join(f"fox {number}\n" for number in range(200)))
     first = reve("batch", "p.txt", "--out", "pics")
     assert first.code == 75
     charged, placed = len(sandbox.jobs()), len(images(folder))
-    assert 5 <= placed < charged <= placed + AT_WORK
+    assert 5 <= placed < charged < 200
+    assert submitted_after(sandbox, placed) <= AT_ONCE
     assert len(images(rescue)) == charged - placed
     assert len(re.findall(error, first.stderr)) == 1
     assert (
-        f"{placed} of 150 saved; {charged - placed} in the rescue folder; {150 - charged} not submitted" in first.stderr
+        f"{placed} of 200 saved; {charged - placed} in the rescue folder; {200 - charged} not submitted" in first.stderr
     )
     assert len(commands(first)) == 1
     second = reve("batch", "p.txt", "--out", "pics")
-    assert second.code == 75
+    assert second.code == 75 or (second.code, second.stderr) == (7, f"error: pics/.manifest.jsonl.lock: {error}\n")
     assert len(sandbox.jobs()) == charged  # rescued images go first: they tell that there is still no room
     grow()
     if how == "resume":
@@ -95,10 +102,10 @@ def test_a_full_folder_stops_a_batch(reve: Reve, simulate: Simulate, pics: Pics,
         assert len(images(folder)) == charged
     last = reve("batch", "p.txt", "--out", "pics")
     assert last.code == 0, last.stderr
-    assert len(images(folder)) == len(sandbox.jobs()) == 150
+    assert len(images(folder)) == len(sandbox.jobs()) == 200
     assert images(rescue) == []
     lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
-    assert len({line["item"] for line in lines if line["item"]}) == 150
+    assert len({line["item"] for line in lines if line["item"]}) == 200
 
 
 @kinds(("small", "again"), ("small", "resume"), ("quota", "again"))
