@@ -83,7 +83,8 @@ class Engine:
                 self._dispatch()
                 tick = self.watcher.tick()
                 seconds = self._seconds_to_wait() if self._open else self._pause
-                self._workers.receive(min(seconds, tick), expects=not self._open and tick >= seconds > 0)
+                expects = not self._open and tick >= seconds > 0
+                self._workers.receive(min(seconds, tick), expects=expects, group=self.ledger)
             if self._open:
                 self._wind_down()
             if self.saver and self.saver.moved:
@@ -231,9 +232,15 @@ class Engine:
     def _poll(self, tasks: Sequence[Task]) -> Then:
         found, requests = self.waiting.poll(tasks, self.deadline)
 
-        def take() -> None:
+        def note() -> None:
             for task in tasks:
                 self._outcomes.polled(task, (found or {}).get(str(task.job_id)))
+
+        def take() -> None:
+            if found and len(tasks) > 1:
+                self.ledger.at_once(note)
+            else:
+                note()
             self.waiting.polled(requests, answered=found is not None)
 
         return take

@@ -57,7 +57,7 @@ class Outcomes:
             task.due = now
         else:
             self.waiting.schedule(task)
-        self.watcher.accepted(task)
+        self.ledger.afterwards(lambda: self.watcher.accepted(task))
         if self.goal == "accepted":
             if task.key_is_given or task.scope:  # the job may be another request's, or have failed: look once
                 task.due = now
@@ -111,7 +111,7 @@ class Outcomes:
         self.ledger.ended(task, saved=self._is_saved(task))
         task.phase = "done"
         self.waiting.forget(task)
-        self.watcher.done(task)
+        self.ledger.afterwards(lambda: self.watcher.done(task))
 
     def _note_replay(self, task: Task, job: Job) -> None:
         """Note whether an earlier request made the job; end the task if that request was a different one."""
@@ -155,7 +155,8 @@ class Outcomes:
         over = error.code not in ("job_failed", "job_cancelled", "expired") or self.is_over() or bool(task.files)
         if over or not (task.may_renew and task.ended_before and (task.adopted or task.replayed)):
             return False
-        self.watcher.say(f"{error.message}; it had ended before this run, so it is submitted again with a new key")
+        note = f"{error.message}; it had ended before this run, so it is submitted again with a new key"
+        self.ledger.afterwards(lambda: self.watcher.say(note))
         self.ledger.renew(task, "expired" if error.code == "expired" else "failed")
         return True
 

@@ -106,7 +106,14 @@ class Publisher:
             if not replaces and os.path.lexists(path):
                 continue
             saved = replace(wanted, path=path)
-            self._note(task, saved, os.path.abspath(temporary), here)
+            self._lock.release()  # notes of several threads share a flush to the disk
+            try:
+                self._note(task, saved, os.path.abspath(temporary), here)
+            finally:
+                self._lock.acquire()
+            self._refuse_if_closed()
+            if replaces and identity(path) != replaceable:  # another image of this run has replaced it meanwhile
+                replaces = False
             if replaces:
                 os.replace(temporary, path)
             else:

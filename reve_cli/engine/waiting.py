@@ -29,10 +29,14 @@ _AT_FIRST = 50
 # batch is longer by the second, and its images are later by half the time between two polls.
 _POLL_SHARE = 0.12
 _POLL_SHARE_BESIDE_REQUESTS = 0.055
-# While requests wait, a poll is worth its turn if so many jobs are older than a fifth of the past jobs were, or than
-# so many seconds if there is no past.
-_WORTH_A_POLL, _EARLY_PART, _EARLY_SECONDS = 8, 0.2, 10.0
-# The same while webhooks say which jobs have ended: their images should not wait for the next poll.
+# Jobs that take fewer seconds are polled as often as ever: else more of them would be at work than need be.
+_SHORT_JOB = 5.0
+# While requests wait, a poll is worth its turn if so many jobs are older than a fifth of the past jobs were.
+_WORTH_A_POLL, _EARLY_PART = 8, 0.2
+# If there is no past, the first poll comes when the oldest is so many seconds old, and each next one when it is twice
+# as old as at the last one, but at most so many seconds later.
+_EARLY_SECONDS, _LONGEST_GAP = 1.0, 10.0
+# The share of the rate that polls may use while webhooks say which jobs have ended: their images should not wait.
 _POLL_SHARE_HEARD = 0.4
 # Seconds between looks at a job after a webhook said that it has ended, until the API says so too.
 _AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -127,7 +131,9 @@ class Waiting:
         if not running:
             return FOREVER
         gives_way, pace = sending and self._poller.gives_way and not self.listens, self._api.sender.pace
-        share = _POLL_SHARE_BESIDE_REQUESTS if gives_way else _POLL_SHARE
+        early = self._poller.usual(_EARLY_PART)
+        is_short = early is not None and early < _SHORT_JOB
+        share = _POLL_SHARE_BESIDE_REQUESTS if gives_way and not is_short else _POLL_SHARE
         if any(task.job_id in self._heard for task in running):
             share = _POLL_SHARE_HEARD
         per_second = 1 / _SPACING if pace is None else pace.per_second * share
@@ -137,7 +143,10 @@ class Waiting:
         if not gives_way:
             return max(earliest, min(task.due for task in running))
         accepted = nsmallest(_WORTH_A_POLL, (task.accepted_at or 0.0 for task in running))
-        return max(earliest, accepted[-1] + (self._poller.usual(_EARLY_PART) or _EARLY_SECONDS))
+        if early is None:
+            age = self._polled_at - accepted[0]
+            return max(earliest, accepted[0] + _EARLY_SECONDS, self._polled_at + min(age, _LONGEST_GAP))
+        return max(earliest, accepted[-1] + early)
 
     def seconds(self, tasks: Sequence[Task], *, polling: bool, sending: bool) -> float:
         """Seconds until one of `tasks` is due. polling: a poll is under way, so none is due before it ends."""

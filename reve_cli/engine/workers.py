@@ -9,9 +9,9 @@ import math
 import queue
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from reve_cli.core import endings
 from reve_cli.core.clock import Clock, Deadline
@@ -24,6 +24,23 @@ Then = Callable[[], None]
 
 # Seconds until a thread that the system did not allow is tried again.
 _RETRY_SECONDS = 0.1
+
+
+class Outcome:
+    """Handles the outcome of some work: changes the state of the run and records facts, but prints nothing itself."""
+
+    def __init__(self, handle: Then) -> None:
+        self.handle = handle
+
+    def __call__(self) -> None:
+        self.handle()
+
+
+class Group(Protocol):
+    """Records the facts of several outcomes together: the ledger."""
+
+    def at_once(self, work: Then) -> None: ...
+    def afterwards(self, step: Then) -> None: ...
 
 
 class Inbox:
@@ -39,15 +56,22 @@ class Inbox:
         """Let the main thread call `then`. Takes no lock, so a signal handler may call it too."""
         self._queue.put(then)
 
-    def receive(self, seconds: float, *, idle: bool) -> bool:
+    def receive(self, seconds: float, *, idle: bool, group: Group | None = None) -> bool:
         """Wait for the next function and call it. Returns False if none arrives in time.
 
-        idle: no thread is at work.
+        idle: no thread is at work. group: if several functions have arrived, call them all, the outcomes in this group.
         """
         then = self._clock.receive(self._queue, seconds, idle=idle)
-        if then is not None:
+        if then is None:
+            return False
+        arrived = [then]
+        while group is not None and not self._queue.empty():
+            arrived.append(self._queue.get_nowait())
+        if group is None or len(arrived) == 1:
             then()
-        return then is not None
+        else:
+            group.at_once(lambda: _handle(arrived, group))
+        return True
 
     def ask(
         self,
@@ -91,6 +115,14 @@ class Inbox:
         if problems:
             raise problems[0]
         return answers[0]
+
+
+def _handle(arrived: Sequence[Then], group: Group) -> None:
+    for then in arrived:
+        if isinstance(then, Outcome):
+            then()
+        else:  # a note to print
+            group.afterwards(then)
 
 
 def check_threads() -> None:
@@ -143,7 +175,7 @@ class Workers:
                 self._busy[kind] -= 1
                 then()
 
-            self._inbox.put(finish)
+            self._inbox.put(Outcome(finish))
 
         self._waiting.append(threading.Thread(target=run, daemon=True, name=kind))
         self._start_waiting()
@@ -155,12 +187,13 @@ class Workers:
                 self._waiting[0].start()
                 self._waiting.popleft()
 
-    def receive(self, seconds: float, *, expects: bool = False) -> bool:
-        """Handle the next outcome. Returns False if none arrives within `seconds`.
+    def receive(self, seconds: float, *, expects: bool = False, group: Group | None = None) -> bool:
+        """Handle the next outcome; with a `group`, all that have arrived. Returns False if none does in `seconds`.
 
         expects: something from outside may arrive, although no thread is at work.
         """
         self._start_waiting()
         if self._waiting:
             seconds = min(seconds, _RETRY_SECONDS)
-        return self._inbox.receive(seconds, idle=not expects and self._busy.total() == len(self._waiting))
+        idle = not expects and self._busy.total() == len(self._waiting)
+        return self._inbox.receive(seconds, idle=idle, group=group)

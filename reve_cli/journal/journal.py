@@ -80,9 +80,8 @@ class Journal:
     def update(self, row: int, *, where: str = "1", **facts: Any) -> bool:
         """Set columns of a row if `where` (SQL) matches it. Returns whether it did."""
         setters = ", ".join(f"{name} = :{name}" for name in facts)
-        with self._database.transaction() as database:
-            query = f"UPDATE jobs SET {setters} WHERE id = :row AND {where}"
-            return database.execute(query, {**facts, "row": row}).rowcount == 1
+        query = f"UPDATE jobs SET {setters} WHERE id = :row AND {where}"
+        return self._database.write(query, {**facts, "row": row}) == 1
 
     def sending(self, row: int, key_tag: str, first_try: float, first_uptime: float) -> bool:
         """Record that a row is about to be sent. Returns False if this process may not send it."""
@@ -94,8 +93,7 @@ class Journal:
         )
         values = {"row": row, "tag": key_tag, "first_try": first_try, "first_uptime": first_uptime}
         values |= {"uptime": self._clock.uptime(), "owner": self.runs.owner.name}
-        with self._database.transaction() as database:
-            return database.execute(query, values).rowcount == 1
+        return self._database.write(query, values) == 1
 
     def note_account(self, origin: str, key_tag: str, account: str) -> None:
         """Record the account (user and team) of a key."""

@@ -78,6 +78,7 @@ class Ledger:
         self.journal, self._clock, self._say = journal, clock, say
         self.lost, self._keep = lost, max(keep_days, 2.0) * DAY
         self.run = uuid.uuid4().hex
+        self._later: list[Callable[[], None]] | None = None
         self.account = Account(origin, journal.tag(key) if journal else "", self._use)
         self.spending = Spending(origin, self.account.key_tag, clock)
 
@@ -85,6 +86,39 @@ class Ledger:
     def account_is_unknown(self) -> bool:
         """Whether the journal needs the account's name, which only the API can tell."""
         return self.account.name is None and self.journal is not None
+
+    def at_once(self, work: Callable[[], None]) -> None:
+        """Call `work`, commit the facts that it records together, then call what it left for `afterwards`.
+
+        Used by the main thread only. A flush to the disk takes as long for many facts as for one.
+        """
+        if self._later is not None:
+            work()
+            return
+        begun, later = False, list[Callable[[], None]]()
+
+        def together(journal: "Journal") -> None:
+            nonlocal begun
+            with journal.at_once():
+                begun = True
+                work()
+
+        self._later = later
+        try:
+            self._use(together)
+            if not begun:
+                work()
+        finally:
+            self._later = None
+            for step in later:
+                step()
+
+    def afterwards(self, step: Callable[[], None]) -> None:
+        """Call `step` as soon as the facts recorded so far are on disk. It may take long, such as printing."""
+        if self._later is None:
+            step()
+        else:
+            self._later.append(step)
 
     def can_resume(self, task: Task) -> bool:
         """Whether `reve resume` could finish `task` if this process ended now."""

@@ -43,9 +43,14 @@ def test_while_requests_wait_a_batch_polls_when_eight_jobs_have_probably_ended(r
     assert until_poll(reve, waiting, running(reve, range(60)), sending=True) <= 0
 
 
-def test_jobs_of_unknown_duration_are_asked_about_after_10_s(reve: Reve, api: Api) -> None:
-    waiting = Waiting(api, PagePoller(api), ())
-    assert until_poll(reve, waiting, running(reve, range(1)), sending=True) == 10
+def test_jobs_of_unknown_duration_are_asked_about_after_1_s_then_ever_less_often(reve: Reve, api: Api) -> None:
+    waiting, gaps = Waiting(api, PagePoller(api), ()), []
+    (job,) = running(reve, range(1))
+    for _ in range(5):
+        gaps.append(until_poll(reve, waiting, [job], sending=True))
+        reve.clock.advance(gaps[-1])
+        waiting.polled(1, answered=True)
+    assert gaps == pytest.approx([1, 2.2, 3.2, 6.4, 10], abs=0.05)
 
 
 def test_polls_take_a_larger_share_of_the_rate_after_the_last_request(reve: Reve, api: Api) -> None:
