@@ -29,7 +29,7 @@ _AT_FIRST = 50
 # batch is longer by the second, and its images are later by half the time between two polls.
 _POLL_SHARE = 0.12
 _POLL_SHARE_BESIDE_REQUESTS = 0.055
-# Jobs that take fewer seconds are polled as often as ever: else more of them would be at work than need be.
+# Jobs that take fewer seconds are polled as often as after the last request: late polls would find too many of them.
 _SHORT_JOB = 5.0
 # While requests wait, a poll is worth its turn if so many jobs are older than a fifth of the past jobs were.
 _WORTH_A_POLL, _EARLY_PART = 8, 0.2
@@ -130,10 +130,10 @@ class Waiting:
         """The monotonic time of the next poll of `running` jobs. sending: requests wait for their turns."""
         if not running:
             return FOREVER
-        gives_way, pace = sending and self._poller.gives_way and not self.listens, self._api.sender.pace
-        early = self._poller.usual(_EARLY_PART)
-        is_short = early is not None and early < _SHORT_JOB
-        share = _POLL_SHARE_BESIDE_REQUESTS if gives_way and not is_short else _POLL_SHARE
+        early, pace = self._poller.usual(_EARLY_PART), self._api.sender.pace
+        gives_way = sending and self._poller.gives_way and not self.listens
+        is_long = early is not None and early >= _SHORT_JOB
+        share = _POLL_SHARE_BESIDE_REQUESTS if gives_way and is_long else _POLL_SHARE
         if any(task.job_id in self._heard for task in running):
             share = _POLL_SHARE_HEARD
         per_second = 1 / _SPACING if pace is None else pace.per_second * share
@@ -142,7 +142,7 @@ class Waiting:
         earliest = self._polled_at + max(self._polled_with / per_second, backoff)
         if not gives_way:
             return max(earliest, min(task.due for task in running))
-        accepted = nsmallest(_WORTH_A_POLL, (task.accepted_at or 0.0 for task in running))
+        accepted = nsmallest(_WORTH_A_POLL if is_long else 1, (task.accepted_at or 0.0 for task in running))
         if early is None:
             age = self._polled_at - accepted[0]
             return max(earliest, accepted[0] + _EARLY_SECONDS, self._polled_at + min(age, _LONGEST_GAP))

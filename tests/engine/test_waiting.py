@@ -50,15 +50,21 @@ def test_jobs_of_unknown_duration_are_asked_about_after_1_s_then_ever_less_often
         gaps.append(until_poll(reve, waiting, [job], sending=True))
         reve.clock.advance(gaps[-1])
         waiting.polled(1, answered=True)
-    assert gaps == pytest.approx([1, 2.2, 3.2, 6.4, 10], abs=0.05)
+    assert gaps == pytest.approx([1, 1, 2, 4, 8], abs=0.05)
 
 
 def test_polls_take_a_larger_share_of_the_rate_after_the_last_request(reve: Reve, api: Api) -> None:
-    waiting, tasks = Waiting(api, PagePoller(api), ()), running(reve, range(60))
+    waiting, tasks = Waiting(api, PagePoller(api, [15.0] * 40), ()), running(reve, range(60))
     waiting.polled(2, answered=True)
     beside, after = (until_poll(reve, waiting, tasks, sending=sending) for sending in (True, False))
     assert 2 * 60 / START / beside <= 0.06
     assert 2 * 60 / START / after >= 0.1
+
+
+def test_short_jobs_are_polled_when_the_first_has_probably_ended(reve: Reve, api: Api) -> None:
+    waiting = Waiting(api, PagePoller(api, [2.0] * 40), ())
+    assert until_poll(reve, waiting, running(reve, range(9)), sending=True) == 2 - 8
+    assert until_poll(reve, waiting, running(reve, range(1)), sending=True) == 2
 
 
 def test_single_commands_poll_by_the_schedule_even_while_they_send(reve: Reve, api: Api) -> None:
