@@ -71,7 +71,7 @@ LINES = {
     'generate "a fox" --width 512': "use --ar W:H for the shape",
     'generate "a fox" --height=512': "use --ar W:H for the shape",
     'generate "a fox" -W 512': "use --ar W:H for the shape",
-    'generate "a fox" --quality hd': "Reve has nothing like it",
+    'generate "a fox" --quality hd': "--quality takes a whole number, not 'hd'",
     'generate "a fox" --steps 20': "Reve has nothing like it",
     'generate "a fox" --cfg-scale 7': "Reve has nothing like it",
     'generate "a fox" --style anime': "Reve has nothing like it",
