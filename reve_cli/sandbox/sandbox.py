@@ -19,12 +19,13 @@ from reve_cli.core.clock import MINUTE
 from reve_cli.sandbox import api
 from reve_cli.sandbox.faults import Fault, take
 from reve_cli.sandbox.messages import Answer, Request, Side, error_answer
-from reve_cli.sandbox.store import Event, JobRecord, Plan, Store
+from reve_cli.sandbox.store import JobRecord, Plan, Store
 from reve_cli.serving import requests
 from reve_cli.serving.server import Server
 
 if TYPE_CHECKING:
     from reve_cli.sandbox.outbox import Outbox
+    from reve_cli.sandbox.webhooks import Event
 
 HOST = "127.0.0.1"
 # Nobody attacks it, and a client under test may be stopped for a while.
@@ -213,7 +214,7 @@ class Sandbox:
         images = int(fault.argument or 3) if fault.what == "images" else 1
         return Plan(duration, fault.what, images, self._events)
 
-    def _events(self, job: JobRecord) -> list[Event]:
+    def _events(self, job: JobRecord) -> "list[Event]":
         """The webhooks of a new job."""
         if "webhookUrl" not in job.body:
             return []

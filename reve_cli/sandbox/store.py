@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -132,25 +132,16 @@ class JobRecord:
 
 
 @dataclass(frozen=True)
-class Event:
-    """A webhook to deliver. `at`: the moment whose state of the job it reports. `due`: when to send it."""
-
-    name: str
-    at: float
-    due: float
-    fault: str | None = None
-    argument: str | None = None
-    status: str = "pending"
-
-
-@dataclass(frozen=True)
 class Plan:
-    """The course of a new job: its duration in seconds, its outcome, its number of images, and its events."""
+    """The course of a new job: its duration in seconds, its outcome, its number of images, its events to deliver.
+
+    events: each with the values of `webhooks.Event`.
+    """
 
     duration: float
     outcome: str = ""
     images: int = 1
-    events: Callable[[JobRecord], Sequence[Event]] = lambda job: ()
+    events: Callable[[JobRecord], Sequence[tuple[Any, ...]]] = lambda job: ()
 
 
 class KeyConflictError(Exception):
@@ -250,7 +241,7 @@ class Store:
             job = self._select(database, "WHERE id = :id", now, {"id": row["id"]})[0]
             database.executemany(
                 "INSERT INTO deliveries (job, event, at, due, fault, argument, status) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(job.id, *astuple(event)) for event in planned.events(job)],
+                [(job.id, *event) for event in planned.events(job)],
             )
             return job
 

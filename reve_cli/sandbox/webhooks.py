@@ -6,8 +6,8 @@ May import: sandbox (api, faults, messages, store), core (contract, models), ser
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from reve_cli.core.contract import WEBHOOK_EVENTS
@@ -15,7 +15,7 @@ from reve_cli.core.models import is_loopback
 from reve_cli.sandbox import api
 from reve_cli.sandbox.faults import WEBHOOK_FAULTS
 from reve_cli.sandbox.messages import to_json
-from reve_cli.sandbox.store import Event, JobRecord
+from reve_cli.sandbox.store import JobRecord
 from reve_cli.serving import signatures
 
 if TYPE_CHECKING:
@@ -26,6 +26,17 @@ _PROGRESS = (0.25, 0.5, 0.75)
 _ENDINGS = {"COMPLETED": "completed", "FAILED": "failed"}
 _REORDER_SECONDS = 0.5
 _PIECES = 10
+
+
+class Event(NamedTuple):
+    """A webhook to deliver. `at`: the moment whose state of the job it reports. `due`: when to send it."""
+
+    name: str
+    at: float
+    due: float
+    fault: str | None = None
+    argument: str | None = None
+    status: str = "pending"
 
 
 def plan(job: JobRecord, fault: Callable[[], tuple[str, str | None] | None]) -> list[Event]:
@@ -39,7 +50,7 @@ def plan(job: JobRecord, fault: Callable[[], tuple[str, str | None] | None]) -> 
     for name, at in moments:
         if name in asked:
             events += _spoilt(Event(name, at, at), job, fault())
-    return [replace(event, status="pending" if _target(job) else "failed") for event in events]
+    return [event._replace(status="pending" if _target(job) else "failed") for event in events]
 
 
 def _spoilt(event: Event, job: JobRecord, fault: tuple[str, str | None] | None) -> list[Event]:
@@ -51,13 +62,13 @@ def _spoilt(event: Event, job: JobRecord, fault: tuple[str, str | None] | None) 
     if name == "twice":
         return [event, event]
     if name == "late":
-        return [replace(event, due=event.due + seconds)]
+        return [event._replace(due=event.due + seconds)]
     if name == "early":
-        return [replace(event, due=max(job.created_at, event.due - seconds))]
+        return [event._replace(due=max(job.created_at, event.due - seconds))]
     if name == "reorder":
         late = event.name == "progress" and math.isfinite(job.ends_at)
-        return [replace(event, due=job.ends_at + _REORDER_SECONDS) if late else event]
-    return [replace(event, fault=name, argument=argument)]
+        return [event._replace(due=job.ends_at + _REORDER_SECONDS) if late else event]
+    return [event._replace(fault=name, argument=argument)]
 
 
 @dataclass(frozen=True)

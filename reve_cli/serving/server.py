@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from reve_cli.serving.answers import Answer, plain
 from reve_cli.serving.requests import Bounds, RefusedError, Request, read_requests
@@ -25,14 +24,14 @@ _PAUSE_SECONDS = 0.05
 _BACKLOG = 1024  # a client that meets a full queue tries again after a second
 
 
-@dataclass(eq=False)
 class _Client:
     """A connection. `busy`: it has sent a complete request, which is not answered yet. `dropped`: it lost its place."""
 
-    connection: socket.socket
-    thread: threading.Thread | None = None
-    busy: bool = False
-    dropped: bool = False
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.thread: threading.Thread | None = None
+        self.busy = False
+        self.dropped = False
 
 
 class Server:
