@@ -25,7 +25,6 @@ from reve_cli.core.filesystem import longest_name, unusable_character, usable
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import Task
 from reve_cli.core.templates import ANY_JOB, DEFAULT_NAME, PathTemplate, Values, ending, escape
-from reve_cli.pictures.conversion import check_can_convert
 from reve_cli.pictures.formats import EXTENSIONS, OTHER_EXTENSIONS, PNG, target_of
 from reve_cli.terminal.text import quote
 
@@ -97,6 +96,8 @@ class Naming:
         """Refuse a name of a format that reve cannot convert to: what is saved would not be what the name says."""
         extension = ending(self._template.text)
         if self.converts:
+            from reve_cli.pictures.conversion import check_can_convert
+
             check_can_convert(extension)
         elif extension in OTHER_EXTENSIONS and not (self.to_stdout or self.device):
             stem = self._template.text[: -len(extension)]

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Collection, Iterator
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 from reve_cli.pictures.provenance import NAMES, Provenance
 
@@ -31,6 +30,7 @@ _PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 %s{_END}</x:xmpmeta>
 <?xpacket end="w"?>"""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 _DEEPEST = 100
 
 
@@ -147,7 +147,7 @@ def _own(record: Provenance) -> Iterator[str]:
         if value is None or name == "digitalSourceType":
             continue
         if name == "prompt" and _NOT_XML.search(value):
-            yield f"<reve:promptEscaped>{escape(json.dumps(value))}</reve:promptEscaped>"
+            yield f"<reve:promptEscaped>{_escaped(json.dumps(value))}</reve:promptEscaped>"
         text = value if isinstance(value, str) else json.dumps(value)
         yield f"<reve:{name}>{_escaped(text)}</reve:{name}>"
 
@@ -166,4 +166,4 @@ def _parsed(text: str) -> object:
 
 def _escaped(text: str) -> str:
     """Text as XML: what XML cannot hold is replaced, and a carriage return survives."""
-    return escape(_NOT_XML.sub("\ufffd", text), {"\r": "&#13;"})
+    return _NOT_XML.sub("\ufffd", text).translate(_REFERENCES)

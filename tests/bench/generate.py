@@ -1,8 +1,9 @@
 """Times `reve generate` for a job that ends at once against a plain script of the same requests, in turn.
 
-    python tests/bench/generate.py [--pairs 15]
+    python tests/bench/generate.py [--pairs 15] [--metadata]
 
-The script does no more than POST, GET and download. Prints the median of each, and the median and the quartiles of the
+The script does no more than POST, GET and download. With `--metadata`, the other of a pair is `generate` without
+metadata instead. Prints the median of each, and the median and the quartiles of the
 ratios of neighbouring runs, which are less noisy.
 """
 
@@ -39,6 +40,7 @@ def seconds(command: list[str], environ: dict[str, str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time generate against a plain script.")
     parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--metadata", action="store_true", help="compare with generate --metadata none")
     options = parser.parse_args()
     pairs: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as name, Sandbox(Path(name) / "sandbox", job_seconds=0) as sandbox:
@@ -51,11 +53,14 @@ def main() -> None:
         for number in range(options.pairs + 1):
             reve = [sys.executable, "-m", "reve_cli", "generate", "--quiet", "a fox", f"--out={name}/{number}.png"]
             plain = [sys.executable, "-c", PLAIN, f"{name}/plain-{number}.png"]
+            if options.metadata:
+                plain = [*reve[:-1], f"--out={name}/plain-{number}.png", "--metadata=none"]
             pairs.append((seconds(reve, environ), seconds(plain, environ)))
     pairs = pairs[1:]  # the first pair creates the journal and warms the caches
     ours, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
     low, ratio, high = statistics.quantiles((first / second for first, second in pairs), n=4)
-    print(f"generate {ours * 1000:.0f} ms, script {theirs * 1000:.0f} ms, ratio {ratio:.2f} ({low:.2f} to {high:.2f})")
+    other = "without metadata" if options.metadata else "script"
+    print(f"generate {ours * 1000:.0f} ms, {other} {theirs * 1000:.0f} ms, ratio {ratio:.2f} ({low:.2f} to {high:.2f})")
 
 
 if __name__ == "__main__":
