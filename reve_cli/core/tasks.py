@@ -103,6 +103,8 @@ class Task:
     """The output: an absolute template, `-` for a pipe or a device, or None if no file is wanted."""
     replaces: tuple[str, Identity] | None = None
     """The only file that its image may replace: a path and the identity of the file found there at the start."""
+    noted: ImageRequest | None = None
+    """The request of a job that was named by its id, if the journal has it: a list of the API's jobs lacks it."""
     style: Style | None = None
     """How its images are saved, if an earlier command decided it."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -168,7 +170,7 @@ class Task:
     def document(self, simulated: bool) -> dict[str, Any]:
         """The job as a JSON document: all keys in a fixed order, null for unknown values."""
         job = self.job or Job(id=self.job_id or "", status="")
-        asked = self.request
+        asked = self.request or self.noted
         return {
             "jobId": self.job_id,
             "status": job.status or None,

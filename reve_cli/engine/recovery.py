@@ -6,7 +6,7 @@ May import: engine.naming, journal.ledger (types), terminal.text, core.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reve_cli.core.tasks import Task
+from reve_cli.core.tasks import Style, Task
 from reve_cli.core.templates import Values
 from reve_cli.engine.naming import Naming, numbered
 from reve_cli.terminal.text import quote
@@ -33,7 +33,7 @@ def finish_command(task: Task, naming: Naming | None, flags: Sequence[str]) -> s
         is_beside = bool(task.files) and not task.rescued
         if is_beside and not naming.meant(task):
             option = numbered(option, str(task.job_id))
-        out = [f"--out={option}", *(["--force"] if naming.force or is_beside else [])]
+        out = [f"--out={option}", *(["--force"] if naming.force or is_beside else []), *_style(task, naming)]
     if task.job_id:
         words = ["reve", "wait", task.job_id, *out, *flags]
     else:
@@ -57,6 +57,13 @@ def rescue_command(tasks: Sequence[Task], naming: Naming, flags: Sequence[str]) 
     """The command that moves the rescued images of several jobs to the paths that `naming` gives them."""
     words = ["reve", "download", *(str(task.job_id) for task in tasks), f"--out={naming.template}", *flags]
     return " ".join(map(quote, words))
+
+
+def _style(task: Task, naming: Naming) -> list[str]:
+    """The options for how the images of `task` are saved, if its command chose other values than the defaults."""
+    style, usual = task.style or Style(), Style()
+    options = [f"--metadata={style.metadata}"] if style.metadata != usual.metadata else []
+    return [*options, f"--quality={style.quality}"] if naming.converts and style.quality != usual.quality else options
 
 
 def _options(task: Task) -> list[str]:

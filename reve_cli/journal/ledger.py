@@ -6,6 +6,7 @@ May import: core; journal.account, journal.spending, journal.states; journal.dat
 journal.rows (for types only).
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -242,6 +243,8 @@ class Ledger:
             found = self._use(partial(self._row_of, task))
             if found:
                 task.row, task.out, task.is_known = found.id, found.out, self.account.may_fetch(found)
+                with contextlib.suppress(ReveError):
+                    task.noted = ImageRequest.from_wire(found.request) if found.body else None
 
     def check_continued(self, journal: "Journal", tasks: Sequence[Task]) -> None:
         """Check the unsent tasks of a continued run against the caps. Raises `ReveError` over a cap."""

@@ -110,6 +110,24 @@ def test_later_commands_record_it_as_well(reve: Reve, sandbox: Sandbox, command:
     assert (record(f"{job}.png").prompt, record(f"{job}.png").seed) == ("a red fox", 7)
 
 
+def test_many_jobs_that_the_journal_knows_have_their_prompts(reve: Reve, sandbox: Sandbox) -> None:
+    for seed in range(8):
+        assert reve("generate", "a red fox", "--seed", str(seed), "--no-wait").code == 0
+    reve.clock.advance(60)
+    result = reve("jobs", "--download", "--json")
+    assert result.code == 0, result.stderr
+    found = [record(document["files"][0]["path"]) for document in result.documents]
+    assert sorted((one.prompt, one.seed) for one in found) == [("a red fox", seed) for seed in range(8)]
+
+
+def test_without_a_journal_the_command_that_finishes_a_job_saves_as_meant(reve: Reve, simulate: Simulate) -> None:
+    simulate(faults=parse_faults("image:503*3"))
+    words = ["--out", "fox.jpg", "--metadata", "sidecar", "--quality", "10"]
+    result = reve("generate", "fox", *words, env={"REVE_JOURNAL": "off"})
+    assert result.code == 75
+    assert result.stderr.splitlines()[-1].endswith("--out=fox.jpg --metadata=sidecar --quality=10")
+
+
 def test_a_batch_records_it(reve: Reve, sandbox: Sandbox) -> None:
     Path("p.txt").write_text("a red fox\na blue fox\n")
     assert reve("batch", "p.txt", "--out", "pics/").code == 0

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import zlib
@@ -174,6 +175,26 @@ def test_imagemagick_reads_the_record(name: str, shown: str) -> None:
     Path("picture").write_bytes(embedded(PICTURES[name]))
     done = subprocess.run(["identify", "-verbose", "-format", shown, "picture"], capture_output=True, check=True)
     assert done.stdout.decode().replace("\n", "").startswith("a red foxSeed: 7,")
+
+
+def test_chromium_opens_the_files() -> None:
+    if shutil.which("chromium") is None:
+        pytest.skip("chromium is not installed")
+    for name in (*CHANGEABLE, "avif"):
+        Path(f"{name}.img").write_bytes(embedded(PICTURES[name], expected=name != "avif"))
+    images = "".join(f'<img src="{name}.img">' for name in (*CHANGEABLE, "avif"))
+    script = "onload = () => { for (const image of document.images) image.alt = `${image.naturalWidth} wide` }"
+    Path("page.html").write_text(f"<script>{script}</script>{images}")
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--dump-dom",
+        f"--user-data-dir={Path.cwd()}/p",
+    ]
+    done = subprocess.run([*command, "page.html"], capture_output=True, check=True, timeout=60)
+    assert re.findall(r'alt="(\d+) wide"', done.stdout.decode()) == ["5"] * 5
 
 
 # Files of other tools

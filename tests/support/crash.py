@@ -1,6 +1,7 @@
 """Kill reve at hundreds of points of its life, let reve finish, and count images and charges.
 
     python -m tests.support.crash [--points 300] [--batch 0] [--workers 3] [--seed N] [--signal SIGKILL]
+        [--metadata embed]
 
 A point is a step of the process (see `killable`), or the arrival of a request at the server. Points are taken from the
 whole life of a single `generate` and of one with `--count 8`. Each is tried twice: once followed by `reve resume`, once
@@ -8,6 +9,7 @@ by the same command again. Afterwards, whatever the point:
 
 - every charged job has its image, whole, under the name that was asked for, and no job was made twice
 - each file's hash, and the hash of what the server sent, are in the journal
+- each image says how it was made, in its file or (`--metadata sidecar`) beside it
 - after the same command again there are exactly as many jobs as images were asked for
 - there is no temporary file, and no unfinished row in the journal
 
@@ -41,6 +43,7 @@ from typing import Any
 from reve_cli.core.clock import Clock
 from reve_cli.journal.journal import open_journal
 from reve_cli.journal.states import UNFINISHED
+from reve_cli.pictures import metadata
 from reve_cli.sandbox import Sandbox
 from reve_cli.sandbox.picture import png
 from tests.support.pictures import as_sent
@@ -54,6 +57,8 @@ MUCH_LATER = "3600"
 """So that the next command's clock is not behind that of one that ran fast."""
 _NOT_INHERITED = ("REVE_", "APIFRAME_", "COVERAGE_")
 """Variables of the caller. Hundreds of commands are not measured for coverage: that makes each take twice as long."""
+WHERE = ["embed"]
+"""The setting `metadata`."""
 AGAIN = ("again", "resume")
 LOST = ("state lost", "all lost")
 
@@ -103,6 +108,7 @@ class Scene:
             "APIFRAME_API_KEY": self.sandbox.key,
             "REVE_STATE_DIR": str(self.state),
             "PYTHONPATH": str(ROOT),
+            "REVE_METADATA": WHERE[0],
         }
 
     def start(self, arguments: Iterable[str], *options: str, **more: str) -> "subprocess.Popen[str]":
@@ -205,6 +211,8 @@ def problems(
             yield f"charged, and not saved: {job.id} as {path.name}"
         elif as_sent(path) != hash_of(png(job.body["prompt"], seed, None, 1, job.id)):
             yield f"{path.name} is not the image of {job.id}"
+        elif (record := metadata.read(str(path))) is None or record.job_id != job.id:
+            yield f"{path.name} does not say how it was made"
     if len({path.name for path in work.rglob("*.png")}) < len(jobs) - len(elsewhere or {}):
         yield f"too few files: {sorted(path.name for path in work.iterdir())}"
     for folder in (work, state):
@@ -351,7 +359,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--signal", default="SIGKILL")
+    parser.add_argument("--metadata", default=WHERE[0])
     options = parser.parse_args()
+    WHERE[:] = [options.metadata]
     try_one = partial(attempt, signum=signal.Signals[options.signal])
     of_batch = partial(choose_batch, count=options.batch)
     points = (of_batch if options.batch else choose)(options.points, options.seed)
