@@ -38,7 +38,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
                 '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
                 '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
-                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
+                '--quality'\t''\t'Quality of JPEG, WebP, AVIF: 1 to 100.' \
                 '--seed'\t'random none'\t'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API\'s choice).' \
@@ -68,7 +68,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--out -o'\t':files'\t'Output folder, or a template such as \'pics/{slug}-{job}.{ext}\'.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
-                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
+                '--quality'\t''\t'Quality of JPEG, WebP, AVIF: 1 to 100.' \
                 '--format'\t''\t'Read FILE as text, csv, tsv, jsonl, json, xlsx or ods (default: from its extension).' \
                 '--encoding'\t''\t'Encoding of FILE, such as cp1252 (default: UTF-8).' \
                 '+--column'\t''\t'Read the column NAME as FIELD, such as prompt=Text. Repeatable.' \
@@ -111,7 +111,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
                 '--listen'\t''\t'Wait for webhooks on PORT or HOST:PORT instead of polling. See reve help webhooks.' \
                 '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
-                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
+                '--quality'\t''\t'Quality of JPEG, WebP, AVIF: 1 to 100.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -128,7 +128,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
-                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
+                '--quality'\t''\t'Quality of JPEG, WebP, AVIF: 1 to 100.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \
@@ -147,7 +147,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
                 '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
                 '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
-                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
+                '--quality'\t''\t'Quality of JPEG, WebP, AVIF: 1 to 100.' \
                 '--seed'\t'random none'\t'Seed of the new image. random chooses one and prints it; none sends none (default: the image\'s own).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the image\'s own).' \
@@ -238,7 +238,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
-                '--quality'\t''\t'Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).' \
+                '--quality'\t''\t'Quality of JPEG, WebP, AVIF: 1 to 100.' \
                 '--json'\t'-'\t'Print one JSON document per line.' \
                 '--quiet -q'\t'-'\t'Print results and errors only.' \
                 '--debug'\t'-'\t'Show each request and response.' \

@@ -54,12 +54,7 @@ Metadata = Annotated[
 Quality = Annotated[
     int | None,
     typer.Option(
-        "--quality",
-        metavar="N",
-        min=1,
-        max=100,
-        help="Quality of JPEG, WebP and AVIF images, 1 to 100 (default: the setting quality).",
-        rich_help_panel=_OUTPUT,
+        "--quality", metavar="N", min=1, max=100, help="Quality of JPEG, WebP, AVIF: 1 to 100.", rich_help_panel=_OUTPUT
     ),
 ]
 JobIds = Annotated[
