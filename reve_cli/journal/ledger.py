@@ -58,6 +58,29 @@ def _as_asked(request: ImageRequest, task: Task) -> str:
     return f"{replace(request, seed=None).body().decode()} with a random seed"
 
 
+def _row_of_intent(task: Task, key_tag: str, created: float, reserved: float | None) -> dict[str, Any]:
+    """The columns of a new row."""
+    assert task.request is not None
+    return {
+        "run": task.run,
+        "number": task.index,
+        "attempt": task.attempt,
+        "key": task.idempotency_key,
+        "key_is_given": int(task.key_is_given),
+        "key_tag": key_tag,
+        "scope": task.scope,
+        "body": task.request.body().decode(),
+        "model": task.request.model,
+        "out": None if task.out is None else json.dumps(task.out),
+        "replaces": json.dumps(task.replaces),
+        "style": task.style and json.dumps(asdict(task.style)),
+        "token": task.token,
+        "state": "intent",
+        "created": created,
+        "reserved": reserved,
+    }
+
+
 class Ledger:
     """The journal's rows for the tasks of one command. Any thread may call any method.
 
@@ -273,25 +296,8 @@ class Ledger:
         return found[-1] if found else None
 
     def _new_row(self, task: Task) -> dict[str, Any]:
-        assert task.request is not None
-        return {
-            "run": task.run,
-            "number": task.index,
-            "attempt": task.attempt,
-            "key": task.idempotency_key,
-            "key_is_given": int(task.key_is_given),
-            "key_tag": self.account.key_tag,
-            "scope": task.scope,
-            "body": task.request.body().decode(),
-            "model": task.request.model,
-            "out": None if task.out is None else json.dumps(task.out),
-            "replaces": json.dumps(task.replaces),
-            "style": task.style and json.dumps(asdict(task.style)),
-            "token": task.token,
-            "state": "intent",
-            "created": self._clock.now(),
-            "reserved": self.spending.caps.price if self.spending.caps else None,
-        }
+        reserved = self.spending.caps.price if self.spending.caps else None
+        return _row_of_intent(task, self.account.key_tag, self._clock.now(), reserved)
 
     def _insist(self) -> None:
         """Raise `ReveError` if there are caps but no journal to count in."""
