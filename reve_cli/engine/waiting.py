@@ -36,8 +36,6 @@ _WORTH_A_POLL, _EARLY_PART = 8, 0.2
 # If there is no past, the first poll comes when the oldest is so many seconds old, and each next one when it is twice
 # as old as at the last one, but at most so many seconds later.
 _EARLY_SECONDS, _LONGEST_GAP = 1.0, 10.0
-# The share of the rate that polls may use while webhooks say which jobs have ended: their images should not wait.
-_POLL_SHARE_HEARD = 0.4
 # Seconds between looks at a job after a webhook said that it has ended, until the API says so too.
 _AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 # Seconds between polls of a job while webhooks are expected.
@@ -119,8 +117,8 @@ class Waiting:
                 task.job = replace(task.job, progress=progress)
 
     def asks_alone(self, task: Task) -> bool:
-        """Whether to ask about `task` by its id: nothing is known of it, or polls do not show what a webhook said."""
-        return task.job is None or self._heard.get(str(task.job_id), 0) > 1
+        """Whether to ask about `task` by its id: nothing is known of it, or a webhook says that its job has ended."""
+        return task.job is None or task.job_id in self._heard
 
     def forget(self, task: Task) -> None:
         """Drop what webhooks said of a task that is done."""
@@ -134,8 +132,6 @@ class Waiting:
         gives_way = sending and self._poller.gives_way and not self.listens
         is_long = early is not None and early >= _SHORT_JOB
         share = _POLL_SHARE_BESIDE_REQUESTS if gives_way and is_long else _POLL_SHARE
-        if any(task.job_id in self._heard for task in running):
-            share = _POLL_SHARE_HEARD
         per_second = 1 / _SPACING if pace is None else pace.per_second * share
         # after polls that were not answered, from 1 s to 32 s
         backoff = 2.0**self._unanswered / 2 if self._unanswered else 0.0
