@@ -88,6 +88,8 @@ class Outcomes:
         if first and task.request is not None:
             self._note_replay(task, job)
         self.waiting.schedule(task)
+        if job.ended:
+            self.waiting.ended(task)
         if task.phase == "accepted" and (job.ended or self.goal not in ("ended", "saved")):
             self._conclude(task, job)
 

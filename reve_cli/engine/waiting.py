@@ -42,6 +42,8 @@ _AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 _RARELY = 60.0
 # Seconds after the usual end of a job in which a webhook must come. The usual time, if no earlier jobs tell it.
 _PATIENCE, _USUAL = 60.0, 15.0
+# So many jobs that ended without an event, each after so many seconds, show that events do not arrive.
+_MOST_MISSED, _LATE = 3, 30.0
 # Polls without an answer double the pause at most this often.
 _MOST_DOUBLINGS = 6
 
@@ -63,6 +65,8 @@ class Waiting:
         self.listens = False
         # By job that a webhook said to have ended: the looks at it since then.
         self._heard: dict[str, int] = {}
+        # Jobs that were found to have ended, long after they were accepted, since the last event.
+        self._missed = 0
 
     @property
     def looks_at_once(self) -> bool:
@@ -92,16 +96,31 @@ class Waiting:
             return delay
         left = (usual(self._past) or _USUAL) + _PATIENCE - elapsed
         if left <= 0:
-            self.listens = False
-            self._say(f"no webhook event has come for job {task.job_id}, which should have ended: polling as usual")
+            self._listen_no_more(f"no webhook event has come for job {task.job_id}, which should have ended")
             return delay
         return max(delay, min(_RARELY * random.uniform(0.9, 1.1), left))  # noqa: S311 (spreads polls, no secret)
+
+    def ended(self, task: Task) -> None:
+        """The API says that the job of `task` has ended. If no event said so before, a few times, poll as usual."""
+        waited = self._clock.monotonic() - (task.accepted_at or 0.0)
+        if self.listens and task.job_id not in self._heard and waited > _LATE:
+            self._missed += 1
+            if self._missed == _MOST_MISSED:
+                self._listen_no_more(f"no webhook events have come for {_MOST_MISSED} jobs that have ended")
+
+    def _listen_no_more(self, why: str) -> None:
+        self.listens = False
+        self._say(f"{why}: polling as usual")
+        for task in self.tasks:
+            if task.phase == "accepted" and task.job is not None and task.due < FOREVER:
+                self.schedule(task)
 
     def hear(self, job: str, *, is_new: bool = False) -> bool:
         """A webhook says that a job has ended: ask about it now, or once it is accepted. Returns whether it has a task.
 
         is_new: its task begins now, with a look at the job. Call it in the main thread, as `show_progress`.
         """
+        self._missed = 0
         found = [task for task in self.tasks if task.job_id == job]
         if job not in self._heard:
             self._heard[job] = int(is_new)

@@ -105,6 +105,18 @@ def test_a_job_that_outlives_its_usual_time_without_an_event_is_polled_as_usual(
     assert 4 < asked(sandbox) < 30
 
 
+def test_a_batch_whose_events_do_not_arrive_polls_as_usual(hook: Hook, simulate: Callable[..., Sandbox]) -> None:
+    sandbox = simulate(job_seconds=40)
+    Path("list.txt").write_text("".join(f"fox {number}\n" for number in range(12)))
+    options = ["--listen", str(hook.port), "--webhook-url", URL, "--rate", "12"]
+    started = hook.reve.clock.monotonic()
+    result = hook.reve("batch", "list.txt", "--out", "pics/", *options)
+    assert result.code == 0, result.stderr
+    assert "no webhook events have come for 3 jobs" in result.stderr
+    last = max(job.ends_at for job in sandbox.jobs()) - started
+    assert hook.reve.clock.monotonic() - started < last + 20
+
+
 def test_wait_listens_for_jobs_that_were_submitted_before(hook: Hook, live: Sandbox) -> None:
     live_job = hook.reve.child("generate", "a fox", "--no-wait", "--webhook-url", hook.url, env={}).out.strip()
     result = hook.reve.child("wait", live_job, "--listen", str(hook.port), "--out", "fox.png")
