@@ -419,7 +419,8 @@ def test_a_hundred_jobs_are_polled_together(reve: Reve, sandbox: Sandbox) -> Non
     result = reve("generate", "fox", "--count", "100", "--out", "{index}.{ext}")
     assert result.code == 0
     assert result.out.split() == [f"{index}.png" for index in range(1, 101)]
-    assert not [request for request in sandbox.requests if request.path.startswith("/v2/jobs/")]
+    by_id = [request for request in sandbox.requests if request.path.startswith("/v2/jobs/")]
+    assert len(by_id) <= 1  # the first look, while there is one job
 
 
 def test_jobs_on_several_pages_are_found(reve: Reve, sandbox: Sandbox) -> None:
