@@ -397,7 +397,7 @@ _reve_table() { # set follow, opts and args for a command
             configuration 'Set defaults, and store the API key.'
             environment 'Environment variables that reve reads.'
             files 'Where reve keeps settings, the journal and rescued images.'
-            pictures 'How images are recorded, converted, shown, and made again.'
+            pictures 'See how an image was made, convert it, and make it again.'
             security 'What reve does with your API key and with untrusted data.'
             ci 'Make images in a pipeline, and pay once even if it runs again.'
             webhooks 'Receive the API'"'"'s reports about jobs instead of polling.'

@@ -378,7 +378,7 @@ function __reve_table -S # set follow, opts and args for a command
                 'configuration'\t'Set defaults, and store the API key.' \
                 'environment'\t'Environment variables that reve reads.' \
                 'files'\t'Where reve keeps settings, the journal and rescued images.' \
-                'pictures'\t'How images are recorded, converted, shown, and made again.' \
+                'pictures'\t'See how an image was made, convert it, and make it again.' \
                 'security'\t'What reve does with your API key and with untrusted data.' \
                 'ci'\t'Make images in a pipeline, and pay once even if it runs again.' \
                 'webhooks'\t'Receive the API\'s reports about jobs instead of polling.' \

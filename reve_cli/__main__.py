@@ -13,7 +13,7 @@ def main() -> None:
     """Run this process's command line and exit with its code."""
     signals = Signals()
     signals.install()
-    gc.disable()  # what is loaded stays: looking through it for garbage takes 6 % of a short command's time
+    gc.disable()  # loaded modules are no garbage: looking for some takes 6 % of a short command's time
     from reve_cli.app import run
     from reve_cli.core.process import Process
 
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def _collect() -> None:
-    """Collect garbage from now on, but not among the objects there are."""
+    """Collect garbage from now on, except among the objects that exist already."""
     gc.freeze()
     gc.enable()
 

@@ -1,4 +1,4 @@
-"""The note after a command that says that earlier paid jobs are unfinished. Every command with an API ends with it.
+"""The note that earlier paid jobs are unfinished, printed at the end of every command that calls the API.
 
 May import: runtime, journal, core.
 """

@@ -14,7 +14,7 @@ from reve_cli.core.contract import DEFAULT_MODEL
 from reve_cli.terminal.text import quote
 
 Card = dict[str, Any]
-"""src, thumb: addresses relative to the page. name: the path for people. Facts that are unknown are missing."""
+"""src, thumb: addresses relative to the page. name: the path for people. Unknown facts are left out."""
 
 
 def card(path: str, facts: Mapping[str, Any], folder: str, thumb: str | None = None) -> Card:
@@ -41,7 +41,7 @@ def card(path: str, facts: Mapping[str, Any], folder: str, thumb: str | None = N
 
 
 def address(path: str, folder: str) -> str:
-    """The URL of `path` relative to `folder`. Any name of a file is possible in it, and no scheme."""
+    """The URL of `path` relative to `folder`. It works for any file name, and a name never acts as a scheme."""
     try:
         relative = os.path.relpath(path, folder)
     except ValueError:  # another drive of Windows

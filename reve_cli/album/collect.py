@@ -18,7 +18,7 @@ from reve_cli.journal.journal import Journal
 from reve_cli.pictures.metadata import read
 
 _EXTENSIONS = ("png", "apng", "jpg", "jpeg", "jfif", "webp", "avif", "gif")
-"""Of images that browsers show."""
+"""Extensions of images that browsers show."""
 
 Facts = Mapping[str, Any]
 """Fields of a job's document; empty if nothing is known."""
@@ -36,7 +36,7 @@ class Found:
 def in_folder(folder: str, most: int) -> list[Found]:
     """The images in `folder` and below it, newest first, at most `most`. Hidden files and folders are left out.
 
-    The manifests of batches say how images were made, and so do the other images themselves. Raises `ReveError` (code
+    How they were made comes from the manifests of batches, else from the image files. Raises `ReveError` (code
     `output`).
     """
     found = []
@@ -53,7 +53,7 @@ def in_folder(folder: str, most: int) -> list[Found]:
 
 
 def _said_inside(path: str) -> Facts:
-    """What an image file says of itself. A file that is not a complete image is shown without."""
+    """The record in an image file. Empty if there is none, or if the file is not a complete image."""
     try:
         record = read(path)
     except ReveError:

@@ -20,17 +20,17 @@ from reve_cli.core.errors import ReveError
 from reve_cli.terminal.output import Output
 
 _PAUSE = 1.0
-"""Least seconds between two writes."""
+"""Seconds between two writes, at least."""
 _SHARE = 20
-"""The pause is so many times as long as a write took, so that writing never keeps a batch busy."""
+"""After a slow write, the pause is this many times as long as the write, so that writing does not slow the batch."""
 _IN_SCRIPT = 2000
-"""Cards in the script: the newest."""
+"""Maximum number of cards in the script, which has the newest."""
 _ANEW = 1000
-"""The page is written anew after so many images, so that a page opened late misses none."""
+"""The page is written again after this many images, so that a page opened late has all of them."""
 
 
 class LivePage:
-    """The page of one batch. A page that cannot be written is a warning, never the end of the batch."""
+    """The page of one batch. If it cannot be written, it prints a warning, and the batch continues."""
 
     def __init__(self, output: Output, clock: Clock, *, force: bool) -> None:
         self._output, self._clock, self._force = output, clock, force
@@ -48,7 +48,7 @@ class LivePage:
         self._output.note(f"gallery: {folder / NAME} shows new images by itself")
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Show the images of an item. line: what the manifest says of it."""
+        """Show the images of an item. line: its line in the manifest."""
         for file in line["files"]:
             self._cards.appendleft(card(os.path.join(self._folder, file["path"]), line, self._folder))
             self._count, self._has_news = self._count + 1, True
@@ -57,7 +57,7 @@ class LivePage:
         self.tick()
 
     def tick(self) -> float:
-        """Write what is new, if it is time. Returns the seconds until the next time."""
+        """Write new images, if a write is due. Returns the seconds until the next one is due."""
         if not self._has_news:
             return float("inf")
         began = self._clock.monotonic()
@@ -70,7 +70,7 @@ class LivePage:
         return self._due - began
 
     def end(self) -> None:
-        """Write the page with all images, which looks for no more."""
+        """Write the final page with all images. It no longer looks for new ones."""
         self._has_news = False
         self._try(lambda: self._write_page(live=False))
         with contextlib.suppress(OSError):

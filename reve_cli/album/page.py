@@ -24,10 +24,10 @@ NAME = "gallery.html"
 LIVE = "gallery.live.js"
 """The name of the script with new cards, while a batch runs."""
 MOST = 20_000
-"""Cards of a page: the newest."""
+"""Maximum number of cards on a page, which has the newest."""
 _HERE = Path(__file__).parent
 _MARK = '<meta name="generator" content="reve '
-"""Every page has it, so that reve replaces only its own."""
+"""The mark of reve's pages: reve replaces no other file."""
 _BEGINNING = 1000
 """Bytes at the start of a page that contain the mark."""
 
@@ -96,5 +96,5 @@ def _asset(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """A script or style as a Content-Security-Policy names it."""
+    """The hash by which a Content-Security-Policy allows a script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Changes:
-    """What the new image has instead. None repeats the old one."""
+    """The values that the new image has instead of the old ones. None keeps the old value."""
 
     seed: str | None = None
     aspect_ratio: str | None = None
@@ -67,7 +67,7 @@ def rerun(
 
 
 def _request(run: "Runtime", subject: Subject, changes: Changes) -> ImageRequest:
-    """The request to repeat, with the changes. Of another tool's, only prompt, seed and shape are taken."""
+    """The request to repeat, with the changes. From another tool's image, it takes prompt, seed and aspect ratio."""
     facts = subject.facts
     if not facts.get("prompt"):
         where = "neither the file nor the journal says" if subject.path else "the journal no longer says"
@@ -85,7 +85,7 @@ def _request(run: "Runtime", subject: Subject, changes: Changes) -> ImageRequest
 
 
 def _announce(run: "Runtime", subject: Subject, requests: Sequence[ImageRequest]) -> None:
-    """Say what is repeated, as the command that does the same, and what is not."""
+    """Print the equivalent `reve generate` command, and name what is left out."""
     first = requests[0]
     shown = command(
         {
@@ -101,7 +101,7 @@ def _announce(run: "Runtime", subject: Subject, requests: Sequence[ImageRequest]
     run.output.note(f"repeating {subject.name}: {shown or first.prompt}")
     if subject.is_foreign and subject.record:
         left = [*subject.record.others, *(["Model"] if subject.record.model else [])]
-        run.output.note(f"only prompt, seed and shape are taken{', not ' * bool(left)}{', '.join(left)}")
+        run.output.note(f"only prompt, seed and aspect ratio are taken{', not ' * bool(left)}{', '.join(left)}")
     if subject.entry and subject.entry.row.request.get("webhookUrl"):
         run.output.note("its webhook is not repeated")
 

@@ -24,8 +24,8 @@ _AT_ONCE = 32
 def make(paths: Sequence[str], folder: str, is_over: Callable[[], bool], done: Callable[[int], None]) -> dict[str, str]:
     """Make the thumbnails of large images for a page in `folder`. Returns their paths by the image's path.
 
-    Those that exist are kept. Without Pillow there are none, and an image that it cannot read has none. is_over:
-    whether to stop early. done: called with the number of images that have been looked at.
+    Existing ones are kept. There are none without Pillow, and none for images that it cannot read. is_over: whether to
+    stop early. done: called with the number of images that are done.
     """
     if find_spec("PIL") is None:
         return {}
@@ -45,7 +45,7 @@ def make(paths: Sequence[str], folder: str, is_over: Callable[[], bool], done: C
 
 
 def _thumbnail(folder: str, path: str) -> str | None:
-    with contextlib.suppress(Exception):  # whatever a decoder says of a strange file
+    with contextlib.suppress(Exception):  # a decoder may raise any error for a damaged file
         found = os.stat(path)
         if found.st_size < _SMALL:
             return None

@@ -62,16 +62,16 @@ class Page(Protocol):
     """Shows the images of the output folder while the batch runs."""
 
     def begin(self, folder: Path) -> None:
-        """Show what is there. Raises `ReveError` (code `output`) if that is impossible."""
+        """Show the images that exist. Raises `ReveError` (code `output`) if that is impossible."""
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Show the images of a line of the manifest."""
 
     def tick(self) -> float:
-        """Show what is new. Returns the seconds until the next time."""
+        """Show new images, if it is time. Returns the seconds until the next time."""
 
     def end(self) -> None:
-        """Show everything."""
+        """Show all images for the last time."""
 
 
 class Results:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from reve_cli.cli.recent import Wanted
 
 Candidates = list[tuple[str, str]]
-"""What completion offers: values, each with a line about it."""
+"""Values that completion offers, each with one line of help."""
 Completer = Callable[[typer.Context, str], Candidates]
 _ASK = ":reve"
-"""In the scripts, stands for values that reve has to be asked for."""
+"""Mark in the table of the scripts: to get the values, the script starts reve."""
 
 
 def among(words: Sequence[str]) -> Callable[[str], list[str]]:
@@ -28,7 +28,7 @@ def among(words: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def _changing(complete: Completer) -> Completer:
-    """A completer of values that change. In the table of the scripts, where no process asks, they are `_ASK`."""
+    """Wrap a completer whose values change. In the table of the scripts, its values are `_ASK`."""
 
     def completes(ctx: typer.Context, incomplete: str) -> Candidates:
         return [(_ASK, "")] if ctx.obj is None else complete(ctx, incomplete)
@@ -51,7 +51,7 @@ def recent_jobs(wanted: "Wanted") -> Completer:
 
 @_changing
 def images_and_jobs(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Complete an image file or a job: both if nothing is typed yet. Nothing where the shell completes files."""
+    """Complete an image file or a job. If a file begins with the word, offer nothing: the shell then offers files."""
     from reve_cli.cli.recent import has_files, images, jobs
 
     found = jobs(ctx.obj.environ, "jobs", incomplete, sandbox=bool(ctx.params.get("sandbox")))

@@ -47,14 +47,14 @@ class LazyCommands(Mapping[str, Command]):
 
 
 def build(group: typer.Typer) -> TyperGroup:
-    """The group that `group` describes."""
+    """The group as a command that can be called."""
     built = typer.main.get_command(group)
     assert isinstance(built, TyperGroup)
     return built
 
 
 def prepared(command: Command, path: str) -> Command:
-    """Make a command and those below it answer --help with reve's text, and refuse values that are not meant."""
+    """Make a command and those below it answer --help with reve's text, and refuse likely mistakes."""
     for _, each in walk(describe_commands(command, path), path):
         parse_strictly(each)
     return command

@@ -24,7 +24,7 @@ _SHORT = 8
 """Characters of a job id that are offered, if they are enough."""
 _MOST_FILES = 20
 _PLAIN_IMAGE = re.compile(r"[\w][\w.,+@-]*\.(?:png|jpe?g|webp|avif)", re.IGNORECASE)
-"""Names of images that every shell takes as they are."""
+"""Names of images that need no quotes in any shell."""
 _NEWEST = """
     SELECT coalesce(job, key) AS name, job IS NOT NULL, state, substr(json_extract(body, '$.prompt'), 1, :about),
         (SELECT count(DISTINCT job) FROM jobs AS other

@@ -1,13 +1,13 @@
-"""The completion scripts for bash, zsh, fish and PowerShell, made of the files in shells/.
+"""The completion scripts for bash, zsh, fish and PowerShell, made from the files in shells/.
 
-The scripts of bash, zsh and fish hold a table of all commands, options and fixed values. They answer from it as
-`completion` does, and start reve for the rest only, such as jobs. A command has three lists in the table:
+The scripts of bash, zsh and fish contain a table of all commands, options and fixed values. They answer from it as
+`completion` does, and start reve only for other values, such as jobs. Each command has three lists in the table:
 
     follow  the words that may follow its name, and the help of each
     opts    its options: names, separated by blanks, after a + if the option may be repeated; values; help
     args    the values of each argument; after the last, a + if it may be repeated
 
-Values are words separated by blanks, none if any word may be meant, or one of the marks below.
+Values are words separated by blanks, or one of the marks below. They are empty if any word is valid.
 
 May import: completion, help, core.
 """
@@ -29,11 +29,11 @@ FILES = {"bash": "reve.bash", "zsh": "_reve", "fish": "reve.fish", "powershell":
 _INDENT = "\n" + 12 * " "
 _FOLDER = Path(__file__).with_name("shells")
 _FLAG = "-"
-"""Stands for the values of an option that takes none."""
+"""Mark of an option that takes no value."""
 
 
 class Line(NamedTuple):
-    """What the table says of a command."""
+    """A command in the table."""
 
     name: str
     follow: list[str]

@@ -172,17 +172,17 @@ def longest_name(folder: str) -> int:
 
 @dataclass(frozen=True)
 class SameNames:
-    """Which names are one file: those that differ only in case, or only in Unicode form (NFC, NFD)."""
+    """Whether names are the same file if they differ only in case, or only in Unicode form (NFC, NFD)."""
 
     case: bool = sys.platform in ("darwin", "win32")
     form: bool = sys.platform == "darwin"
 
     @classmethod
     def of(cls, folder: str) -> "SameNames":
-        """What the file system of `folder` does, found with files that are created and removed.
+        """Find out what the file system of `folder` does, by creating and removing files.
 
-        If none can be created, what is usual on this operating system. A folder that does not exist yet is taken to be
-        created in its nearest parent.
+        If no file can be created, returns what is usual on this operating system. If the folder does not exist yet,
+        tries its nearest parent.
         """
         path = os.path.join(existing(folder), f".reve-{secrets.token_hex(4)}-name")
         case, form = _same(path + "a", path + "A"), _same(path + "\u00e9", path + "e\u0301")
@@ -195,7 +195,7 @@ class SameNames:
 
 
 def _same(path: str, other: str) -> bool | None:
-    """Whether two paths are one file. Creates and removes it. None: it cannot be created."""
+    """Whether two paths are one file, by creating and removing it. None if it cannot be created."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError:

@@ -133,7 +133,7 @@ class ImageRequest:
         )
 
     def without_webhook(self) -> "ImageRequest":
-        """The same image, whoever hears of it."""
+        """The request for the same image without a webhook."""
         return replace(self, webhook_url=None, webhook_events=())
 
     def matches(self, job: "Job") -> bool:

@@ -18,7 +18,7 @@ from reve_cli.core.tasks import Task
 FIELDS = ("index", "seed", "job", "slug", "date", "ext")
 DEFAULT_NAME = "{slug}-{job}.{ext}"
 ANY_JOB = "00000000-0000-0000-0000-000000000000"
-"""As long as any job id."""
+"""A placeholder with the length of a job id."""
 # Fields that are known only after payment.
 _LATE = ("job", "ext")
 _SLUG_LENGTH = 40

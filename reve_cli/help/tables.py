@@ -24,7 +24,7 @@ MEANINGS = {
     0: "success",
     1: "internal error, or standard output could not be written",
     2: "invalid usage or configuration, or the API rejected the request",
-    3: "no API key, an invalid key, a key without permission, or an event not signed with it",
+    3: "no API key, an invalid key, a key without permission, or a webhook event with an invalid signature",
     4: "not enough credits, or a spending cap was reached",
     5: "the job ended FAILED or CANCELLED; nothing was charged",
     6: "network, server or rate-limit error after retries; nothing was accepted, so it is safe to try again",

@@ -73,15 +73,15 @@ OUTCOMES = {
 
 # By the name after `webhook:`.
 WEBHOOKS = {
-    "drop": "it is lost; no try arrives",
-    "twice": "it arrives twice",
-    "late": "it arrives late; argument: seconds (default 5)",
+    "drop": "the event is lost: no try arrives",
+    "twice": "the event arrives twice",
+    "late": "the event arrives late; argument: seconds (default 5)",
     "reorder": "progress arrives after the end of the job",
-    "badsign": "the signature does not fit the body",
+    "badsign": "the signature does not match the body",
     "slow": "the body arrives slowly; argument: seconds (default 2); over 10, the try is given up",
     "unsigned": "there is no signature",
-    "hexsign": "it is signed with the SHA-256 of the key as hex text",
-    "early": "it arrives before the job is in the state it reports; argument: seconds (default 1)",
+    "hexsign": "the event is signed with the hex text of the secret",
+    "early": "the event arrives before the job has the state that it reports; argument: seconds (default 1)",
     "chunked": "the body has no Content-Length",
     "string-result": "the result is the URL",
 }

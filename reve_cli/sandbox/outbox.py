@@ -17,7 +17,7 @@ from http.client import HTTPConnection, HTTPException
 from reve_cli.sandbox.store import Store
 from reve_cli.sandbox.webhooks import TIMEOUT, Delivery
 
-# The API documents none of these numbers. Seconds between the tries of one event:
+# Seconds between the tries of one event. The API documents none of these numbers.
 GAPS = (1.0, 4.0)
 _CLAIM_SECONDS = 2 * TIMEOUT
 _POLL_SECONDS = 0.25  # between two looks for rows of other processes
@@ -53,11 +53,11 @@ class Outbox:
         self._sender.start()
 
     def wake(self) -> None:
-        """Look for rows and at the clock, which may be a made-up one, now."""
+        """Look at the clock and for due rows now. Needed after a test's clock has moved."""
         self._woken.set()
 
     def drain(self, seconds: float) -> None:
-        """Wait, for at most so many seconds, until everything is delivered that becomes due in them."""
+        """Wait up to `seconds` until all events that become due in that time are delivered."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and self._store.has_deliveries(self._clock() + left):
             time.sleep(min(left, _DRAIN_STEP))

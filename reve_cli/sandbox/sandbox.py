@@ -117,7 +117,7 @@ class Sandbox:
     def stop(self, grace: float = 0.0) -> None:
         """Close every connection, even hanging ones, and end every thread. May be called again.
 
-        grace: before that, for at most so many seconds, deliver the webhooks that become due in them.
+        grace: before that, spend up to this many seconds on webhooks that become due in that time.
         """
         if self._outbox is not None and grace:
             self._outbox.drain(grace)

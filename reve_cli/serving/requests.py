@@ -79,8 +79,8 @@ def read_requests(
 ) -> Iterator[Request]:
     """The requests of one connection, one after the other, until the client sends no more.
 
-    refuse: sees each request before its body is read, and may answer it. malformed: makes an answer of a status and a
-    text. Raises RefusedError, and OSError if the client leaves in the middle of a request.
+    refuse: sees each request before its body is read, and may answer it. malformed: makes an answer from a status and
+    a text. Raises RefusedError, and OSError if the client leaves in the middle of a request.
     """
     rest, began = b"", time.monotonic()
     for number in count():

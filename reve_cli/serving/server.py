@@ -56,8 +56,8 @@ class Server:
         """Bind the socket. Raises OSError if the port cannot be used.
 
         name: of its threads. host: an IPv4 or IPv6 address or a name. port: 0 for any free one.
-        answer: answers a request; called in several threads at once. refuse: the same before the body is read; None
-        to read it. malformed: makes the answer to what is not a request, of a status and a text.
+        answer: answers a request; called in several threads at once. refuse: may answer before the body is read; None
+        reads it. malformed: makes the answer to an invalid request from a status and a text.
         """
         self._name = name
         self._answer = answer

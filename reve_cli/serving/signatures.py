@@ -15,7 +15,7 @@ HEADER = "X-Webhook-Signature"
 EVENT_HEADER = "X-Webhook-Event"
 PREFIX = "sha256="
 Derivation = Literal["bytes", "hex"]
-"""How the secret is made of the SHA-256 of the key."""
+"""The form of the SHA-256 of the key that is the secret."""
 _HEX = re.compile(rf"(?:{PREFIX})?([0-9a-fA-F]{{64}})")
 
 
@@ -29,7 +29,7 @@ def sign(body: bytes, key: str, derivation: Derivation = "bytes") -> str:
 
 
 def sign_by_hash(body: bytes, key_hash: bytes, derivation: Derivation = "bytes") -> str:
-    """The same, for who has only the SHA-256 of the API key."""
+    """The same, for callers that have only the SHA-256 of the API key."""
     return PREFIX + hmac.new(_secret(key_hash, derivation), body, hashlib.sha256).hexdigest()
 
 
@@ -45,7 +45,7 @@ def verify(body: bytes, signatures: Sequence[str], keys: Sequence[str]) -> Deriv
         raise BadSignature(f"it has {len(signatures)} {HEADER} headers" if signatures else f"it has no {HEADER} header")
     found = _HEX.fullmatch(signatures[0].strip(" \t"))
     if found is None:
-        raise BadSignature(f"its {HEADER} header is not sha256= and 64 hexadecimal digits")
+        raise BadSignature(f"its {HEADER} header is not sha256= followed by 64 hexadecimal digits")
     given = bytes.fromhex(found[1])
     matches: list[Derivation] = []
     for key in keys:
@@ -54,7 +54,7 @@ def verify(body: bytes, signatures: Sequence[str], keys: Sequence[str]) -> Deriv
             signed = hmac.digest(_secret(key_hash, derivation), body, "sha256")
             matches += [derivation] * hmac.compare_digest(signed, given)
     if not matches:
-        raise BadSignature("its signature does not fit its body and the API key")
+        raise BadSignature("its signature does not match its body and the API key")
     return matches[0]
 
 

@@ -246,7 +246,7 @@ SETTINGS = {
             "preview",
             "REVE_PREVIEW",
             _among(("auto", "never")),
-            "drawing of saved images; auto means on a terminal that shows pictures",
+            "preview of saved images; auto means on a terminal that can show images",
             words=("auto", "never"),
         ),
         Setting(
@@ -286,11 +286,11 @@ SETTINGS = {
             "metadata",
             "REVE_METADATA",
             _among(METADATA),
-            "where images say how they were made: embed (inside), sidecar (beside), none",
+            "where to record how an image was made: embed (in its file), sidecar (beside it), none",
             words=METADATA,
             in_project=True,
         ),
-        Setting("quality", "REVE_QUALITY", percent, "quality of images that are converted, from 1 to 100"),
+        Setting("quality", "REVE_QUALITY", percent, "quality of JPEG, WebP and AVIF images, 1 to 100"),
     )
 }
 # In the user's file like a setting, but only `credentials` reads it.

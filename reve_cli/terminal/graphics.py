@@ -27,7 +27,7 @@ _LARGEST_SIXEL = 1000
 _COLORS = 255
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 _USUAL_CELL = (10, 20)
-"""Pixels of a character on terminals that do not tell: a VT340's, which sixels assume."""
+"""Pixels of a character on terminals that do not report them: those of a VT340, which sixels assume."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Room:
 
 
 def png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels by the header of a PNG file; None for any other data."""
+    """Width and height in pixels, from the header of a PNG file; None for any other data."""
     if len(data) < 24 or not data.startswith(_PNG) or data[12:16] != b"IHDR":
         return None
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])

@@ -22,8 +22,8 @@ from typing import Literal
 Protocol = Literal["kitty", "iterm2", "sixel"]
 
 _PATIENCE = 0.5
-"""Seconds to wait for the answers. A terminal gives them within milliseconds, but they travel to a remote machine or
-container, and an answer that comes later stands in the shell's next line. Hardly any terminal gives none."""
+"""Seconds to wait for the answers. A terminal answers within milliseconds, but its answer may take long to reach a
+remote machine. An answer that comes too late appears on the shell's next line. Almost every terminal answers."""
 _NAME, _CELL, _ATTRIBUTES = b"\x1b[>0q", b"\x1b[16t", b"\x1b[c"
 _KITTY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 _NAMED = re.compile(rb"\x1bP>\|([^\x1b]*)\x1b\\")
@@ -33,7 +33,7 @@ _LAST = re.compile(rb"\x1b\[\?([\d;]*)c")
 _SIXEL = b"4"
 _HAS_KITTY = b"\x1b_Gi=31;OK"
 _MULTIPLEXERS = (b"tmux", b"screen", b"GNU Screen")
-"""They take kitty's question for a title. A tmux that draws sixels itself says so."""
+"""Programs that would show kitty's question as a title. A tmux that draws sixels answers so."""
 _SPEAK_ITERM2 = (b"iTerm2", b"WezTerm", b"mintty")
 _DEFERRED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP")
 
@@ -142,9 +142,9 @@ def _cell(terminal: int, answers: bytes) -> tuple[int, int] | None:
 
 
 def _answers(terminal: int, questions: bytes) -> bytes:
-    """Everything that the terminal sends up to the last answer, or while there is patience."""
+    """Everything that the terminal sends until the last answer, or until the time is over."""
     answers, end = b"", time.monotonic() + _PATIENCE
-    if select.select([], [terminal], [], _PATIENCE)[1]:  # not while Ctrl-S holds its output
+    if select.select([], [terminal], [], _PATIENCE)[1]:  # it does not, while Ctrl-S stops its output
         os.write(terminal, questions)
         while not _LAST.search(answers) and (left := end - time.monotonic()) > 0:
             if select.select([terminal], [], [], left)[0]:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from reve_cli.terminal.query import Abilities
 
 _LARGEST_FILE = 4 << 20
-"""Bytes of a file that a terminal gets as it is; larger ones are scaled down first, for which Pillow is needed."""
+"""Maximum bytes of a file that is sent unchanged. Pillow scales larger files down first."""
 _MOST_PIXELS = 50_000_000
-"""Pixels of a PNG that a terminal gets as it is: a small file can have so many that they fill its memory."""
+"""Maximum pixels of a PNG that is sent unchanged: a small file can have enough pixels to fill a terminal's memory."""
 _NO_PICTURES = ("", "dumb", "unknown", "linux")
 """Values of TERM for terminals that show no pictures. Old Linux consoles print the question."""
 _INSTALL = "pip install 'reve-cli[images]'"
@@ -122,7 +122,7 @@ def _small_file(path: str, of: Collection[str] | None) -> bytes:
 
 
 _OPENED: "list[subprocess.Popen[bytes]]" = []
-"""The viewers, which are not waited for. Python warns of those that it forgets while they run."""
+"""The viewers that reve started and does not wait for. Python warns if they are forgotten while they run."""
 
 
 def open_image(path: str, environ: Mapping[str, str]) -> str:

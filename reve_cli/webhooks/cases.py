@@ -26,10 +26,10 @@ _COLORS = {"completed": "green", "failed": "red"}
 
 @dataclass
 class Case:
-    """An event at work. delivery: None for a job that was named on the command line.
+    """An event that is being worked on. delivery: None for a job that was named on the command line.
 
-    task: its job's, once that has ended. is_over: the journal has its job as ended. why: nothing is saved here.
-    looks: how often the journal was asked for its job. is_early: the command that submits the job is still at work.
+    task: the task of its job, once it has ended. is_over: in the journal, its job has ended. why: the reason why no image
+    is saved here. looks: how often the journal was asked for its job. is_early: the command that submits the job is still at work.
     """
 
     delivery: Delivery | None
@@ -44,7 +44,7 @@ class Case:
 
     @property
     def error(self) -> ReveError | None:
-        """Why its job brought no image; None if it did, or if that is not known here."""
+        """Why its job has no image; None if it has one, or if this is not known."""
         if self.task is not None:
             return self.task.error
         event = self.delivery.event if self.delivery else None

@@ -1,6 +1,6 @@
-"""`--listen` in commands that wait for jobs: events wake their engine, which then hardly polls.
+"""`--listen` in commands that wait for jobs: events wake their engine, which then polls rarely.
 
-If another reve of the same user listens on the port already, its events are read from the journal.
+If another reve of the same user already listens on the port, reads its events from the journal.
 May import: webhooks, runtime, engine, serving, core.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
     from reve_cli.serving.server import Server
 
-# Seconds between two looks at the events of another listener, and looks between two checks that it still listens.
+# Seconds between two looks at another listener's events. At every `_CHECK_LOOKS`-th look, whether it still listens.
 _LOOK_SECONDS, _CHECK_LOOKS = 0.25, 8
 
 
@@ -44,7 +44,7 @@ class Ear:
             run.output.note(f"another reve listens on port {self._port}: reading its events")
 
     def attach(self, engine: "Engine") -> None:
-        """Tell `engine` what is heard, from now on."""
+        """From now on, tell `engine` about events."""
         self._engine = engine
         engine.waiting.listens = True
         journal = engine.ledger.journal
@@ -73,7 +73,7 @@ class Ear:
         self._run.inbox.put(lambda: self._run.output.warn(text))
 
     def _watch(self, last: int) -> None:
-        """Read the events that another process stores; listen instead of it when it has ended."""
+        """Read the events that another process stores. When that process has ended, listen on the port."""
         looks = 0
         while not self._ended.wait(_LOOK_SECONDS):
             journal = self._engine.ledger.journal

@@ -25,7 +25,7 @@ _AGAIN = (1.0, 5.0, 30.0)
 
 @dataclass
 class Forwarded:
-    """How an event was sent on. status: of the last answer; None without one. tries: how often it was sent."""
+    """How an event was forwarded. status: of the last answer; None without one. tries: how often it was sent."""
 
     status: int | None = None
     tries: int = 0
@@ -33,7 +33,7 @@ class Forwarded:
 
     @property
     def arrived(self) -> bool:
-        """Whether the program answered, with anything but a 5xx: it is not sent again."""
+        """Whether the program answered with anything but a 5xx, so the event is not sent again."""
         return self.status is not None and self.status < 500
 
     def document(self) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Forwarded:
 
 
 class Forwarder:
-    """Sends events on, in threads."""
+    """Forwards events, in threads."""
 
     def __init__(self, poster: "Poster", inbox: Inbox, clock: Clock) -> None:
         self._poster, self._clock = poster, clock
@@ -52,11 +52,11 @@ class Forwarder:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an event is not sent on yet."""
+        """Whether an event is still to be forwarded."""
         return bool(self._waiting or self._sending)
 
     def send(self, delivery: Delivery, then: Callable[[Forwarded], None]) -> None:
-        """Send an event on. then: called with the outcome, in the main thread."""
+        """Forward an event. then: called with the outcome, in the main thread."""
         self._waiting.append((0.0, delivery, Forwarded(), then))
 
     def tick(self) -> float:

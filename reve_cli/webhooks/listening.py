@@ -44,9 +44,9 @@ _LOOK_SECONDS, _MOST_LOOKS = 0.25, 40
 
 @dataclass(frozen=True)
 class Wishes:
-    """The options of `webhook listen`. jobs: stop when these have ended. count: stop after so many events.
+    """The options of `webhook listen`. jobs: stop when these have ended. count: stop after this many events.
 
-    events: those to print, count and send on; empty for all.
+    events: the names of those to print, count and forward; empty for all.
     """
 
     host: str
@@ -165,8 +165,8 @@ class Listener(Supply):
         run.output.rest()
         self._ledger.end(told=False)
         if not run.process.stop and not self._is_met and (self._left or self._wishes.count):
-            what = "jobs have ended" if self._left else f"{plural(self._wishes.count or 0, 'event')} came"
-            message = f"the time limit of {run.deadline.seconds:g} s passed before all {what}"
+            what = "all jobs ended" if self._left else f"{plural(self._wishes.count or 0, 'event')} came"
+            message = f"the time limit of {run.deadline.seconds:g} s passed before {what}"
             run.output.fail(ReveError("unfinished", message, hint=" ".join(["reve resume", *run.flags])))
             self._log.codes.append(75)
         return worst(self._log.codes)

@@ -81,7 +81,7 @@ class Receiver:
         try:
             verified_as = verify(request.body, request.values(HEADER.lower()), self.keys)
         except BadSignature as bad:
-            hint = _REWRITTEN if "does not fit" in str(bad) else ""
+            hint = _REWRITTEN if "does not match" in str(bad) else ""
             return self._refusal(401, f"an event was refused: {bad}{hint}")
         try:
             event = read_event(request.body)

@@ -139,7 +139,7 @@ def test_another_tools_image_gives_prompt_seed_and_shape_with_yes(reve: Reve, sa
     assert (result.code, posts(sandbox)) == (2, [])
     assert "theirs.png was made with another tool; to make the image: --yes" in result.stderr
     result = rerun(reve, "theirs.png", "--yes")
-    assert "only prompt, seed and shape are taken, not " in result.stderr
+    assert "only prompt, seed and aspect ratio are taken, not " in result.stderr
     for name in ("Negative prompt", "Steps", "Sampler", "Model"):
         assert name in result.stderr
     assert posts(sandbox) == [

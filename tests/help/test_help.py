@@ -78,11 +78,6 @@ def test_the_help_of_reve_fits_a_screen_and_has_each_command_on_one_line(reve: R
     assert "reve help TOPIC" in " ".join(lines)
 
 
-def test_reve_help_lists_every_topic(reve: Reve) -> None:
-    shown = reve("help").out
-    assert re.findall(r"^  ([\w-]+)  ", shown, re.MULTILINE) == list(TOPICS)
-
-
 @pytest.mark.parametrize("path", TREE)
 @pytest.mark.parametrize("columns", [40, 200])
 def test_help_fits_the_width_of_the_terminal(reve: Reve, path: str, columns: int) -> None:

@@ -15,7 +15,7 @@ PLACES = sorted(set(re.findall(r"`((?:[a-z]+/)?\w+\.py)(?::([\w.]+))?`", TEXT)))
 
 
 def test_it_fits_one_page() -> None:
-    assert len(TEXT.splitlines()) <= 115
+    assert len(TEXT.splitlines()) <= 130
 
 
 def test_every_package_is_listed_in_order() -> None:

@@ -55,8 +55,8 @@ def test_any_of_the_keys_may_have_signed(keys: list[str]) -> None:
         ([f"sha256=sha256={BY_BYTES}"], "64 hexadecimal digits"),
         ([f"{BY_BYTES}, {BY_BYTES}"], "64 hexadecimal digits"),
         (["\u0661" * 64], "64 hexadecimal digits"),
-        (["0" * 64], "does not fit"),
-        ([BY_BYTES[::-1]], "does not fit"),
+        (["0" * 64], "does not match"),
+        ([BY_BYTES[::-1]], "does not match"),
     ],
     ids=repr,
 )

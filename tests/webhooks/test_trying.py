@@ -22,7 +22,7 @@ def test_a_valid_signature_exits_with_0(reve: Reve, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("signature", "why"),
-    [("", "hexadecimal"), ("sha256=12", "hexadecimal"), (sign(BODY + b"x", KEY), "does not fit")],
+    [("", "hexadecimal"), ("sha256=12", "hexadecimal"), (sign(BODY + b"x", KEY), "does not match")],
 )
 def test_another_signature_exits_with_3_and_the_reason(reve: Reve, sandbox: Sandbox, signature: str, why: str) -> None:
     result = reve("webhook", "verify", "--signature", signature, "--json", stdin=BODY)
