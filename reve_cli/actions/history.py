@@ -53,7 +53,7 @@ class Query:
     """Which rows to show. An empty or None field does not filter.
 
     states: any of them. since, until: when the job was begun, in epoch seconds, `until` exclusive. search: case-folded
-    text. limit: the newest so many; 0 is all.
+    text. limit: maximum number, the newest; 0 is all.
     """
 
     states: Sequence[str]

@@ -30,7 +30,7 @@ class Query:
     """Which jobs to take. An empty or None field does not filter.
 
     statuses: any of them. scope: `user` or `team`. job: a single job's id. since, until: when it was created, in epoch
-    seconds, `until` exclusive. limit: the newest so many; 0 is all.
+    seconds, `until` exclusive. limit: maximum number, the newest; 0 is all.
     """
 
     statuses: Sequence[str]

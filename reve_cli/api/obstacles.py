@@ -11,7 +11,7 @@ from reve_cli.core.clock import Clock
 
 # seconds without success before a wait is shown as an obstacle
 _LASTING = 5.0
-# an obstacle is dropped so many seconds after its next try was due: nobody is trying any more
+# an obstacle is dropped this many seconds after its next try was due: nobody is trying any more
 _OVERDUE = 90.0
 # seconds before the same obstacle is announced again
 _SILENCE = 10.0

@@ -17,20 +17,20 @@ from collections import deque
 
 # requests per minute before anything is known
 START = 497.0
-# the rate never falls below so many requests per minute
+# the rate never falls below this many requests per minute
 _LEAST = 6.0
 # it does not begin lower than this, because what an earlier run learned may have been an outage
 _LEAST_KNOWN = 30.0
 # seconds over which the API counts requests
 WINDOW = 60.0
-# the work for minutes: so many requests
+# this many requests are work for minutes
 _MANY = 1000
 
-# A refusal shows the limit only if requests were counted for so many seconds and so many of them succeeded. Otherwise
-# it at most halves the rate.
+# A refusal shows the limit only if requests were counted for this many seconds, and this many of them succeeded.
+# Otherwise it at most halves the rate.
 _MIN_SECONDS = 20.0
 _MIN_REQUESTS = 10
-# the limit is at least the rate of the last so many seconds, if the rate grew from the first request
+# the limit is at least the rate of the last 10 s, if the rate grew from the first request
 _SHORT = 10.0
 # a refusal lowers a known limit to no less than this share, because it may have another cause
 _FALL = 0.9

@@ -18,7 +18,7 @@ _FRAME = 0.25
 _LINE_SECONDS = 10.0
 """Seconds between two lines without a live view."""
 ALIKE = 20
-"""After so many refusals in a row for the same reason, a batch stops submitting."""
+"""After this many refusals in a row for the same reason, a batch stops submitting."""
 _FAILURES = 3
 """Recent failures in the live view."""
 _MARGIN = 5

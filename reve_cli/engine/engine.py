@@ -132,7 +132,7 @@ class Engine:
         return max(0.0, min(self.supply.pause, self.deadline.left))
 
     def _most_to_send(self) -> float:
-        """How many requests may be sent now: the rescue folder has room for the images of so many more jobs.
+        """How many requests may be sent now: the rescue folder has room for the images of that many more jobs.
 
         Zero while rescued images are being moved, because that tells whether their folders can be written. If there is
         no room and no job at work whose end may bring some, no request is sent any more.

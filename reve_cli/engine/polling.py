@@ -18,7 +18,7 @@ Found = dict[str, Job | ReveError]
 
 # Jobs missing from the pages that one poll asks for by id, at most.
 _MISSING_AT_ONCE = 10
-# For up to so many jobs, pages of the newest jobs of any status suffice.
+# For up to this many jobs, pages of the newest jobs of any status suffice.
 _FEW = 3
 _MOST_DOUBTS = 4
 # Tries of one request in a poll of many jobs: the next poll asks again.
@@ -75,7 +75,7 @@ class Poller:
         return len(asked)
 
     def _pages(self, count: int, deadline: Deadline) -> list[Job]:
-        """The newest jobs, at least `count` of them if there are so many, without those whose images a page omits.
+        """The newest jobs, at least `count` of them if there are that many, without those whose images a page omits.
 
         A job that is missing here may still run: it is asked for by id.
         """
@@ -102,16 +102,16 @@ class PagePoller(Poller):
     gives_way = True
     # Pages of completed jobs in one poll, at most.
     _PAGES = 3
-    # One poll in so many asks about one of the exceptions, in this order, if a job is overdue.
+    # If a job is overdue, one poll in `_EVERY` also asks about one of these, in turn.
     _EVERY = 6
     _ELSE = ("FAILED", "oldest", "CANCELLED", "FAILED", "oldest")
 
     # Seconds after which a job is given up if nothing else runs and the API answers, but not about this job.
     _GIVE_UP = 300.0
 
-    # The newest durations that count, and how many are enough.
+    # Durations are learned from at most this many of the newest jobs, and from no fewer than the second number.
     _LEARN_FROM, _ENOUGH = 50, 5
-    # A job is overdue if it takes so many times as long as nine of ten others.
+    # A job is overdue after this many times the seconds within which nine of ten jobs end.
     _OVERDUE = 1.2
 
     def __init__(self, api: Api, past: Sequence[float] = ()) -> None:
@@ -156,7 +156,7 @@ class PagePoller(Poller):
         return found if found or answered else None, requests
 
     def _learn(self, ended: Iterable[Job]) -> None:
-        """Note how long jobs took, and the server's time: it is later than the end of each."""
+        """Record how long jobs took, and that the server's time is later than the end of each."""
         for job in ended:
             made, end = moment(job.created_at), moment(job.completed_at)
             if made is not None and end is not None:
@@ -164,7 +164,7 @@ class PagePoller(Poller):
                 self._offset = max(self._offset, end - self._api.http.clock.monotonic())
 
     def _is_overdue(self, made: Sequence[float]) -> bool:
-        """Whether one of the jobs that were made at these times, and are still running, probably ended long ago."""
+        """Whether one of the running jobs, made at these times, is overdue. True if no durations are known."""
         longest, now = self.usual(0.9), self._api.http.clock.monotonic() + self._offset
         return longest is None or min(made, default=FOREVER) < now - self._OVERDUE * longest
 

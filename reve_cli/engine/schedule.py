@@ -13,13 +13,13 @@ from math import exp, isfinite, log, pi, sqrt
 
 # Seconds since acceptance, seconds between polls; linear in between, constant after.
 #
-# The shape is that of 1/sqrt(hazard) for log-normal durations (sigma 0.3) with medians of 8, 15 and 30 s, where 15 s
-# has the most weight. The values are the rounded result of a search over simulated jobs: lateness and polls at 8 and
-# 30 s are as low as possible while 15 s has at most 19 polls, with the look at acceptance. Jobs of 15 s are seen 0.26 s
-# late; with 19 polls, even a schedule that knew the distribution would see them 0.24 s late. Four workers that run jobs
-# of 2 s or more without a break make at most 380 requests a minute.
+# The curve is that of 1/sqrt(hazard) for log-normal durations (sigma 0.3) with medians of 8, 15 and 30 s. The values
+# come from a search over simulated jobs. It allowed 19 polls for jobs of 15 s, including the one at acceptance, and
+# minimized lateness and polls for jobs of 8 and 30 s. reve sees jobs of 15 s end 0.26 s late; the best possible
+# schedule with 19 polls would see them 0.24 s late. Four workers that run jobs of 2 s or more without a break make at
+# most 380 requests a minute.
 _INTERVALS = (
-    (0.0, 2.4),  # the look at acceptance saw jobs that were done at once; the next comes after the sandbox's usual 2 s
+    (0.0, 2.4),  # the poll at acceptance saw jobs that end at once; the next comes after the sandbox's usual 2 s
     (2.0, 3.6),  # real jobs do not end here
     (5.0, 1.4),
     (12.0, 0.42),  # most end between this
@@ -33,10 +33,10 @@ _JITTER = 0.1
 # The server's progress may stretch or shrink an interval by this factor: it may jump, or stick at any value.
 _TRUST = 4 / 3
 
-# The values below are the result of a search over simulated jobs after 40 past ones. Log-normal durations (sigma 0.3)
-# with medians of 8, 15 and 30 s are seen 0.24, 0.23 and 0.29 s late, with 10, 19 and 32 polls. For 15 s, a schedule
-# that knew the distribution would be 0.23 s late with as many polls. Equal durations are seen 0.2 s late with 6, 10 and
-# 19. Four workers that run jobs of 2 s or more without a break make at most 400 requests a minute.
+# The values below come from a search over simulated jobs after 40 past ones. For log-normal durations (sigma 0.3) with
+# medians of 8, 15 and 30 s, reve sees the end 0.24, 0.23 and 0.29 s late, with 10, 19 and 32 polls. The best possible
+# schedule would be 0.23 s late for 15 s, with 19 polls. For equal durations, reve sees the end 0.2 s late, with 6, 10
+# and 19 polls. Four workers that run jobs of 2 s or more without a break make at most 400 requests a minute.
 
 # Fewer past jobs than this are ignored.
 _ENOUGH = 5
@@ -44,12 +44,12 @@ _ENOUGH = 5
 # resembles the log-normal, but its tails do not underflow. Its standard deviation in the logarithm is that of the past,
 # times this factor, divided by the fifth root of their number (Scott's rule), within these bounds.
 _BANDWIDTH, _NARROWEST, _WIDEST = 1.06, 0.06, 0.2
-# Or it is unlike all past jobs. This case has the weight of so many past jobs, this median in seconds and this
-# exponent. It makes polls ever rarer for a job that outlives the past, and notices a job that ends much earlier.
+# Or it is unlike all past jobs. This case counts as this many past jobs, with this median in seconds and this exponent.
+# For a job that takes longer than all past jobs, polls become ever rarer; a job that ends much earlier is noticed.
 _STRANGER = 6.0, 15.0, 1.3
 # The cost of a poll, divided by the elapsed seconds: short jobs end more often, so each may have fewer polls.
 _COST = 0.155
-# The cost falls for so many seconds, then stays.
+# The cost falls for this many seconds, then stays the same.
 _COST_FALLS = 17.0
 # No learned interval is shorter, which limits the harm of misleading durations. Shorter durations count as this long,
 # as they would fall between two polls.

@@ -23,26 +23,27 @@ from reve_cli.engine.schedule import next_delay, usual
 _LAG = 30.0
 # Seconds between requests that ask about jobs, on average: 400 a minute, while the API allows 500.
 _SPACING = 0.15
-# So many first looks at single jobs need no spacing.
+# This many first looks at single jobs need no spacing.
 _AT_FIRST = 50
-# The share of the allowed rate that polls may use, if the rate is known; and while requests wait. The wall time of a
-# batch is longer by the second, and its images are later by half the time between two polls.
+# The share of the allowed rate that polls may use, if the rate is known: usually, and while requests wait. The second
+# share makes a batch longer by as much. Images are late by half the time between two polls.
 _POLL_SHARE = 0.12
 _POLL_SHARE_BESIDE_REQUESTS = 0.055
-# Jobs that take fewer seconds are polled as often as after the last request: late polls would find too many of them.
+# While requests wait, jobs that take fewer seconds than this are polled as often as usual: late polls would find too
+# many of them.
 _SHORT_JOB = 5.0
-# While requests wait, a poll is worth its turn if so many jobs are older than a fifth of the past jobs were.
+# While requests wait, a poll is due when this many jobs are older than this part of the past jobs were at their end.
 _WORTH_A_POLL, _EARLY_PART = 8, 0.2
-# If there is no past, the first poll comes when the oldest is so many seconds old, and each next one when it is twice
-# as old as at the last one, but at most so many seconds later.
+# Without past jobs, the first poll is due when the oldest job is this many seconds old, and each next one when that job
+# is twice as old as at the last poll, at most this many seconds later.
 _EARLY_SECONDS, _LONGEST_GAP = 1.0, 10.0
 # Seconds between looks at a job after a webhook said that it has ended, until the API says so too.
 _AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 # Seconds between polls of a job while webhooks are expected.
 _RARELY = 60.0
-# Seconds after the usual end of a job in which a webhook must come. The usual time, if no earlier jobs tell it.
+# Seconds after the usual end of a job within which a webhook must come; and the usual duration without past jobs.
 _PATIENCE, _USUAL = 60.0, 15.0
-# So many jobs that ended without an event, each after so many seconds, show that events do not arrive.
+# If this many jobs ended without an event, each after this many seconds, events do not arrive.
 _MOST_MISSED, _LATE = 3, 30.0
 # Polls without an answer double the pause at most this often.
 _MOST_DOUBLINGS = 6
@@ -63,7 +64,7 @@ class Waiting:
         self.tasks: Sequence[Task] = ()
         # Whether webhooks are expected: `hear` is called for each job that ends.
         self.listens = False
-        # By job that a webhook said to have ended: the looks at it since then.
+        # The jobs that have ended according to a webhook, each with the number of polls since then.
         self._heard: dict[str, int] = {}
         # Jobs that were found to have ended, long after they were accepted, since the last event.
         self._missed = 0
@@ -181,7 +182,7 @@ class Waiting:
         return self._poller.ask(made, deadline)
 
     def polled(self, requests: int, *, answered: bool) -> None:
-        """A poll ended, after so many requests."""
+        """Note that a poll ended. requests: how many it took."""
         self._polled_at, self._polled_with = self._clock.monotonic(), requests
         self._unanswered = 0 if answered else min(self._unanswered + 1, _MOST_DOUBLINGS)
 

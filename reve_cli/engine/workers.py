@@ -142,7 +142,7 @@ def no_threads() -> ReveError:
 
 
 class Workers:
-    """Daemon threads, at most so many for each kind of work, and no more than the system allows."""
+    """Daemon threads: a maximum number for each kind of work, and no more than the system allows."""
 
     def __init__(self, inbox: Inbox, at_once: Mapping[str, int]) -> None:
         """at_once: the most threads for each kind of work."""

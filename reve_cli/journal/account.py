@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reve_cli.journal.journal import Journal
     from reve_cli.journal.rows import Row
 
-# A learned rate counts for so many seconds: the limit may change, and so may the number of programs that share it.
+# A learned rate counts for this many seconds: the limit may change, and so may the number of programs that share it.
 _RATE_SECONDS = 7 * DAY
 
 Use = Callable[[Callable[["Journal"], Any]], Any]

@@ -43,7 +43,7 @@ class Room:
         return self.columns * self.cell[0], self.rows * self.cell[1]
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
-        """Columns and rows of a picture of so many pixels, in its proportions and not enlarged."""
+        """Columns and rows of a picture of this size in pixels: in its proportions, not enlarged."""
         scale = min(1.0, self.pixels[0] / width, self.pixels[1] / height)
         columns = round(width * scale / self.cell[0])
         rows = round(height * scale / self.cell[1])

@@ -11,7 +11,7 @@ from reve_cli.terminal.text import safe
 if TYPE_CHECKING:
     from rich.console import Console
 
-# a table needs room for so many characters of its last column, which is folded
+# a table needs room for this many characters of its last column, which is folded
 _LAST_COLUMN = 20
 
 

@@ -28,8 +28,9 @@ _COLORS = {"completed": "green", "failed": "red"}
 class Case:
     """An event that is being worked on. delivery: None for a job that was named on the command line.
 
-    task: the task of its job, once it has ended. is_over: in the journal, its job has ended. why: the reason why no image
-    is saved here. looks: how often the journal was asked for its job. is_early: the command that submits the job is still at work.
+    task: the task of its job, once it has ended. is_over: in the journal, its job has ended. why: the reason why no
+    image is saved here. looks: how often the journal was asked for its job. is_early: the command that submits the job
+    is still at work.
     """
 
     delivery: Delivery | None
