@@ -31,7 +31,7 @@ from reve_cli.pictures.provenance import SOURCE_TYPE, Provenance
 # Called before a file is published: the task, the file as it will be, its temporary path, and the identity of that.
 Note = Callable[[Task, SavedFile, str, Identity], None]
 
-# So many names beside a taken one are tried.
+# This many names beside a taken one are tried.
 _NAMES_BESIDE = 100
 
 
