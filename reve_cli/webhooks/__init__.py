@@ -1,8 +1,9 @@
 """Webhooks: the API reports the end of a job by a signed POST, so that nobody has to poll.
 
 Open `receiving.py` first: it answers the requests. `listening.py` is the work of `reve webhook listen`, and `ear.py`
-that of `--listen` in other commands; both let the engine ask about the job and save its images. `forwarding.py` sends
-events on to another program, and `trying.py` is for `webhook verify` and `webhook send`.
+that of `--listen` in other commands; both let the engine ask about the job and save its images. `ports.py` binds the
+port, or finds the reve that uses it already. `forwarding.py` forwards events to another program, and `trying.py` is for
+`webhook verify` and `webhook send`.
 """
 
 from typing import TYPE_CHECKING
