@@ -115,7 +115,7 @@ def batch(scene: Scene, prompts: int) -> None:
     command = [sys.executable, str(FAST), f"{scene.factor:g}", *arguments]
 
     def run(shard: int) -> float:
-        more = [f"--shard={shard}/{scene.shards}"] if scene.shards > 1 else []
+        more = ["--run=bench", f"--shard={shard}/{scene.shards}"] if scene.shards > 1 else []
         started = time.monotonic()
         subprocess.run(
             [*command, *more], env=scene.environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
