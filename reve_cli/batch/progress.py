@@ -138,7 +138,7 @@ class Report:
             return
         if task.rescued or (unbegun and error.exit_code == 7):  # the summary says why the batch stopped
             return
-        if error.exit_code in (3, 4) or unbegun:
+        if _is_about_all(error) or unbegun:
             if _meaning(error) in self._told:
                 return
             self._told.add(_meaning(error))
@@ -191,7 +191,12 @@ class Report:
 
 def _meaning(error: ReveError) -> str:
     """A text that errors with the same meaning share; a refusal's message is left out, because it names a request."""
-    return error.code if error.exit_code in (3, 4) else error.message
+    return error.code if _is_about_all(error) else error.message
+
+
+def _is_about_all(error: ReveError) -> bool:
+    """Whether an error would end every other request too: no key, no credits, no journal."""
+    return error.exit_code in (3, 4) or error.code == "journal"
 
 
 def _reason(error: ReveError) -> str:

@@ -94,7 +94,7 @@ class BatchSupply(Supply):
         try:
             continued, fresh = self._continuing.split(list(map(self._task, planned)))
         except ReveError as error:  # the journal's
-            self._stop.because(error)
+            self._stop.because(_lost(error.message))
             return ()
         return [*continued, *self._begin([task for task in fresh if self._can_begin(task)])]
 
@@ -126,7 +126,7 @@ class BatchSupply(Supply):
         try:
             self._ledger.begin(tasks, self._identity)
             if self._ledger.journal is None and self._keeps_a_journal:
-                raise ReveError("journal", f"the journal is lost: {self._ledger.lost}; stopped submitting")
+                raise _lost(self._ledger.lost)
         except ReveError as refused:
             half = len(tasks) // 2
             if refused.code == "over_cap" and half:
@@ -134,3 +134,7 @@ class BatchSupply(Supply):
             self._stop.because(refused)
             return self._begin(tasks)
         return tasks
+
+
+def _lost(reason: str) -> ReveError:
+    return ReveError("journal", f"the journal is lost: {reason}; stopped submitting")

@@ -92,10 +92,10 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A write transaction. It may be nested: the outermost one commits. Raises JournalError."""
         with self._lock:
-            if self._database.in_transaction:
-                yield self._database
-                return
             try:
+                if self._database.in_transaction:
+                    yield self._database
+                    return
                 self._patiently("BEGIN IMMEDIATE")
                 try:
                     yield self._database
@@ -118,7 +118,8 @@ class Database:
         with self._lock:
             if self._database.in_transaction:  # this thread's own: others must not believe theirs committed
                 self._writes.remove(mine)
-                mine.execute(self._database)
+                with self.transaction() as database:
+                    mine.execute(database)
             elif not mine.is_over:
                 self._write_all()
         if mine.error is not None:

@@ -322,6 +322,8 @@ class Ledger:
         try:
             return work(self.journal)
         except JournalError as error:
-            self.journal, self.lost = None, str(error)
-            self._say(f"warning: crash safety is off from now on: {error}")
+            journal, self.journal = self.journal, None
+            if journal is not None:  # the first thread that notices
+                self.lost = str(error)
+                self._say(f"warning: crash safety is off from now on: {error}")
             return None
