@@ -4,8 +4,10 @@
         [--metadata embed]
 
 A point is a step of the process (see `killable`), or the arrival of a request at the server. Points are taken from the
-whole life of a single `generate` and of one with `--count 8`. Each is tried twice: once followed by `reve resume`, once
-by the same command again. Afterwards, whatever the point:
+whole life of a single `generate`, of one with `--count 8`, and of a `wait --out` for the jobs of `generate --no-wait`.
+Each is tried twice: once followed by `reve resume`, once by the same command again. `resume` leaves the jobs of `wait`
+alone, so there `wait --force` follows in both series, and `wait` may leave temporary files. Otherwise, whatever the
+point, afterwards:
 
 - every charged job has its image, whole, under the name that was asked for, and no job was made twice
 - each file's hash, and the hash of what the server sent, are in the journal
@@ -71,10 +73,10 @@ class Point:
     kind: str
     number: int
     series: str
-    batch: bool = False
+    command: str = "generate"
 
     def __str__(self) -> str:
-        return f"{'batch of' if self.batch else '--count'} {self.count}, {self.kind} {self.number}, then {self.series}"
+        return f"{self.command} of {self.count}, {self.kind} {self.number}, then {self.series}"
 
 
 class Scene:
@@ -85,16 +87,11 @@ class Scene:
         self.work, self.state = folder / "work", folder / "state"
         self.work.mkdir(parents=True)
         self.sandbox = self.server()
-        self.generate = [
-            "generate",
-            "a red fox",
-            "--seed",
-            "1",
-            "--count",
-            str(count),
-            "--out",
-            str(self.work / "f.png"),
-        ]
+        self.asks = ["generate", "a red fox", "--seed", "1", "--count", str(count)]
+        self.generate = [*self.asks, "--out", str(self.work / "f.png")]
+
+    def prepare(self) -> None:
+        """Run what comes before the command that is killed."""
 
     def server(self, **more: Any) -> Sandbox:
         """The server, or another one that goes on with its jobs."""
@@ -125,6 +122,20 @@ class Scene:
     def problems(self, *, exactly: bool) -> list[str]:
         """See `problems`."""
         return list(problems(self.sandbox, self.work, self.state, self.count if exactly else None))
+
+
+class WaitScene(Scene):
+    """The same for a `wait --out` for `count` jobs."""
+
+    def prepare(self) -> None:
+        submitted = self.run([*self.asks, "--no-wait"])
+        self.generate = ["wait", *submitted.stdout.split(), "--out", str(self.work / "f.png")]
+
+    def problems(self, *, exactly: bool) -> list[str]:
+        """See `problems`. Temporary files are left, as no row of the journal is this command's own."""
+        for path in self.work.glob(".reve-*"):
+            path.unlink()
+        return super().problems(exactly=exactly)
 
 
 class BatchScene(Scene):
@@ -271,18 +282,22 @@ def kill(scene: Scene, point: Point, signum: signal.Signals) -> int:
 
 def attempt(point: Point, signum: signal.Signals = signal.SIGKILL) -> list[str]:
     """Kill at `point`, finish, and tell what is wrong then."""
-    if point.batch:
+    if point.command == "batch":
         return attempt_batch(point, signum)
+    waits = point.command == "wait"
     with tempfile.TemporaryDirectory() as name:
-        scene = Scene(Path(name), point.count)
+        scene = (WaitScene if waits else Scene)(Path(name), point.count)
         with scene.sandbox:
+            scene.prepare()
             ended = kill(scene, point, signum)
-            command = ["resume"] if point.series == "resume" else scene.generate
-            done = scene.run(command, "--later", LATER)
-            found = scene.problems(exactly=point.series == "again")
-            in_the_way = point.series == "again" and done.returncode == 7  # it had said all that it had to say
-            if done.returncode and not in_the_way:
-                found.append(f"exit {done.returncode}: {done.stderr.strip()}")
+            again = [*scene.generate, *(["--force"] if waits else [])]
+            commands = [again] if point.series == "again" else [["resume"], *([again] if waits else [])]
+            done = [scene.run(command, "--later", LATER) for command in commands]
+            found = scene.problems(exactly=waits or point.series == "again")
+            for command, one in zip(commands, done, strict=True):
+                in_the_way = command == scene.generate and one.returncode == 7  # it had said all that it had to say
+                if one.returncode and not in_the_way:
+                    found.append(f"{command[0]}: exit {one.returncode}: {one.stderr.strip()}")
             if ended not in (0, -signum):
                 found.append(f"ended with {ended} by itself")
             return found
@@ -321,18 +336,20 @@ def length(count: int, scene_of: Callable[[Path, int], Scene] = Scene) -> tuple[
     with tempfile.TemporaryDirectory() as name:
         scene, log = scene_of(Path(name), count), Path(name) / "steps"
         with scene.sandbox:
+            scene.prepare()
+            before = len(scene.sandbox.requests)
             done = scene.run(scene.generate, "--steps", str(log))
             assert done.returncode == 0, done.stderr
-            return len(log.read_text().splitlines()), len(scene.sandbox.requests)
+            return len(log.read_text().splitlines()), len(scene.sandbox.requests) - before
 
 
 def choose(points: int, seed: int) -> list[Point]:
-    """About `points` points, a third of them in a single image's life; all requests of it, the rest spread evenly."""
+    """About `points` points, a third of them in the life of each command, spread evenly."""
     generator = random.Random(seed)  # noqa: S311 (a choice, not a secret)
     chosen: list[Point] = []
-    for count, share in ((1, points // 3), (8, points - points // 3)):
-        places = spread(*length(count), share, generator)
-        chosen += (Point(count, kind, at, series) for kind, at in places for series in AGAIN)
+    for command, count, scene_of in (("generate", 1, Scene), ("generate", 8, Scene), ("wait", 3, WaitScene)):
+        places = spread(*length(count, scene_of), points // 3, generator)
+        chosen += (Point(count, kind, at, series, command) for kind, at in places for series in AGAIN)
     return chosen
 
 
@@ -340,7 +357,7 @@ def choose_batch(points: int, seed: int, count: int) -> list[Point]:
     """About `points` points of a batch of `count`."""
     generator = random.Random(seed)  # noqa: S311 (a choice, not a secret)
     places = spread(*length(count, BatchScene), points, generator)
-    return [Point(count, kind, at, series, batch=True) for kind, at in places for series in (*AGAIN, *LOST)]
+    return [Point(count, kind, at, series, "batch") for kind, at in places for series in (*AGAIN, *LOST)]
 
 
 def spread(steps: int, requests: int, points: int, generator: random.Random) -> Iterator[tuple[str, int]]:
@@ -371,7 +388,7 @@ def main() -> None:
             bad += bool(problems)
             for problem in problems:
                 print(f"{point}: {problem}", flush=True)
-    tried = len({(point.count, point.kind, point.number) for point in points})
+    tried = len({(point.command, point.count, point.kind, point.number) for point in points})
     print(f"{tried} points, {len(points)} runs, {bad} with something wrong")
     for files, times in sorted(LEFT.items()):
         print(f"{times} runs without their state left {files} temporary files")
