@@ -120,14 +120,15 @@ class Journal:
         """
         told = "SELECT made FROM jobs WHERE made IS NOT NULL ORDER BY id DESC LIMIT 1"
         with self._database.transaction() as database:
+            times = {"before": now - keep, "keep": keep}
             database.execute(
                 "UPDATE jobs INDEXED BY jobs_to_thin SET"
                 " body = NULL, out = NULL, replaces = NULL, files = NULL, error = NULL, scope = NULL"
                 f" WHERE created < :before AND max(created, coalesce(made, created)) < ({told}) - :keep"
                 f" AND body IS NOT NULL AND NOT {UNFINISHED}",
-                {"before": now - keep, "keep": keep},
+                times,
             )
-            database.execute("DELETE FROM events WHERE received < ?", (now - keep,))
+            database.execute(f"DELETE FROM events WHERE received < :before AND received < ({told}) - :keep", times)
 
     # Reading
 

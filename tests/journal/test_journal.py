@@ -325,6 +325,21 @@ def test_a_clock_that_is_a_year_ahead_of_the_api_thins_nothing(reve: Reve, sandb
         assert [body for (body,) in database.execute("SELECT body FROM jobs WHERE body IS NULL")] == []
 
 
+@pytest.mark.parametrize(("made_later", "left"), [(400 * DAY, []), (0.0, ["completed"])], ids=["old", "clock ahead"])
+def test_events_are_deleted_after_a_year_by_the_apis_clock(
+    reve: Reve, sandbox: Sandbox, state: Path, made_later: float, left: list[str]
+) -> None:
+    assert reve("generate", "fox", "--out", "1.png").code == 0
+    journal = open_journal(state, reve.clock, print, begin=True)
+    assert journal is not None
+    journal.events.add("a", "completed", b"{}", "bytes", reve.clock.now())
+    with sqlite3.connect(state / FILE) as database:
+        database.execute("UPDATE jobs SET made = made + ?", (made_later,))
+    journal.thin(reve.clock.now() + 400 * DAY, 365 * DAY)
+    assert [event.event for event in journal.events.to_do()] == left
+    journal.close()
+
+
 def test_sandbox_reset_empties_only_the_sandbox_journal(reve: Reve, sandbox: Sandbox, state: Path) -> None:
     assert reve("generate", "fox", "--out", "1.png").code == 0
     assert reve("generate", "fox", "--out", "2.png", "--sandbox").code == 0
