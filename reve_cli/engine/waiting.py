@@ -43,7 +43,8 @@ _AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 _RARELY = 60.0
 # Seconds after the usual end of a job within which a webhook must come; and the usual duration without past jobs.
 _PATIENCE, _USUAL = 60.0, 15.0
-# If this many jobs ended without an event, each after this many seconds, events do not arrive.
+# If this many jobs ended without an event, each after this many seconds, events do not arrive. Before the first event
+# of a batch, the seconds count from the first time that a job had ended.
 _MOST_MISSED, _LATE = 3, 30.0
 # Polls without an answer double the pause at most this often.
 _MOST_DOUBLINGS = 6
@@ -64,15 +65,23 @@ class Waiting:
         self.tasks: Sequence[Task] = ()
         # Whether webhooks are expected: `hear` is called for each job that ends.
         self.listens = False
+        self._has_heard = False
         # The jobs that have ended according to a webhook, each with the number of polls since then.
         self._heard: dict[str, int] = {}
         # Jobs that were found to have ended, long after they were accepted, since the last event.
         self._missed = 0
+        # When the first job was found to have ended without an event.
+        self._missed_since = FOREVER
 
     @property
     def looks_at_once(self) -> bool:
         """Whether to ask about a job as soon as it is accepted: a fast or repeated one may have ended."""
         return not self._poller.gives_way
+
+    @property
+    def _relies_on_events(self) -> bool:
+        """Whether to poll rarely. In a batch only once an event has come: catching up on hundreds of jobs is slow."""
+        return self.listens and (self._has_heard or not self._poller.gives_way)
 
     def spread(self, tasks: Sequence[Task]) -> None:
         """Space out the first looks at many jobs."""
@@ -93,7 +102,7 @@ class Waiting:
             return _AFTER_EVENT[looks]
         progress = task.job.progress if task.job else None
         delay = next_delay(elapsed, progress, self._past, random.random)
-        if not self.listens or looks is not None:
+        if not self._relies_on_events or looks is not None:
             return delay
         left = (usual(self._past) or _USUAL) + _PATIENCE - elapsed
         if left <= 0:
@@ -103,11 +112,14 @@ class Waiting:
 
     def ended(self, task: Task) -> None:
         """The API says that the job of `task` has ended. If no event said so before, a few times, poll as usual."""
-        waited = self._clock.monotonic() - (task.accepted_at or 0.0)
-        if self.listens and task.job_id not in self._heard and waited > _LATE:
-            self._missed += 1
-            if self._missed == _MOST_MISSED:
-                self._listen_no_more(f"no webhook events have come for {_MOST_MISSED} jobs that have ended")
+        if not self.listens or task.job_id in self._heard:
+            return
+        now = self._clock.monotonic()
+        self._missed_since = min(self._missed_since, now)
+        since = (task.accepted_at or 0.0) if self._relies_on_events else self._missed_since
+        self._missed += now - since > _LATE
+        if self._missed == _MOST_MISSED:
+            self._listen_no_more(f"no webhook events have come for {_MOST_MISSED} jobs that have ended")
 
     def _listen_no_more(self, why: str) -> None:
         self.listens = False
@@ -121,7 +133,7 @@ class Waiting:
 
         is_new: its task begins now, with a look at the job. Call it in the main thread, as `show_progress`.
         """
-        self._missed = 0
+        self._has_heard, self._missed = True, 0
         found = [task for task in self.tasks if task.job_id == job]
         if job not in self._heard:
             self._heard[job] = int(is_new)
@@ -149,7 +161,7 @@ class Waiting:
         if not running:
             return FOREVER
         early, pace = self._poller.usual(_EARLY_PART), self._api.sender.pace
-        gives_way = sending and self._poller.gives_way and not self.listens
+        gives_way = sending and self._poller.gives_way and not self._relies_on_events
         is_long = early is not None and early >= _SHORT_JOB
         share = _POLL_SHARE_BESIDE_REQUESTS if gives_way and is_long else _POLL_SHARE
         per_second = 1 / _SPACING if pace is None else pace.per_second * share

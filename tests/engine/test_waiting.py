@@ -67,6 +67,38 @@ def test_short_jobs_are_polled_when_the_first_has_probably_ended(reve: Reve, api
     assert until_poll(reve, waiting, running(reve, range(1)), sending=True) == 2
 
 
+def test_a_batch_that_listens_polls_as_usual_until_the_first_event(reve: Reve, api: Api) -> None:
+    waiting, tasks = Waiting(api, PagePoller(api, [15.0] * 40), ()), running(reve, range(14))
+    waiting.listens = True
+    waiting.schedule(tasks[0])
+    assert tasks[0].due - reve.clock.monotonic() < 5
+    assert until_poll(reve, waiting, tasks, sending=True) == 15 - 6
+    waiting.hear("another job")
+    waiting.schedule(tasks[0])
+    assert tasks[0].due - reve.clock.monotonic() > 50
+
+
+def test_a_single_command_that_listens_polls_once_a_minute_from_the_start(reve: Reve, api: Api) -> None:
+    waiting, (task,) = Waiting(api, Poller(api), ()), running(reve, range(1))
+    waiting.listens = True
+    waiting.schedule(task)
+    assert task.due - reve.clock.monotonic() > 50
+
+
+def test_a_batch_listens_no_more_if_no_event_comes_for_30_s_after_a_job_ended(reve: Reve, api: Api) -> None:
+    said: list[str] = []
+    waiting, tasks = Waiting(api, PagePoller(api), (), said.append), running(reve, range(40, 50))
+    waiting.listens = True
+    for task in tasks[:4]:  # their events may be on their way
+        waiting.ended(task)
+    assert waiting.listens
+    reve.clock.advance(31)
+    for task in tasks[4:]:
+        waiting.ended(task)
+    assert not waiting.listens
+    assert len(said) == 1
+
+
 def test_single_commands_poll_by_the_schedule_even_while_they_send(reve: Reve, api: Api) -> None:
     waiting = Waiting(api, Poller(api), ())
     assert until_poll(reve, waiting, running(reve, range(3)), sending=True) == 0

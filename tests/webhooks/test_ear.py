@@ -81,15 +81,11 @@ def test_while_another_listener_holds_the_port_its_events_are_read(hook: Hook, l
     assert asked(live) <= 2  # as soon as it is accepted, and after the event
 
 
-@pytest.mark.parametrize(
-    "command", [["generate", "a fox", "--out", "fox.png"], ["batch", "list.txt", "--out", "pics/"]]
-)
-def test_without_events_the_images_are_saved_by_polling_once_a_minute(
-    hook: Hook, simulate: Callable[..., Sandbox], command: list[str]
+def test_without_events_the_image_is_saved_by_polling_once_a_minute(
+    hook: Hook, simulate: Callable[..., Sandbox]
 ) -> None:
     sandbox = simulate(job_seconds=2)
-    Path("list.txt").write_text("a fox\nan owl\n")
-    result = hook.reve(*command, "--listen", str(hook.port), "--webhook-url", URL)
+    result = hook.reve("generate", "a fox", "--listen", str(hook.port), "--webhook-url", URL, "--out", "fox.png")
     assert result.code == 0, result.stderr
     assert asked(sandbox) <= 3
 
@@ -108,7 +104,7 @@ def test_a_job_that_outlives_its_usual_time_without_an_event_is_polled_as_usual(
 def test_a_batch_whose_events_do_not_arrive_polls_as_usual(hook: Hook, simulate: Callable[..., Sandbox]) -> None:
     sandbox = simulate(job_seconds=40)
     Path("list.txt").write_text("".join(f"fox {number}\n" for number in range(12)))
-    options = ["--listen", str(hook.port), "--webhook-url", URL, "--rate", "12"]
+    options = ["--listen", str(hook.port), "--webhook-url", URL, "--concurrency", "4"]
     started = hook.reve.clock.monotonic()
     result = hook.reve("batch", "list.txt", "--out", "pics/", *options)
     assert result.code == 0, result.stderr
