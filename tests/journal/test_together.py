@@ -132,3 +132,21 @@ def test_outcomes_that_arrive_together_are_one_group_and_notes_are_printed_after
     inbox.put(Outcome(lambda: steps.append("second")))
     assert inbox.receive(0, idle=True, group=ledger)
     assert steps == ["first", "second", "note"]
+
+
+def test_a_journal_that_fails_within_a_group_ends_none_of_its_outcomes_early(
+    ledger: Ledger, journal: Journal, tasks: list[Task], capsys: pytest.CaptureFixture[str]
+) -> None:
+    inbox, steps = Inbox(MadeUpClock(), 1.0), list[str]()
+
+    def first() -> None:
+        journal._database._database.execute("PRAGMA query_only = on")
+        ledger.accepted(tasks[0])
+        steps.append("first")
+
+    inbox.put(Outcome(first))
+    inbox.put(Outcome(lambda: steps.append("second")))
+    assert inbox.receive(0, idle=True, group=ledger)
+    assert steps == ["first", "second"]
+    assert ledger.journal is None
+    assert capsys.readouterr().out.count("crash safety is off") == 1
