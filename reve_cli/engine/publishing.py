@@ -172,13 +172,17 @@ class Recorder:
             is_recorded |= embed(file, record)
         return Finished(path, found, downloaded, is_recorded)
 
+    def needs_sidecar(self, task: Task, *, is_recorded: bool) -> bool:
+        """Whether the record goes beside an image of `task`. is_recorded: it is in the image itself."""
+        style = task.style or self._style
+        return style.metadata == "sidecar" or (style.metadata == "embed" and not is_recorded)
+
     def record_beside(self, publisher: Publisher, task: Task, saved: SavedFile, *, is_recorded: bool) -> None:
         """Write the sidecar of a saved image, if it needs one, else remove one of an image that was there before.
 
         is_recorded: the record is in the image itself.
         """
-        style = task.style or self._style
-        if style.metadata == "none" or (style.metadata == "embed" and is_recorded):
+        if not self.needs_sidecar(task, is_recorded=is_recorded):
             sidecar.remove(saved.path)
             return
         path = sidecar.path_of(saved.path)

@@ -249,7 +249,8 @@ class Saver:
             self._largest = max(self._largest, size)
             image = SavedFile(number, made.path, url, size, sha256, made.format.media_type, made.downloaded_sha256)
             replaceable = self._naming_of(task).replaceable(made.path)
-            self._unrecorded.add(task.token)
+            if not is_apart and self._recorder.needs_sidecar(task, is_recorded=made.is_recorded):
+                self._unrecorded.add(task.token)
             saved = self._publisher.publish(task, temporary, image, replaceable)
         sync_folder(folder)
         if not is_apart:

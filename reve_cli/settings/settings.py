@@ -286,7 +286,7 @@ SETTINGS = {
             "metadata",
             "REVE_METADATA",
             _among(METADATA),
-            "where to record how an image was made: embed (in its file), sidecar (beside it), none",
+            "where to record how images were made: embed, sidecar (beside them) or none",
             words=METADATA,
             in_project=True,
         ),

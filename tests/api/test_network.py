@@ -126,7 +126,7 @@ def test_the_proxy_for_https_comes_from_the_environment(world: World, variable: 
     assert result.code == 0, result.stderr
     assert Path("fox.png").read_bytes().startswith(b"\x89PNG")
     assert result.document["urls"][0].startswith(f"https://{CDN}/images/")
-    assert world.proxy.tunnels == [f"{API}:443", f"{CDN}:443"]
+    assert set(world.proxy.tunnels) == {f"{API}:443", f"{CDN}:443"}
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
@@ -163,7 +163,7 @@ def test_hosts_not_in_NO_PROXY_are_reached_through_the_proxy(world: World) -> No
     result = world.generate()
     assert result.code == 75
     assert f"{CDN} does not resolve" in result.stderr
-    assert world.proxy.tunnels == [f"{API}:443"]
+    assert set(world.proxy.tunnels) == {f"{API}:443"}
 
 
 @pytest.mark.parametrize("status", [403, 407, 502, 503])
