@@ -6,11 +6,11 @@
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from reve_cli.actions.inputs import read_stdin
 from reve_cli.api.accounts import Account
 from reve_cli.core.contract import CONSOLE
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import plural
+from reve_cli.inputs.reading import read_stdin
 from reve_cli.runtime import Runtime
 from reve_cli.settings import config, configfile
 from reve_cli.settings.credentials import Key, checked, place_in_file, variable_with_key

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reve_cli.actions.when import read_when
 from reve_cli.core.clock import HOUR
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import credits_of, iso, job_id, plural, whole
 from reve_cli.core.suggest import did_you_mean
+from reve_cli.inputs.when import read_when
 from reve_cli.journal.database import JournalError
 from reve_cli.journal.journal import Journal, Place
 from reve_cli.journal.peek import peek

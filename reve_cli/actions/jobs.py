@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reve_cli.actions.drive import follow
-from reve_cli.actions.when import read_when
 from reve_cli.core.contract import JOB_STATUSES
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.models import Job, cut, is_model_name, job_id, moment, plural
 from reve_cli.core.suggest import did_you_mean
 from reve_cli.core.tasks import Task
+from reve_cli.inputs.when import read_when
 from reve_cli.terminal.joblist import FIRST, JOBS, JobLine
 from reve_cli.terminal.streams import stdout_is_terminal
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reve_cli.actions import inputs
-from reve_cli.actions.foreign import refuse
 from reve_cli.actions.generate import generate, show_requests
 from reve_cli.album.cards import command
 from reve_cli.album.subject import Subject, find_one
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, is_loopback
+from reve_cli.inputs import reading
+from reve_cli.inputs.foreign import refuse
 from reve_cli.journal.states import OPEN
 from reve_cli.terminal.secret import agrees
 
@@ -54,8 +54,8 @@ def rerun(
     subject = find_one(run, name)
     request = _request(run, subject, changes)
     seed = changes.seed if changes.seed is not None else None if request.seed is None else str(request.seed)
-    requests = inputs.expand(replace(request, seed=None), seed, changes.count, wishes.once)
-    tasks = inputs.new_jobs(requests, None, wishes.once, random_seed=seed == "random")
+    requests = reading.expand(replace(request, seed=None), seed, changes.count, wishes.once)
+    tasks = reading.new_jobs(requests, None, wishes.once, random_seed=seed == "random")
     naming = run.naming(wishes.out, tasks, force=wishes.force)
     _announce(run, subject, requests)
     if wishes.dry_run:

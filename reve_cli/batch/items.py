@@ -2,7 +2,7 @@
 
 One item is held in memory at a time. An invalid row is reported with its line and every fault, and reading goes on, so
 that a user sees all errors at once.
-May import: actions.foreign, actions.inputs, settings, tables, core.
+May import: inputs, settings, tables, core.
 """
 
 import os
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
-from reve_cli.actions.foreign import problem
-from reve_cli.actions.inputs import to_seed, to_seeds
 from reve_cli.core.contract import ASPECT_RATIOS, SEED_LIMIT
 from reve_cli.core.errors import ReveError, holds_key
 from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import ImageRequest, cut, echo, normal_prompt
 from reve_cli.core.templates import parse
+from reve_cli.inputs.foreign import problem
+from reve_cli.inputs.reading import to_seed, to_seeds
 from reve_cli.settings.settings import Settings
 from reve_cli.tables.columns import Columns
 from reve_cli.tables.encoding import check_encoding

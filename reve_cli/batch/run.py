@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from reve_cli.actions.drive import engine_of, saver_of
 from reve_cli.actions.generate import learn_account, set_caps, show_requests
-from reve_cli.actions.inputs import open_input
 from reve_cli.api.pace import Pace
 from reve_cli.batch.continuing import Continuing
 from reve_cli.batch.earlier import BatchRun, ask_journal, begun_rows, choose_run, left_behind, take_stock
@@ -31,6 +30,7 @@ from reve_cli.core.tasks import Task
 from reve_cli.engine.polling import PagePoller
 from reve_cli.engine.recovery import recovery_command, resume_command
 from reve_cli.engine.schedule import usual
+from reve_cli.inputs.reading import open_input
 from reve_cli.journal.ledger import Ledger
 from reve_cli.runtime import Runtime
 from reve_cli.tables.record import Record

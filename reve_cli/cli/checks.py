@@ -22,7 +22,7 @@ def prompt(ctx: typer.Context, value: str | None) -> str | None:
     if value in (None, "-") or ctx.resilient_parsing or was_literal(ctx, value):
         return value
     assert value is not None
-    from reve_cli.actions import foreign
+    from reve_cli.inputs import foreign
 
     word, hint = value.strip(), f"to send it as it is: reve generate -- {quote(value)}"
     if looks_like_an_option(word):

@@ -50,11 +50,11 @@ def batch(
         reve batch prompts.txt --out tried/ --gallery --sandbox
         printf 'prompt,seed,out\\na fox,7,fox.png\\n' | reve batch - --format csv
     """
-    from reve_cli.actions.inputs import announce_stdin, events_for, note_seed
     from reve_cli.album.live import LivePage
     from reve_cli.batch import items
     from reve_cli.batch.run import Wishes, make
     from reve_cli.batch.supply import Webhook
+    from reve_cli.inputs.reading import announce_stdin, events_for, note_seed
 
     run.choose_style(metadata, quality)
     announce_stdin(run, [file], "a prompt a line")

@@ -24,7 +24,7 @@ def download(
         reve generate "a fox" --sandbox && reve download last --force --sandbox
     """
     from reve_cli.actions.drive import follow, keeping_piped_jobs
-    from reve_cli.actions.inputs import earlier_jobs
+    from reve_cli.inputs.reading import earlier_jobs
 
     run.choose_style(metadata, quality)
     tasks = earlier_jobs(run, jobs)

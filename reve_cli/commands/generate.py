@@ -44,27 +44,27 @@ def generate(
         reve generate "a fox" --count 4 --max-credits 20
         reve generate "a fox" --out tried.png --sandbox
     """
-    from reve_cli.actions import inputs
     from reve_cli.core.models import ImageRequest
+    from reve_cli.inputs import reading
 
     run.limit_as_project_says()
-    inputs.announce_stdin(run, [prompt, prompt_file], "the prompt")
+    reading.announce_stdin(run, [prompt, prompt_file], "the prompt")
     request = ImageRequest.of_typed(
-        inputs.read_prompt(prompt, prompt_file, run.deadline),
+        reading.read_prompt(prompt, prompt_file, run.deadline),
         model=run.defaults.model if model is None else model,
         aspect_ratio=run.defaults.aspect_ratio if aspect_ratio is None else aspect_ratio,
         version=run.defaults.model_version if model_version is None else model_version,
         webhook_url=webhook_url,
-        webhook_events=inputs.events_for(run, webhook_url, webhook_event, listen),
+        webhook_events=reading.events_for(run, webhook_url, webhook_event, listen),
     )
-    inputs.note_seed(seed, run.output.note)
+    reading.note_seed(seed, run.output.note)
     seed = run.defaults.seed if seed is None else seed
-    requests = inputs.expand(request, seed, count, once or idempotency_key)
-    tasks = inputs.new_jobs(requests, idempotency_key, once, random_seed=seed == "random")
+    requests = reading.expand(request, seed, count, once or idempotency_key)
+    tasks = reading.new_jobs(requests, idempotency_key, once, random_seed=seed == "random")
     run.choose_style(metadata, quality, saves=not no_wait or out is not None)
     naming = None if no_wait and out is None else run.naming(out, tasks, force=force)
     if no_wait:
-        inputs.check_handover(naming, webhook_url, force=force, listens=listen is not None)
+        reading.check_handover(naming, webhook_url, force=force, listens=listen is not None)
     from reve_cli.actions import generate as action
     from reve_cli.actions.looking import looker
     from reve_cli.webhooks import listen_meanwhile

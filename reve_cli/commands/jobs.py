@@ -34,14 +34,14 @@ def jobs(
         reve jobs --since 7d --download
         reve jobs --sandbox
     """
-    from reve_cli.actions import inputs
     from reve_cli.actions.jobs import Query, save, show
+    from reve_cli.inputs import reading
     from reve_cli.terminal.streams import stdout_is_terminal
 
     if not download and (out is not None or force or metadata or quality):
         raise ReveError("usage", "--out, --force, --metadata and --quality need --download")
     run.choose_style(metadata, quality)
     now, everything = run.process.clock.now(), download or run.output.json or not stdout_is_terminal()
-    job = job and inputs.full_ids(run, [job])[0]
+    job = job and reading.full_ids(run, [job])[0]
     query = Query.of(status or [], model, scope, job, since, until, limit, now, all_by_default=everything)
     return save(run, query, out, force=force) if download else show(run, query)

@@ -39,9 +39,9 @@ def rerun(
         reve rerun "$job" --ar 16:9 --out wide.png --dry-run
         reve generate "a fox" --out fox.png --sandbox && reve rerun last --sandbox
     """
-    from reve_cli.actions.inputs import note_seed
     from reve_cli.actions.looking import looker
     from reve_cli.album import rerun as action
+    from reve_cli.inputs.reading import note_seed
 
     run.limit_as_project_says()
     run.choose_style(metadata, quality)

@@ -24,8 +24,8 @@ def resume(
         reve resume --sandbox
     """
     from reve_cli.actions import resume as action
-    from reve_cli.actions.inputs import read_names
     from reve_cli.batch.resumed import Finished
+    from reve_cli.inputs.reading import read_names
 
     if abandon and (not jobs or dry_run):
         raise ReveError("usage", "--abandon needs the jobs, keys or runs to give up, and cannot be used with --dry-run")

@@ -19,8 +19,8 @@ def status(run: "Runtime", jobs: options.JobIds, exit_status: options.ExitStatus
         reve status "$job" --json | jq -r .status
     """
     from reve_cli.actions.drive import follow
-    from reve_cli.actions.inputs import earlier_jobs
     from reve_cli.actions.jobs import show_status
+    from reve_cli.inputs.reading import earlier_jobs
 
     tasks = earlier_jobs(run, jobs)
     code = follow(run, tasks, "seen", "rows")

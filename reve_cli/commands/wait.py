@@ -28,8 +28,8 @@ def wait(
         reve generate "a fox" --count 3 --no-wait | reve wait - --out fox.png
     """
     from reve_cli.actions.drive import follow, keeping_piped_jobs
-    from reve_cli.actions.inputs import earlier_jobs
     from reve_cli.actions.looking import looker
+    from reve_cli.inputs.reading import earlier_jobs
     from reve_cli.webhooks import listen_meanwhile
 
     run.choose_style(metadata, quality, saves=out is not None)

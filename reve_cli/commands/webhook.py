@@ -129,8 +129,8 @@ def listen(
         reve generate "a fox" --no-wait --sandbox
         reve webhook listen --port 8788 --for last --sandbox
     """
-    from reve_cli.actions.inputs import check_events, full_ids
     from reve_cli.batch.resumed import Finished
+    from reve_cli.inputs.reading import check_events, full_ids
     from reve_cli.webhooks.listening import Wishes
     from reve_cli.webhooks.listening import listen as work
 
@@ -179,7 +179,7 @@ def send(
         reve webhook send completed --to http://127.0.0.1:8789/ --sandbox
         wait
     """
-    from reve_cli.actions.inputs import check_events
+    from reve_cli.inputs.reading import check_events
     from reve_cli.webhooks.trying import Trial
     from reve_cli.webhooks.trying import send as work
 

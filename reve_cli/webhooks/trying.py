@@ -1,16 +1,16 @@
 """The work of `reve webhook verify` and `reve webhook send`.
 
-May import: webhooks, actions.inputs, runtime, serving, core.
+May import: webhooks, inputs, runtime, serving, core.
 """
 
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reve_cli.actions.inputs import full_ids, open_input, read_stdin
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import iso
+from reve_cli.inputs.reading import full_ids, open_input, read_stdin
 from reve_cli.serving.requests import Bounds
 from reve_cli.serving.signatures import EVENT_HEADER, HEADER, BadSignature, sign, verify
 from reve_cli.webhooks.events import example, read_event

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reve_cli.actions.foreign import problem
+from reve_cli.inputs.foreign import problem
 from reve_cli.sandbox import Sandbox
 from tests.conftest import KEY, Reve
 

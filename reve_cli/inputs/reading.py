@@ -67,7 +67,7 @@ def read_prompt(prompt: str | None, prompt_file: str | None, deadline: Deadline)
         raise ReveError("usage", f"{source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ReveError("usage", f"{source} is not UTF-8 text") from error
-    from reve_cli.actions.foreign import refuse
+    from reve_cli.inputs.foreign import refuse
 
     refuse(text)
     return text
