@@ -228,16 +228,17 @@ def test_a_full_state_folder_stops_before_an_image_that_could_not_be_rescued(
     begun: list[None] = []
     state.mkdir()
     Path("p.txt").write_text("".join(f"fox {number}\n" for number in range(40)))
-    reve.limits = replace(reve.limits, image_bytes=64 << 10)
+    reve.limits = replace(reve.limits, image_bytes=256 << 10)
     reve.environ["REVE_STATE_DIR"] = str(state)
 
     def seconds() -> float:
         begun.append(None)
         if len(begun) == 10:
-            (state / "ballast").write_bytes(bytes(shutil.disk_usage(state).free - (60 << 10)))
+            # Less room than an image may need, even when the journal's own temporary files are gone.
+            (state / "ballast").write_bytes(bytes(shutil.disk_usage(state).free - (160 << 10)))
         return 1.0
 
-    with small(state, 1024):
+    with small(state, 8192):
         sandbox = simulate(job_seconds=seconds)
         many = ("generate", "fox", "--seed", "1", "--count", "40", "--out", "f.png")
         line = many if command == "generate" else ("batch", "p.txt", "--out", ".")
