@@ -311,11 +311,11 @@ def test_nothing_can_be_shown_by_a_command_that_saves_nothing(
 ) -> None:
     if "last" in command:
         reve("generate", "fox", "--no-wait")
-    before = len(sandbox.requests)
+    before = len(sandbox.jobs())
     result = reve(*command.split(), option)
     assert (result.code, result.stdout) == (2, b"")
     assert f"{option} needs a saved image, and this command saves none" in result.stderr
-    assert len(sandbox.requests) == before
+    assert len(sandbox.jobs()) == before
 
 
 # The desktop's viewer
