@@ -242,8 +242,9 @@ class Saver:
         with self._publisher.temporary(task, folder, number, 0o600 if is_apart else 0o666) as (temporary, file):
             found = fill(file)
             wanted = path_of(replace(Values.of(task), ext=found.extension))
-            made = Finished(wanted, found, digest(file), is_recorded=True)
-            if not is_raw:
+            if is_raw:
+                made = Finished(wanted, found, digest(file), is_recorded=True)
+            else:
                 made = self._recorder.finish(task, number, file, found, wanted)
             size, sha256, is_synced = seal(file)
             self._largest = max(self._largest, size)
