@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import FileLock, sync
@@ -33,6 +33,9 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+T = TypeVar("T")
+
+
 class JournalError(ReveError):
     """The journal cannot be used. `damaged`: the file is not a database, or a damaged one."""
 
@@ -43,16 +46,15 @@ class JournalError(ReveError):
 
 @dataclass(eq=False)
 class _Write:
-    """A statement that waits for its commit. changed: the number of rows. error: why it was not committed."""
+    """Work that waits for its commit. found: what it returned. error: why it was not committed."""
 
-    query: str
-    values: Mapping[str, Any]
-    changed: int = 0
+    work: Callable[[sqlite3.Connection], Any]
+    found: Any = None
     error: BaseException | None = None
     is_over: bool = False
 
     def execute(self, database: sqlite3.Connection) -> None:
-        self.changed = database.execute(self.query, self.values).rowcount
+        self.found = self.work(database)
 
 
 class Database:
@@ -108,12 +110,16 @@ class Database:
                 raise _problem(self.path, error) from error
 
     def write(self, query: str, values: Mapping[str, Any]) -> int:
-        """Execute a statement and commit it. Returns the number of rows that it changed. Raises JournalError.
+        """Execute a statement, as `together`. Returns the number of rows that it changed. Raises JournalError."""
+        return self.together(lambda database: database.execute(query, values).rowcount)
 
-        While one thread commits, the statements of others gather, and the next one commits them all: a flush to the
-        disk takes as long for many as for one.
+    def together(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `work` and commit what it writes. Returns what it returns. Raises JournalError.
+
+        While one thread commits, the work of others gathers, and the next one commits it all: a flush to the disk takes
+        as long for much as for little.
         """
-        mine = _Write(query, values)
+        mine = _Write(work)
         self._writes.append(mine)
         with self._lock:
             if self._database.in_transaction:  # this thread's own: others must not believe theirs committed
@@ -124,10 +130,11 @@ class Database:
                 self._write_all()
         if mine.error is not None:
             raise mine.error
-        return mine.changed
+        found: T = mine.found
+        return found
 
     def _write_all(self) -> None:
-        """Execute and commit the statements of all threads. If one fails, none is committed."""
+        """Execute and commit the work of all threads. If one fails, none is committed."""
         gathered = [self._writes.popleft() for _ in range(len(self._writes))]
         try:
             with self.transaction() as database:

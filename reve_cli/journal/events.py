@@ -4,12 +4,10 @@ May import: journal.database.
 """
 
 import hashlib
-import queue
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reve_cli.journal.database import Database, JournalError
+from reve_cli.journal.database import Database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,24 +28,11 @@ class StoredEvent:
     received: float
 
 
-@dataclass(eq=False)
-class _Added:
-    """An event to store. facts: body, its SHA-256, how it was verified, when it was received."""
-
-    job: str
-    event: str
-    facts: tuple[bytes, str, str, float]
-    is_new: bool | None = None
-    error: JournalError | None = None
-
-
 class Events:
     """The table of events. Any thread may call any method. Every method raises JournalError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: queue.SimpleQueue[_Added] = queue.SimpleQueue()
-        self._turn = threading.Lock()
 
     def add(self, job: str, event: str, body: bytes, verified_as: str, received: float) -> bool:
         """Store an event. Returns whether it is new: each event of a job counts once, progress each time it changes.
@@ -55,37 +40,19 @@ class Events:
         Of a job's progress only the latest is kept, and none that comes after the end. Events that are added at once by
         several threads share a commit, since a disk manages only some 100 in a second.
         """
-        mine = _Added(job, event, (body, hashlib.sha256(body).hexdigest(), verified_as, received))
-        self._waiting.put(mine)
-        with self._turn:
-            if mine.is_new is None and mine.error is None:  # no other thread has stored it in its turn
-                self._add_all([self._waiting.get() for _ in range(self._waiting.qsize())])
-        if mine.error is not None:
-            raise mine.error
-        return bool(mine.is_new)
+        digest = hashlib.sha256(body).hexdigest()
 
-    def _add_all(self, added: "list[_Added]") -> None:
-        """Store events in one transaction. Records for each whether it is new, or the error."""
-        try:
-            with self._database.transaction() as database:
-                found = [self._add(database, each) for each in added]
-        except JournalError as error:
-            for each in added:
-                each.error = error
-        else:
-            for each, is_new in zip(added, found, strict=True):
-                each.is_new = is_new
+        def store(database: "sqlite3.Connection") -> bool:
+            if event == PROGRESS:
+                ended = f"SELECT 1 FROM events WHERE job = ? AND (event IN {_ENDS} OR (event = ? AND body_sha256 = ?))"  # noqa: S608
+                if database.execute(ended, (job, event, digest)).fetchone():
+                    return False
+                database.execute("DELETE FROM events WHERE job = ? AND event = ?", (job, event))
+            query = """INSERT OR IGNORE INTO events (job, event, body, body_sha256, verified_as, received)
+                VALUES (?, ?, ?, ?, ?, ?)"""
+            return database.execute(query, (job, event, body, digest, verified_as, received)).rowcount == 1
 
-    @staticmethod
-    def _add(database: "sqlite3.Connection", it: "_Added") -> bool:
-        if it.event == PROGRESS:
-            ended = f"SELECT 1 FROM events WHERE job = ? AND (event IN {_ENDS} OR (event = ? AND body_sha256 = ?))"  # noqa: S608
-            if database.execute(ended, (it.job, it.event, it.facts[1])).fetchone():
-                return False
-            database.execute("DELETE FROM events WHERE job = ? AND event = ?", (it.job, it.event))
-        query = """INSERT OR IGNORE INTO events (job, event, body, body_sha256, verified_as, received)
-            VALUES (?, ?, ?, ?, ?, ?)"""
-        return database.execute(query, (it.job, it.event, *it.facts)).rowcount == 1
+        return self._database.together(store)
 
     def to_do(self) -> list[StoredEvent]:
         """The events that are not done, oldest first."""

@@ -17,10 +17,11 @@ from tests.support.terminal import eventually
 
 
 class SlowDatabase:
-    """A database whose first transaction waits until `go`. error: of every transaction that begins after it."""
+    """Makes the first transaction of a database wait until `go`. error: of every transaction that begins after it."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database, self._transaction = database, database.transaction
+        database.transaction = self.transaction  # type: ignore[method-assign]
         self.transactions = 0
         self.entered, self.go = threading.Event(), threading.Event()
         self.error: JournalError | None = None
@@ -32,8 +33,11 @@ class SlowDatabase:
             raise self.error
         self.entered.set()
         assert self.go.wait(30)
-        with self._database.transaction() as database:
+        with self._transaction() as database:
             yield database
+
+    def restore(self) -> None:
+        self.database.transaction = self._transaction  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def crowd(database: SlowDatabase, pool: ThreadPoolExecutor, jobs: list[str]) -> list[bool | JournalError]:
     """Add one event, and while it is being stored one for each job. Returns what came of each."""
-    events = Events(database)  # type: ignore[arg-type]
+    events = Events(database.database)
 
     def add(job: str) -> bool | JournalError:
         try:
@@ -58,10 +62,12 @@ def crowd(database: SlowDatabase, pool: ThreadPoolExecutor, jobs: list[str]) -> 
     assert database.entered.wait(30)
     others = [pool.submit(add, job) for job in jobs]
     try:
-        eventually(lambda: events._waiting.qsize() == len(jobs), "the others to wait")
+        eventually(lambda: len(database.database._writes) == len(jobs), "the others to wait")
     finally:
         database.go.set()
-    return [first.result(30), *(other.result(30) for other in others)]
+    found = [first.result(30), *(other.result(30) for other in others)]
+    database.restore()
+    return found
 
 
 def test_events_that_arrive_during_a_commit_share_the_next_one(journal: Journal) -> None:
