@@ -99,13 +99,11 @@ def make(run: Runtime, wishes: Wishes) -> int:
         if not book.is_locked:
             run.output.warn(f"{target.folder} is on a file system without locks: run no second batch there meanwhile")
         try:
-            if wishes.page is None:
+            with contextlib.ExitStack() as shown:
+                if wishes.page is not None:
+                    wishes.page.begin(target.folder)
+                    shown.callback(wishes.page.end)
                 return _run(run, wishes, worklist, target, book, record)
-            wishes.page.begin(target.folder)
-            try:
-                return _run(run, wishes, worklist, target, book, record)
-            finally:
-                wishes.page.end()
         finally:
             book.close()
     finally:

@@ -19,7 +19,7 @@ Goal = Literal["accepted", "seen", "ended", "saved", "saved if ended"]
 FINISH = "; this command finishes it:"
 """The end of a message whose hint is the command that finishes the job."""
 _ELSEWHERE = "it may belong to another account (another API key); --sandbox finds the sandbox's jobs, and only those"
-_FINAL = ("job_failed", "job_cancelled", "expired", "key_mismatch")  # nothing more can be done for such a job
+FINAL = ("job_failed", "job_cancelled", "expired", "key_mismatch")  # nothing more can be done for such a job
 
 
 def of_job(job: Job, *, key_is_given: bool) -> ReveError | None:
@@ -97,7 +97,7 @@ def final(task: Task, error: ReveError, goal: Goal, recover: Callable[[Task], st
         error = error.with_(code="unsettled")
     elif goal == "saved if ended" and error.code == "unsaved":
         error = error.with_(code="download")
-    elif (ours or gave_up) and error.code not in _FINAL and error.exit_code != 75:
+    elif (ours or gave_up) and error.code not in FINAL and error.exit_code != 75:
         error = error.with_(code="unfinished", message=f"unfinished: {error.message}", hint=None)
     if error.code == "not_found" and error.hint is None:
         error = error.with_(hint=_ELSEWHERE)

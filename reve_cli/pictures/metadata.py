@@ -49,7 +49,7 @@ def embed(file: BinaryIO, record: Provenance) -> bool:
     layout = _look(file, size, found)
     if layout is None or layout.place is None or not layout.is_readable or size > _LARGEST_CHANGED:
         return False
-    if layout.has_credentials or (layout.xmp and xmp.refers_to_credentials(layout.xmp.text)):
+    if _has_credentials(layout):
         return False
     packet = xmp.written(record, layout.xmp.text if layout.xmp else None)
     if packet is None:
@@ -57,7 +57,8 @@ def embed(file: BinaryIO, record: Provenance) -> bool:
     text = None
     if found is PNG:
         theirs = layout.parameters and not parameters.is_ours(layout.parameters.text)
-        text = layout.parameters.text if layout.parameters and theirs else _parameters(record, layout)
+        ours = parameters.written(record, layout.width, layout.height)
+        text = layout.parameters.text if layout.parameters and theirs else ours
     edits = _change(layout, found, packet, text)
     if edits is None:
         return False
@@ -95,13 +96,11 @@ def has_credentials(file: BinaryIO) -> bool:
     """Whether an image file carries or refers to Content Credentials (C2PA)."""
     size = file.seek(0, os.SEEK_END)
     layout = _look(file, size, image_format(file, size))
-    return layout is not None and (
-        layout.has_credentials or bool(layout.xmp and xmp.refers_to_credentials(layout.xmp.text))
-    )
+    return layout is not None and _has_credentials(layout)
 
 
-def _parameters(record: Provenance, layout: Layout) -> str:
-    return parameters.written(record, layout.width, layout.height)
+def _has_credentials(layout: Layout) -> bool:
+    return layout.has_credentials or bool(layout.xmp and xmp.refers_to_credentials(layout.xmp.text))
 
 
 def _look(file: BinaryIO, size: int, found: Format | None) -> Layout | None:

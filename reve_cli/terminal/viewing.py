@@ -1,6 +1,6 @@
 """Shows saved images: on the terminal, if it can draw them, or in the desktop's viewer.
 
-May import: pictures.formats, terminal.graphics, terminal.query, terminal.output, terminal.streams.
+May import: pictures, terminal.graphics, terminal.query, terminal.output, terminal.streams.
 """
 
 import os
@@ -26,7 +26,6 @@ _MOST_PIXELS = 50_000_000
 """Maximum pixels of a PNG that is sent unchanged: a small file can have enough pixels to fill a terminal's memory."""
 _NO_PICTURES = ("", "dumb", "unknown", "linux")
 """Values of TERM for terminals that show no pictures. Old Linux consoles print the question."""
-_INSTALL = "pip install 'reve-cli[images]'"
 
 
 class Preview:
@@ -83,7 +82,9 @@ class Preview:
         try:
             self._output.picture(self._drawn(path, protocol, room))
         except ImportError:
-            return f"it needs Pillow here: {_INSTALL}"
+            from reve_cli.pictures.conversion import INSTALL
+
+            return f"it needs Pillow here: {INSTALL}"
         except Exception as error:  # Pillow raises errors of many kinds for a file that it cannot read
             return f"the image cannot be drawn ({type(error).__name__})"
         return ""

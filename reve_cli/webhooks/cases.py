@@ -20,7 +20,7 @@ from reve_cli.webhooks.receiving import Delivery
 
 _SHORT = 8
 # Errors after which nothing more can be done for a job.
-_FINAL = ("job_failed", "job_cancelled", "expired", "not_found", "key_mismatch")
+_FINAL = (*endings.FINAL, "not_found")
 _COLORS = {"completed": "green", "failed": "red"}
 
 

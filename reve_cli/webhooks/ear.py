@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reve_cli.core.errors import ReveError
 from reve_cli.webhooks.events import Event, read_event
-from reve_cli.webhooks.ports import PortTaken, hold, is_held, open_server, read_address, signing_keys
+from reve_cli.webhooks.ports import PortTaken, is_held, read_address, signing_keys, take_port
 from reve_cli.webhooks.receiving import Delivery, Receiver
 
 if TYPE_CHECKING:
@@ -54,11 +54,7 @@ class Ear:
             threading.Thread(target=self._watch, args=(journal.events.last(),), daemon=True).start()
 
     def _bind(self) -> None:
-        self._server = open_server(self._host, self._port, self._receiver)
-        self._run.resources.callback(self._server.stop)
-        lock = hold(self._run.state, self._port)
-        if lock is not None:
-            self._run.resources.callback(lambda: lock.close(remove=True))
+        self._server = take_port(self._run, self._host, self._port, self._receiver)
 
     # In other threads
 

@@ -19,13 +19,14 @@ from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.filesystem import local_path
 from reve_cli.core.models import plural
 from reve_cli.core.tasks import Task
+from reve_cli.core.templates import ANY_JOB
 from reve_cli.engine.naming import Naming
 from reve_cli.engine.supply import Supply
 from reve_cli.journal.states import CLOSED
 from reve_cli.webhooks.cases import Case, Log
 from reve_cli.webhooks.events import read_event
 from reve_cli.webhooks.forwarding import Forwarded, Forwarder
-from reve_cli.webhooks.ports import check_target, hold, open_server, signing_keys
+from reve_cli.webhooks.ports import check_target, signing_keys, take_port
 from reve_cli.webhooks.receiving import Delivery, Receiver
 
 if TYPE_CHECKING:
@@ -84,11 +85,7 @@ def listen(run: "Runtime", wishes: Wishes, note: Note) -> int:
         run.inbox.put(lambda: run.output.warn(text))
 
     receiver = Receiver(keys, wishes.path, journal.events.add, told, warn, run.process.clock)
-    server = open_server(wishes.host, wishes.port, receiver)
-    run.resources.callback(server.stop)
-    lock = hold(run.state, server.port)
-    if lock is not None:
-        run.resources.callback(lambda: lock.close(remove=True))
+    server = take_port(run, wishes.host, wishes.port, receiver)
     host = f"[{wishes.host}]" if ":" in wishes.host else wishes.host
     listener.load()
     server.start()
@@ -106,7 +103,7 @@ def folder_naming(run: "Runtime", out: str, *, force: bool) -> Naming:
     except OSError as error:
         raise ReveError("output", f"cannot create the folder {out}: {error.strerror}") from error
     naming = run.naming(os.path.join(path, ""), [], force=force)
-    naming.check([Task(1, "accepted", job_id="00000000-0000-0000-0000-000000000000")])
+    naming.check([Task(1, "accepted", job_id=ANY_JOB)])
     return naming
 
 

@@ -61,6 +61,16 @@ def open_server(host: str, port: int, receiver: Receiver | None = None) -> Serve
         raise ReveError("usage", f"there is no port {port}; ports are 0 to 65535") from None
 
 
+def take_port(run: "Runtime", host: str, port: int, receiver: Receiver) -> Server:
+    """Bind the port until the run ends, and let other commands know. Raises as `open_server`; `start` serves it."""
+    server = open_server(host, port, receiver)
+    run.resources.callback(server.stop)
+    lock = hold(run.state, server.port)
+    if lock is not None:
+        run.resources.callback(lambda: lock.close(remove=True))
+    return server
+
+
 class PortTaken(ReveError):
     """Another program listens on the port."""
 
