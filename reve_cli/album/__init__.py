@@ -4,3 +4,16 @@ Open subject.py first: it finds the image or job that a command names. show.py d
 gallery.py collects cards (collect.py, cards.py) and writes the page (page.py); live.py keeps the page of a running
 batch up to date. The page's own parts are gallery.html, gallery.css and gallery.js.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reve_cli.album.live import LivePage
+    from reve_cli.runtime import Runtime
+
+
+def live_page(run: "Runtime", *, force: bool) -> "LivePage":
+    """The page of a batch, loaded only by batches that have one. force: replace another file."""
+    from reve_cli.album.live import LivePage
+
+    return LivePage(run.output, run.process.clock, force=force)

@@ -50,7 +50,7 @@ def batch(
         reve batch prompts.txt --out tried/ --gallery --sandbox
         printf 'prompt,seed,out\\na fox,7,fox.png\\n' | reve batch - --format csv
     """
-    from reve_cli.album.live import LivePage
+    from reve_cli.album import live_page
     from reve_cli.batch import items
     from reve_cli.batch.run import Wishes, make
     from reve_cli.batch.supply import Webhook
@@ -70,7 +70,7 @@ def batch(
         max_credits=max_credits,
         rate=items.rate_of(rate),
         in_flight=concurrency,
-        page=LivePage(run.output, run.process.clock, force=force) if gallery else None,
+        page=live_page(run, force=force) if gallery else None,
         webhook=Webhook(webhook_url, events_for(run, webhook_url, None, listen), listen),
     )  # fmt: skip
     return make(run, wishes)
