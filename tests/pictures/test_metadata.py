@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -167,14 +168,39 @@ def test_exiftool_reads_the_record() -> None:
         assert found.get("Parameters", "日本, a red").startswith("日本, a red")
 
 
-# ImageMagick 6 shows neither XMP in iTXt nor, in any tool's file, XMP in WebP.
+# ImageMagick 6 shows neither XMP in iTXt nor XMP in WebP, whichever tool wrote it.
 @pytest.mark.parametrize(("name", "shown"), [("png", "%[parameters]"), ("jpeg", "%[reve:prompt]Seed: %[reve:seed],")])
-def test_imagemagick_reads_the_record(name: str, shown: str) -> None:
+def test_imagemagick_6_reads_the_record(name: str, shown: str) -> None:
     if shutil.which("identify") is None:
         pytest.skip("ImageMagick is not installed")
     Path("picture").write_bytes(embedded(PICTURES[name]))
     done = subprocess.run(["identify", "-verbose", "-format", shown, "picture"], capture_output=True, check=True)
     assert done.stdout.decode().replace("\n", "").startswith("a red foxSeed: 7,")
+
+
+IMAGEMAGICK_7 = Path(sys.prefix, "lib/node_modules/@imagemagick/magick-wasm/dist")
+ATTRIBUTES = ("reve:prompt", "reve:seed", "Iptc4xmpExt:DigitalSourceType")
+IDENTIFY = f"""
+const fs = require("fs")
+const [folder, ...files] = process.argv.slice(1)
+const {{ImageMagick, Magick, initializeImageMagick}} = require(`${{folder}}/index.umd.cjs`)
+initializeImageMagick(fs.readFileSync(`${{folder}}/x86/magick.wasm`)).then(() => {{
+    const shown = files.map(file => ImageMagick.read(fs.readFileSync(file), image =>
+        {json.dumps(ATTRIBUTES)}.map(name => image.getAttribute(name))))
+    console.log(JSON.stringify([Magick.imageMagickVersion, ...shown]))
+}})
+"""
+
+
+def test_imagemagick_7_reads_the_record() -> None:
+    if shutil.which("node") is None or not IMAGEMAGICK_7.is_dir():
+        pytest.skip("npm install --global --prefix .venv @imagemagick/magick-wasm")
+    for name in CHANGEABLE:
+        Path(name).write_bytes(embedded(PICTURES[name]))
+    command = ["node", "-e", IDENTIFY, str(IMAGEMAGICK_7), *CHANGEABLE]
+    version, *shown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert version.startswith("ImageMagick 7")
+    assert shown == [["a red fox", "7", SOURCE_TYPE]] * len(CHANGEABLE)
 
 
 def test_chromium_opens_the_files() -> None:
