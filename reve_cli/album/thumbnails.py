@@ -17,6 +17,8 @@ _SIDE = 480
 """Pixels of the longer side: enough for a card on a screen with twice the pixels."""
 _SMALL = 100_000
 """Bytes of an image that needs no thumbnail."""
+_LARGE = 40_000_000
+"""Bytes of an image that gets none: Pillow loads all metadata of a file, however large."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 _AT_ONCE = 32
 
@@ -47,7 +49,7 @@ def make(paths: Sequence[str], folder: str, is_over: Callable[[], bool], done: C
 def _thumbnail(folder: str, path: str) -> str | None:
     with contextlib.suppress(Exception):  # a decoder may raise any error for a damaged file
         found = os.stat(path)
-        if found.st_size < _SMALL:
+        if not _SMALL <= found.st_size <= _LARGE:
             return None
         identity = f"{os.path.relpath(path, folder)}\0{found.st_size}\0{found.st_mtime_ns}"
         name = hashlib.sha256(os.fsencode(identity)).hexdigest()[:24]
