@@ -255,10 +255,16 @@ def listing(
 
 def in_the_sandbox(run: "Runtime") -> str:
     """Where the simulated jobs are, if there are any and this run is a real one."""
+    return "; to see the sandbox's jobs: reve history --sandbox" if sandbox_has(run, None) else ""
+
+
+def sandbox_has(run: "Runtime", job: str | None) -> bool:
+    """Whether the sandbox's journal has the job with this id, or any job if None. False if it is this run's journal."""
     folder = folders.state_folder(run.process.environ)
-    if run.sandbox or folder is None or not peek(folder / folders.SANDBOX / FILE, "SELECT id FROM jobs LIMIT 1", {}):
-        return ""
-    return "; to see the sandbox's jobs: reve history --sandbox"
+    if run.sandbox or folder is None:
+        return False
+    query = "SELECT id FROM jobs WHERE :job IS NULL OR job = :job LIMIT 1"
+    return bool(peek(folder / folders.SANDBOX / FILE, query, {"job": job}))
 
 
 def details(output: Output, journal: Journal | None, name: str, now: float) -> int:

@@ -1,14 +1,15 @@
 """The work of `reve show`: what is known about an image. It calls no API.
 
-May import: terminal, core, album.subject.
+May import: actions.history, terminal, core, album.subject.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from reve_cli.actions.history import sandbox_has
 from reve_cli.album.subject import Subject, find
 from reve_cli.core.models import credits_of
-from reve_cli.terminal.text import in_words, safe
+from reve_cli.terminal.text import in_words, quote, safe
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
@@ -38,6 +39,8 @@ def _print(run: "Runtime", subject: Subject) -> None:
         run.output.note("neither the file nor the journal says how the image was made")
     elif subject.sha256 is None and subject.path is not None:
         run.output.note(f"{subject.path} is gone")
+    if subject.entry is None and document["simulated"] and sandbox_has(run, document["jobId"]):
+        run.output.note(f"its job is in the sandbox's journal: reve show {quote(subject.name)} --sandbox")
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:

@@ -103,6 +103,20 @@ def test_a_job_with_several_images_shows_each(reve: Reve, sandbox: Sandbox) -> N
     assert reve("show").out.count("prompt: a red fox") == 3
 
 
+def test_an_image_of_the_sandbox_says_where_its_job_is(reve: Reve) -> None:
+    reve.environ["REVE_SANDBOX_SECONDS"] = "0"
+    assert reve("generate", *FOX, "--sandbox").code == 0
+    hint = "its job is in the sandbox's journal: reve show fox.png --sandbox\n"
+    result = reve("show", "fox.png")
+    assert (result.code, result.stderr) == (0, hint)
+    assert "state: saved" not in result.out
+    result = reve("show", "fox.png", "--sandbox")
+    assert (result.code, result.stderr) == (0, "")
+    assert "state: saved" in result.out
+    shutil.rmtree(Path(reve.environ["HOME"], ".local"))
+    assert reve("show", "fox.png").stderr == ""
+
+
 def test_a_file_is_enough_on_another_machine(reve: Reve) -> None:
     record = Provenance(
         prompt="a shy fox",
