@@ -8,6 +8,8 @@ batch up to date. The page's own parts are gallery.html, gallery.css and gallery
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reve_cli.album.live import LivePage
     from reve_cli.runtime import Runtime
 
@@ -17,3 +19,19 @@ def live_page(run: "Runtime", *, force: bool) -> "LivePage":
     from reve_cli.album.live import LivePage
 
     return LivePage(run.output, run.process.clock, force=force)
+
+
+def kept_page(run: "Runtime", folder: "Path") -> "LivePage | None":
+    """The page that an earlier batch kept in `folder`, begun again. None if there is none, or it cannot be written."""
+    from reve_cli.album.page import NAME, is_ours
+    from reve_cli.core.errors import ReveError
+
+    if not is_ours(str(folder / NAME)):
+        return None
+    page = live_page(run, force=False)
+    try:
+        page.begin(folder)
+    except ReveError as error:
+        run.output.warn(f"the gallery is not up to date: {error.message}")
+        return None
+    return page

@@ -59,12 +59,21 @@ def as_data(value: object) -> str:
 
 def check(path: str, *, force: bool) -> None:
     """Raise `ReveError` (code `output`) if the page cannot be written to `path`, or would replace another file."""
-    if not force and os.path.lexists(path) and not _is_ours(path):
+    if not force and os.path.lexists(path) and not is_ours(path):
         raise ReveError("output", f"{path} exists and is not a gallery of reve", hint="--force replaces it")
     if os.path.isdir(path):
         raise ReveError("output", f"{path} is a folder")
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise ReveError("output", f"cannot write {path}: its folder does not exist")
+
+
+def is_ours(path: str) -> bool:
+    """Whether the file at `path` is a page of reve."""
+    try:
+        with open(path, "rb") as file:
+            return _MARK.encode() in file.read(_BEGINNING)
+    except OSError:
+        return False
 
 
 def write(path: str, data: bytes) -> None:
@@ -81,14 +90,6 @@ def write(path: str, data: bytes) -> None:
             raise
     except OSError as error:
         raise ReveError("output", f"cannot write {path}: {error.strerror}") from error
-
-
-def _is_ours(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return _MARK.encode() in file.read(_BEGINNING)
-    except OSError:
-        return False
 
 
 def _asset(name: str) -> str:

@@ -1,6 +1,7 @@
 """Records images that `resume` saved for a batch in that batch's manifest.
 
 So a later run knows them even without the journal. If the manifest is gone or in use, only the journal has them.
+A page of `batch --gallery` beside the manifest shows them, too.
 May import: engine.naming, core, batch.identity, manifest.
 """
 
@@ -8,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reve_cli.batch.identity import item_id, read_scope, with_random_seed
 from reve_cli.batch.manifest import FINAL, Manifest, begun_in
@@ -16,14 +18,23 @@ from reve_cli.core.tasks import Task, new_key
 from reve_cli.core.templates import Values
 from reve_cli.engine.naming import Naming
 
+if TYPE_CHECKING:
+    from reve_cli.batch.results import Page
+
 _MOST_ALIKE = 10_000
 
 
 class Finished:
-    """Records tasks of batches that ended. simulated: whether the API is a simulation."""
+    """Records tasks of batches that ended. simulated: whether the API is a simulation.
 
-    def __init__(self, simulated: Callable[[], bool]) -> None:
-        self._simulated = simulated
+    page_of: begins the page of a folder, if there is one.
+    """
+
+    def __init__(
+        self, simulated: Callable[[], bool], page_of: Callable[[Path], "Page | None"] = lambda _: None
+    ) -> None:
+        self._simulated, self._page_of = simulated, page_of
+        self._pages: dict[Path, Page | None] = {}
         self._begun: dict[Path, dict[str, list[Path]]] = {}
         """The manifests of each folder that have the start of a run, by run."""
         self._left: set[Path] = set()
@@ -51,10 +62,20 @@ class Finished:
                 continue
             try:
                 with contextlib.closing(Manifest(path.parent, None, name=path.name)) as book:
-                    book.note(task, run, item, out, simulated=self._simulated())
-                break
+                    line = book.note(task, run, item, out, simulated=self._simulated())
             except ReveError:
                 self._left.add(path)
+                continue
+            if path.parent not in self._pages:
+                self._pages[path.parent] = self._page_of(path.parent)
+            if page := self._pages[path.parent]:
+                page.add(line)
+            break
+
+    def close(self) -> None:
+        """Complete the pages."""
+        for page in filter(None, self._pages.values()):
+            page.end()
 
     def _ordinal(self, task: Task) -> int | None:
         """The number of an item among identical ones, found by trying which one gives its key; None if none does."""

@@ -23,7 +23,10 @@ def resume(
         reve resume
         reve resume --sandbox
     """
+    import contextlib
+
     from reve_cli.actions import resume as action
+    from reve_cli.album import kept_page
     from reve_cli.batch.resumed import Finished
     from reve_cli.inputs.reading import read_names
 
@@ -32,5 +35,5 @@ def resume(
     names = read_names(run, jobs or [])
     if jobs and not names:
         raise ReveError("usage", "no jobs, keys or runs on standard input")
-    finished = Finished(run.is_simulated)
-    return action.resume(run, names, finished.note, dry_run=dry_run, abandon=abandon)
+    with contextlib.closing(Finished(run.is_simulated, lambda folder: kept_page(run, folder))) as finished:
+        return action.resume(run, names, finished.note, dry_run=dry_run, abandon=abandon)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reve_cli.album.cards import address, command
-from reve_cli.album.page import LIVE, MOST, write
+from reve_cli.album.page import LIVE, MOST, page, write
 from reve_cli.pictures.metadata import embed
 from reve_cli.pictures.provenance import Provenance
 from reve_cli.sandbox import Sandbox, parse_faults
@@ -19,14 +19,14 @@ from tests.support.pictures import PICTURES
 PAGE = "gallery.html"
 
 
-def data(page: str | Path) -> Any:
+def data(path: str | Path) -> Any:
     """The data that a page shows."""
-    text = Path(page).read_text()
+    text = Path(path).read_text()
     return json.loads(text.partition('id="data">')[2].partition("</script>")[0])
 
 
-def cards(page: str | Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = data(page)["pictures"]
+def cards(path: str | Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = data(path)["pictures"]
     return found
 
 
@@ -234,3 +234,45 @@ def test_failed_items_are_not_on_the_page(reve: Reve, sandbox: Sandbox) -> None:
     Path("list.txt").write_text("a red fox\na blue fox\n")
     assert reve("batch", "list.txt", "--out", "foxes/", "--gallery", "--retries", "0").code == 5
     assert len(cards(f"foxes/{PAGE}")) == 1
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_resume_completes_the_page_of_its_batch(reve: Reve, sandbox: Sandbox, killed: bool) -> None:
+    sandbox.faults[:] = parse_faults("image:cut")
+    Path("list.txt").write_text("a red fox\na blue fox\n")
+    assert reve("batch", "list.txt", "--out", "foxes/", "--gallery").code == 75
+    assert cards(f"foxes/{PAGE}") == []
+    if killed:
+        write(f"foxes/{PAGE}", page("foxes", [], live=True))
+        write(f"foxes/{LIVE}", b"reve([])\n")
+    sandbox.faults.clear()
+    result = reve("resume")
+    assert (result.code, "gallery.html shows new images by itself" in result.stderr) == (0, True)
+    assert {each["prompt"] for each in cards(f"foxes/{PAGE}")} == {"a red fox", "a blue fox"}
+    assert data(f"foxes/{PAGE}")["live"] is None
+    assert not Path("foxes", LIVE).exists()
+
+
+@pytest.mark.parametrize("there", [None, "<h1>mine</h1>"])
+def test_resume_writes_no_page_where_the_batch_keeps_none(reve: Reve, sandbox: Sandbox, there: str | None) -> None:
+    sandbox.faults[:] = parse_faults("image:cut")
+    Path("list.txt").write_text("a red fox\n")
+    assert reve("batch", "list.txt", "--out", "foxes/").code == 75
+    if there:
+        Path("foxes", PAGE).write_text(there)
+    sandbox.faults.clear()
+    assert reve("resume").code == 0
+    assert [path.read_text() for path in Path("foxes").glob("gallery*")] == [there] * bool(there)
+
+
+def test_a_page_that_resume_cannot_write_is_a_warning(
+    reve: Reve, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.faults[:] = parse_faults("image:cut")
+    Path("list.txt").write_text("a red fox\n")
+    assert reve("batch", "list.txt", "--out", "foxes/", "--gallery").code == 75
+    sandbox.faults.clear()
+    monkeypatch.setattr("reve_cli.album.live.write", lambda path, content: write(f"/dev/null/{PAGE}", content))
+    result = reve("resume")
+    assert (result.code, result.stderr.count("warning: the gallery is not up to date: ")) == (0, 1)
+    assert len(list(Path("foxes").glob("*.png"))) == 1
