@@ -84,4 +84,4 @@ def test_huge_xmp_is_left_out_in_no_more_memory(reve: Reve, full: bool) -> None:
         assert done.stderr.count(f"{why} {name} was made\n") == 1
     assert done.stderr.count(f"{why} the image was made\n") == len(names)
     assert f"{len(names) + 1} images; open the page" in done.stderr
-    assert peaks[-1] < peaks[1] + 8 * 2**10, peaks
+    assert peaks[-1] < peaks[1] + 40 * 2**10, peaks  # less than one of the packets; Pillow alone takes 20 MB
