@@ -63,6 +63,7 @@ class Runtime:
         self.attach: Callable[[Engine], None] = lambda engine: None
         self._timeout, self._lenient = timeout, lenient
         self._metadata: Metadata | None = None
+        self._journal: Journal | None = None
         self._quality: int | None = None
         self.resources = contextlib.ExitStack()
         self.output.color = self.configured[0]["color"].value
@@ -236,6 +237,8 @@ class Runtime:
 
     def journal(self, *, begin: bool) -> "tuple[Journal | None, str]":
         """The journal, or None and the reason. begin: create it if there is none."""
+        if self._journal is not None:
+            return self._journal, ""
         if not self.keeps_a_journal:
             return None, "REVE_JOURNAL turns the journal off"
         if self.state is None:
@@ -244,13 +247,13 @@ class Runtime:
         from reve_cli.journal.journal import open_journal
 
         try:
-            journal = open_journal(self.state, self.process.clock, self.output.warn, begin=begin)
+            self._journal = open_journal(self.state, self.process.clock, self.output.warn, begin=begin)
         except JournalError as error:
             elsewhere = "; set REVE_STATE_DIR to use another folder" if isinstance(error.__cause__, OSError) else ""
             return None, f"{error}{elsewhere}"
-        if journal is not None:
-            self.resources.callback(journal.close)
-        return journal, ""
+        if self._journal is not None:
+            self.resources.callback(self._journal.close)
+        return self._journal, ""
 
     def naming(self, out: str | None, tasks: Sequence[Task], *, force: bool) -> Naming:
         """The paths of the images of `tasks`, by `--out` and the settings."""
