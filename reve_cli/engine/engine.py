@@ -162,15 +162,11 @@ class Engine:
             elif task.phase == "completed" and workers.have_room("save"):
                 task.phase = "saving"
                 self._start("save", self._save, task)
-            elif (
-                task.phase == "accepted"
-                and task.due <= now
-                and self.waiting.asks_alone(task)
-                and workers.have_room("look")
-            ):
-                task.due = FOREVER
-                workers.start("look", partial(self._look, task), partial(self._outcomes.polled, task))
-        running = [task for task in self._open if task.phase == "accepted" and task.job is not None]
+        for tasks in self.waiting.looks():
+            if workers.have_room("look"):
+                self.waiting.begin_look(tasks)
+                workers.start("look", partial(self._look, tasks), partial(self._not_found, tasks))
+        running = [task for task in self._open if self.waiting.is_polled(task)]
         if workers.have_room("poll") and self.waiting.next_poll(running, sending=self._is_sending()) <= now:
             workers.start("poll", lambda: self._poll(running), partial(self._fail_each, running))
 
@@ -180,6 +176,9 @@ class Engine:
     def _fail_each(self, tasks: Sequence[Task], error: ReveError) -> None:
         for task in tasks:
             self._outcomes.fail(task, error)
+
+    def _not_found(self, tasks: Sequence[Task], error: ReveError) -> None:
+        self._outcomes.answered(tasks, {str(task.job_id): error for task in tasks})
 
     def _is_sending(self) -> bool:
         """Whether requests wait for their turns."""
@@ -223,24 +222,20 @@ class Engine:
     def _server_time(self) -> float:
         return self.api.account(self.deadline).at
 
-    def _look(self, task: Task) -> Then:
-        assert task.job_id is not None
-        patient = self.goal in ("ended", "saved") and self.deadline.seconds < FOREVER
-        job = self.api.job(task.job_id, self.deadline, tries=FOREVER if patient else self._limits.tries)
-        return lambda: self._outcomes.found(task, job)
+    def _look(self, tasks: Sequence[Task]) -> Then:
+        if len(tasks) > 1:
+            found, _ = self.waiting.poll(tasks, self.deadline, ended=True)
+        else:
+            patient = self.goal in ("ended", "saved") and self.deadline.seconds < FOREVER
+            job = str(tasks[0].job_id)
+            found = {job: self.api.job(job, self.deadline, tries=FOREVER if patient else self._limits.tries)}
+        return lambda: self._outcomes.answered(tasks, found or {})
 
     def _poll(self, tasks: Sequence[Task]) -> Then:
         found, requests = self.waiting.poll(tasks, self.deadline)
 
-        def note() -> None:
-            for task in tasks:
-                self._outcomes.polled(task, (found or {}).get(str(task.job_id)))
-
         def take() -> None:
-            if found and len(tasks) > 1:
-                self.ledger.at_once(note)
-            else:
-                note()
+            self._outcomes.answered(tasks, found or {})
             self.waiting.polled(requests, answered=found is not None)
 
         return take

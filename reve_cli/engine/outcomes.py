@@ -5,7 +5,7 @@ elsewhere: `api.sending` (retries), `Ledger.sending` (23 hours) and `unfinished`
 May import: engine.saving, engine.supply, engine.waiting, journal, api, core.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reve_cli.api.endpoints import Accepted
@@ -65,7 +65,9 @@ class Outcomes:
                 self.end(task, None)
 
     def polled(self, task: Task, answer: Job | ReveError | None) -> None:
-        """A poll or a look brought this about the job of `task`; None if nothing."""
+        """A poll or a look brought this about the job of `task`; None if nothing. Another may have been faster."""
+        if task.phase != "accepted":
+            return
         if isinstance(answer, Job):
             self.found(task, answer)
         elif answer is not None and not self.waiting.may_yet_appear(task, answer):
@@ -73,10 +75,23 @@ class Outcomes:
         else:
             self.waiting.schedule(task)
 
+    def answered(self, tasks: Sequence[Task], answers: Mapping[str, Job | ReveError]) -> None:
+        """A request about the jobs of `tasks` brought these `answers`, by job. They may concern jobs heard of since."""
+
+        def note() -> None:
+            for task in tasks:
+                self.polled(task, answers.get(str(task.job_id)))
+            for task in self.waiting.heard:
+                if isinstance(job := answers.get(str(task.job_id)), Job) and job.ended:
+                    self.found(task, job)
+
+        if answers and len(tasks) > 1:
+            self.ledger.at_once(note)
+        else:
+            note()
+
     def found(self, task: Task, job: Job) -> None:
         """The API said where the job stands."""
-        if task.phase != "accepted":
-            return
         task.missing_since = None
         if task.accepted_at is None:
             created, now = moment(job.created_at), self.clock.monotonic()

@@ -26,7 +26,7 @@ _QUICK = 2
 
 
 class Poller:
-    """Asks about running jobs, again and again. Used by one thread at a time."""
+    """Asks about running jobs, again and again. One thread at a time may call `ask`, and any thread `ask_ended`."""
 
     # Whether polls give way while requests wait: they then ask about no job before it has probably ended.
     gives_way = False
@@ -51,6 +51,10 @@ class Poller:
         found: Found = {job.id: job for job in pages}
         asked = self._by_id([job for job in jobs if job not in found], deadline, found, single=single)
         return found or None, asked + (0 if single else 1)
+
+    def ask_ended(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
+        """Ask about several jobs that have probably ended. Arguments and result are those of `ask`."""
+        return self.ask(jobs, deadline)
 
     def _by_id(
         self,
@@ -154,6 +158,10 @@ class PagePoller(Poller):
             was_omitted = any(isinstance(job := found.get(name), Job) and _ended_before(job, latest) for name in rest)
             self._doubts = min(self._doubts + 1, _MOST_DOUBTS) if was_omitted else max(self._doubts - 1, 0)
         return found if found or answered else None, requests
+
+    def ask_ended(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
+        _, found, _, requests = self._completed(jobs, deadline)
+        return found, requests + self._by_id([job for job in jobs if job not in found], deadline, found, most=_FEW)
 
     def _learn(self, ended: Iterable[Job]) -> None:
         """Record how long jobs took, and that the server's time is later than the end of each."""

@@ -39,6 +39,8 @@ _WORTH_A_POLL, _EARLY_PART = 8, 0.2
 _EARLY_SECONDS, _LONGEST_GAP = 1.0, 10.0
 # Seconds between looks at a job after a webhook said that it has ended, until the API says so too.
 _AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+# Turns of the rate limit between two such looks. Events that come meanwhile share the second, one request for all.
+_TURNS = 2
 # Seconds between polls of a job while webhooks are expected.
 _RARELY = 60.0
 # Seconds after the usual end of a job within which a webhook must come; and the usual duration without past jobs.
@@ -68,6 +70,8 @@ class Waiting:
         self._has_heard = False
         # The jobs that have ended according to a webhook, each with the number of polls since then.
         self._heard: dict[str, int] = {}
+        # When the last look after an event began.
+        self._looked_at = -FOREVER
         # Jobs that were found to have ended, long after they were accepted, since the last event.
         self._missed = 0
         # When the first job was found to have ended without an event.
@@ -99,7 +103,9 @@ class Waiting:
         looks = self._heard.get(str(task.job_id))
         if looks is not None and looks < len(_AFTER_EVENT):
             self._heard[str(task.job_id)] = looks + 1
-            return _AFTER_EVENT[looks]
+            pace = self._api.sender.pace
+            gap = max(_TURNS / pace.per_second if pace else 0.0, min(_AFTER_EVENT[looks], _AFTER_EVENT[1]))
+            return max(_AFTER_EVENT[looks], self._looked_at + gap - self._clock.monotonic())
         progress = task.job.progress if task.job else None
         delay = next_delay(elapsed, progress, self._past, random.random)
         if not self._relies_on_events or looks is not None:
@@ -128,19 +134,21 @@ class Waiting:
             if task.phase == "accepted" and task.job is not None and task.due < FOREVER:
                 self.schedule(task)
 
-    def hear(self, job: str, *, is_new: bool = False) -> bool:
-        """A webhook says that a job has ended: ask about it now, or once it is accepted. Returns whether it has a task.
+    def has_task(self, job: str) -> bool:
+        """Whether a task that is not done has this job. Any thread may ask."""
+        return any(task.job_id == job for task in self.tasks)
+
+    def hear(self, job: str, *, is_new: bool = False) -> None:
+        """A webhook says that a job has ended: ask about it now, or once it is accepted.
 
         is_new: its task begins now, with a look at the job. Call it in the main thread, as `show_progress`.
         """
         self._has_heard, self._missed = True, 0
-        found = [task for task in self.tasks if task.job_id == job]
         if job not in self._heard:
             self._heard[job] = int(is_new)
-            for task in found:
-                if task.phase == "accepted" and task.due < FOREVER:
+            for task in self.tasks:
+                if task.job_id == job and task.phase == "accepted" and task.due < FOREVER:
                     self.schedule(task)
-        return bool(found)
 
     def show_progress(self, job: str, progress: float) -> None:
         """A webhook says how far a job is."""
@@ -148,9 +156,28 @@ class Waiting:
             if task.job is not None and task.job_id == job and not task.job.ended:
                 task.job = replace(task.job, progress=progress)
 
-    def asks_alone(self, task: Task) -> bool:
-        """Whether to ask about `task` by its id: nothing is known of it, or a webhook says that its job has ended."""
-        return task.job is None or task.job_id in self._heard
+    def is_polled(self, task: Task) -> bool:
+        """Whether polls ask about `task`: something is known of it, and no webhook says that its job has ended."""
+        return task.phase == "accepted" and task.job is not None and task.job_id not in self._heard
+
+    @property
+    def heard(self) -> list[Task]:
+        """The tasks whose jobs have ended according to a webhook, but were running when last asked about."""
+        return [each for each in self.tasks if each.phase == "accepted" and each.job and each.job_id in self._heard]
+
+    def looks(self) -> Sequence[Sequence[Task]]:
+        """The tasks to look at now: together if their jobs have ended according to webhooks, else alone."""
+        now = self._clock.monotonic()
+        due = [each for each in self.tasks if each.phase == "accepted" and each.due <= now and not self.is_polled(each)]
+        together = [task for task in due if task.job is not None]
+        return [*([together] if together else []), *([task] for task in due if task.job is None)]
+
+    def begin_look(self, tasks: Sequence[Task]) -> None:
+        """Note that a look at `tasks` begins."""
+        for task in tasks:
+            task.due = FOREVER
+            if task.job_id in self._heard:
+                self._looked_at = self._clock.monotonic()
 
     def forget(self, task: Task) -> None:
         """Drop what webhooks said of a task that is done."""
@@ -179,19 +206,20 @@ class Waiting:
     def seconds(self, tasks: Sequence[Task], *, polling: bool, sending: bool) -> float:
         """Seconds until one of `tasks` is due. polling: a poll is under way, so none is due before it ends."""
         now = self._clock.monotonic()
-        due = [task.due for task in tasks if (task.phase == "intent" or not task.job) and task.due > now]
+        alone = (task for task in tasks if task.phase in ("intent", "accepted") and not self.is_polled(task))
+        due = [task.due for task in alone if task.due > now]
         if not polling:
-            running = [task for task in tasks if task.phase == "accepted" and task.job]
+            running = [task for task in tasks if self.is_polled(task)]
             due.append(self.next_poll(running, sending=sending))
         return min(due, default=FOREVER) - now
 
-    def poll(self, tasks: Sequence[Task], deadline: Deadline) -> tuple[Found | None, int]:
-        """Ask about all of `tasks`. Runs in a worker thread.
+    def poll(self, tasks: Sequence[Task], deadline: Deadline, *, ended: bool = False) -> tuple[Found | None, int]:
+        """Ask about all of `tasks`. Runs in a worker thread. ended: their jobs have ended, according to webhooks.
 
         Returns what the API said, None if it did not answer, and the number of requests.
         """
         made = {str(task.job_id): moment(task.job.created_at if task.job else None) or task.asked_at for task in tasks}
-        return self._poller.ask(made, deadline)
+        return (self._poller.ask_ended if ended else self._poller.ask)(made, deadline)
 
     def polled(self, requests: int, *, answered: bool) -> None:
         """Note that a poll ended. requests: how many it took."""

@@ -1,7 +1,7 @@
 """`--listen` in commands that wait for jobs: events wake their engine, which then polls rarely.
 
 If another reve of the same user already listens on the port, reads its events from the journal.
-May import: webhooks, runtime, engine, serving, core.
+May import: webhooks, runtime, engine, journal.states, serving, core.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reve_cli.core.errors import ReveError
+from reve_cli.journal.states import CLOSED
 from reve_cli.webhooks.events import Event, read_event
 from reve_cli.webhooks.ports import PortTaken, is_held, read_address, signing_keys, take_port
 from reve_cli.webhooks.receiving import Delivery, Receiver
@@ -59,8 +60,14 @@ class Ear:
     # In other threads
 
     def _store(self, job: str, event: str, body: bytes, verified_as: str, received: float) -> bool:
+        """Store an event that another command may need. This command's jobs, and saved ones, do without."""
         journal = self._engine.ledger.journal
-        return journal is None or journal.events.add(job, event, body, verified_as, received)
+        if journal is None or self._engine.waiting.has_task(job):
+            return True
+        row = journal.by_job([job]).get(job)
+        if row is not None and row.state in CLOSED:
+            return False
+        return journal.events.add(job, event, body, verified_as, received)
 
     def _told(self, delivery: Delivery) -> None:
         self._run.inbox.put(lambda: self._hear(delivery.event))
@@ -95,7 +102,4 @@ class Ear:
             if event.progress is not None:
                 self._engine.waiting.show_progress(event.job, event.progress)
             return
-        journal = self._engine.ledger.journal
-        if self._engine.waiting.hear(event.job) and journal is not None and self._server is not None:
-            with contextlib.suppress(ReveError):
-                journal.events.done(event.job, event.name)
+        self._engine.waiting.hear(event.job)

@@ -15,7 +15,10 @@ import pytest
 from reve_cli.api.download import Images, Unusable
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Deadline, Stop
+from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, Job
+from reve_cli.core.tasks import Task
+from reve_cli.engine.outcomes import Outcomes
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
 from tests.engine.test_saving import on_image_request
@@ -73,6 +76,16 @@ def test_an_image_missing_after_a_day_has_expired(reve: Reve, simulate: Simulate
     on_image_request(sandbox, lambda: reve.clock.advance(3600))
     result = reve("download", job, "--out", "fox.png", "--timeout", "86400", "--json")
     assert (result.code, result.document["error"]["code"]) == (7, "expired")
+
+
+@pytest.mark.parametrize("phase", ["completed", "saving"])
+def test_a_late_answer_does_not_end_a_job_whose_images_are_being_saved(phase: Any) -> None:
+    nothing: Any = None
+    outcomes = Outcomes("saved", *[nothing] * 9)
+    task = Task(1, phase, job_id="1")
+    outcomes.polled(task, ReveError("not_found", "the API answered 404"))
+    outcomes.polled(task, None)
+    assert (task.phase, task.error) == (phase, None)
 
 
 def test_an_answer_about_another_job_is_ignored(reve: Reve, simulate: Simulate) -> None:

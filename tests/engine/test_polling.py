@@ -99,6 +99,18 @@ def test_one_request_covers_a_hundred_jobs(account: Account) -> None:
     assert (account.requests, account.running) == (1, {})
 
 
+def test_one_request_covers_the_jobs_that_have_just_ended_and_one_more_each_that_failed(account: Account) -> None:
+    ended = [account.make(5) for _ in range(4)] + [account.make(5, "fail")]
+    for _ in range(120):
+        account.make(60)
+    account.clock.advance(6)
+    jobs = {job: account.running[job] for job in ended}
+    found, requests = account.poller.ask_ended(jobs, Deadline(account.clock, 600))
+    assert requests == 2
+    states = [job.status for name in ended if isinstance(job := (found or {}).get(name), Job)]
+    assert states == ["COMPLETED"] * 4 + ["FAILED"]
+
+
 def test_failed_and_cancelled_jobs_are_noticed_soon(account: Account) -> None:
     for number in range(60):
         account.make(20 + number % 5, {0: "fail", 10: "cancel", 20: "capacity"}.get(number % 30))

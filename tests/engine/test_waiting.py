@@ -99,6 +99,35 @@ def test_a_batch_listens_no_more_if_no_event_comes_for_30_s_after_a_job_ended(re
     assert len(said) == 1
 
 
+def listening(reve: Reve, api: Api) -> tuple[Waiting, list[Task]]:
+    """A batch that listens, and its four running jobs."""
+    waiting, tasks = Waiting(api, PagePoller(api), ()), running(reve, range(10, 14))
+    for task in tasks:
+        task.job_id = str(task.index)
+    waiting.listens, waiting.tasks = True, tasks
+    return waiting, tasks
+
+
+def test_a_job_is_looked_at_when_its_event_comes_and_those_of_the_next_two_turns_together(reve: Reve, api: Api) -> None:
+    waiting, (first, second, third, _) = listening(reve, api)
+    waiting.hear("10")
+    assert waiting.looks() == [[first]]
+    waiting.begin_look([first])
+    waiting.hear("11")
+    waiting.hear("12")
+    assert waiting.looks() == []
+    seconds = waiting.seconds(waiting.tasks, polling=True, sending=True)
+    assert seconds == pytest.approx(2 * 60 / START)
+    reve.clock.advance(seconds + 0.001)
+    assert waiting.looks() == [[second, third]]
+
+
+def test_polls_do_not_ask_about_jobs_of_which_an_event_came(reve: Reve, api: Api) -> None:
+    waiting, tasks = listening(reve, api)
+    waiting.hear("10")
+    assert [task for task in tasks if waiting.is_polled(task)] == tasks[1:]
+
+
 def test_single_commands_poll_by_the_schedule_even_while_they_send(reve: Reve, api: Api) -> None:
     waiting = Waiting(api, Poller(api), ())
     assert until_poll(reve, waiting, running(reve, range(3)), sending=True) == 0

@@ -57,6 +57,25 @@ def test_an_event_ends_the_wait_after_one_look(hook: Hook, live: Sandbox) -> Non
     assert bodies(live)[0]["webhookEvents"] == ["completed", "failed"]
 
 
+def test_a_command_stores_only_the_events_of_other_commands(hook: Hook, live: Sandbox) -> None:
+    other = "00000000-0000-4000-8000-000000000001"
+
+    def post(job: str) -> None:
+        assert hook.event("completed", other) == 204
+        assert hook.event("completed", job) == 204
+
+    thread = when_it_has_ended(live, post)
+    options = ["--listen", str(hook.port), "--webhook-url", hook.url, "--out", "fox.png"]
+    assert hook.reve.child("generate", "a fox", *options).code == 0
+    thread.join()
+    folder = state_folder(hook.reve.environ)
+    assert folder is not None
+    journal = open_journal(folder, hook.reve.clock, print, begin=False)
+    assert journal is not None
+    assert [event.job for event in journal.events.to_do()] == [other]
+    journal.close()
+
+
 def test_while_another_listener_holds_the_port_its_events_are_read(hook: Hook, live: Sandbox) -> None:
     folder = state_folder(hook.reve.environ)
     assert folder is not None
