@@ -4,6 +4,7 @@ May import: journal.database.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,10 @@ class Events:
         """The highest id; 0 if there is no event."""
         return int(self._database.value("SELECT coalesce(max(id), 0) FROM events"))
 
-    def done(self, job: str, event: str) -> None:
-        """Record that nothing is left to do for an event."""
-        with self._database.transaction() as database:
-            query = "UPDATE events SET done = 1, body = NULL WHERE job = ? AND event = ?"
-            database.execute(query, (job, event))
+    def done(self, events: Sequence[tuple[str, str]]) -> None:
+        """Record that nothing is left to do for events, each given by its job and its name. Shares commits."""
+        query = "UPDATE events SET done = 1, body = NULL WHERE job = ? AND event = ?"
+        self._database.together(lambda database: database.executemany(query, events))
 
     def _select(self, where: str, *values: int) -> list[StoredEvent]:
         query = f"SELECT id, job, event, body, verified_as, received FROM events WHERE {where} ORDER BY id"  # noqa: S608

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reve_cli.actions.drive import engine_of, saver_of
 from reve_cli.actions.generate import learn_account
+from reve_cli.actions.unfinished import unfinished
 from reve_cli.core.clock import DAY
 from reve_cli.core.errors import ReveError, worst
 from reve_cli.core.filesystem import local_path
@@ -141,6 +142,8 @@ class Listener(Supply):
         self._tasks: dict[str, Task] = {}
         self._namings: dict[int, Naming] = {}
         self._cases: dict[str, list[Case]] = {}
+        # Job and name of the events that `_record` is to record.
+        self._settled: list[tuple[str, str]] = []
         self._last = self._open = 0
         self._left = set(wishes.jobs)
         self._saver: Saver = saver_of(run, lambda task: self._namings[task.index], ledger)
@@ -159,13 +162,18 @@ class Listener(Supply):
         self._engine.waiting.listens = True
         tasks = [self._watch(job) for job in self._wishes.jobs]
         self._engine.run([task for task in tasks if task is not None])
+        self._record()
         run.output.rest()
         self._ledger.end(told=False)
-        if not run.process.stop and not self._is_met and (self._left or self._wishes.count):
-            what = "all jobs ended" if self._left else f"{plural(self._wishes.count or 0, 'event')} came"
-            message = f"the time limit of {run.deadline.seconds:g} s passed before {what}"
-            run.output.fail(ReveError("unfinished", message, hint=" ".join(["reve resume", *run.flags])))
-            self._log.codes.append(75)
+        if not run.process.stop and not self._is_met and self._wishes.count and 75 not in self._log.codes:
+            events = plural(self._wishes.count, "event")
+            message = f"the time limit of {run.deadline.seconds:g} s passed before {events} came"
+            resume = " ".join(["reve resume", *run.flags])
+            error = (
+                ReveError("unfinished", message, hint=resume) if unfinished(run) else ReveError("timed_out", message)
+            )
+            run.output.fail(error)
+            self._log.codes.append(error.exit_code)
         return worst(self._log.codes)
 
     def load(self) -> None:
@@ -305,6 +313,7 @@ class Listener(Supply):
         self._run.output.note(text)
 
     def tick(self) -> float:
+        self._record()
         until = min((at for at, _ in self._later), default=math.inf) - self._run.process.clock.monotonic()
         return max(0.0, min(until, self._forwarder.tick() if self._forwarder else self.pause))
 
@@ -330,11 +339,17 @@ class Listener(Supply):
         self._settle(case)
 
     def _settle(self, case: Case) -> None:
-        """Print an event whose work is over, and record it as done if nothing is left to do."""
+        """Print an event whose work is over. If nothing is left to do, `_record` records that afterwards."""
         if case.is_working or case.is_forwarding:
             return
         self._open -= 1
         assert case.delivery is not None
         if case.delivery.is_new and case.succeeded:
-            self._journal.events.done(case.delivery.event.job, case.delivery.event.name)
+            self._settled.append((case.delivery.event.job, case.delivery.event.name))
         self._log.event(case.delivery, case)
+
+    def _record(self) -> None:
+        """Record the settled events as done, in one commit. If reve is killed before it, they are printed again."""
+        if self._settled:
+            settled, self._settled = self._settled, []
+            self._journal.events.done(settled)

@@ -79,6 +79,25 @@ def test_events_that_arrive_during_a_commit_share_the_next_one(journal: Journal)
     assert sorted(event.job for event in journal.events.to_do()) == ["a", "b", "c", "d", "e", "f", "first"]
 
 
+def test_events_that_are_done_share_a_commit_with_those_that_arrive(journal: Journal) -> None:
+    for job in ("b", "c"):
+        journal.events.add(job, "completed", b"{}", "bytes", 1.0)
+    database = SlowDatabase(journal.events._database)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(journal.events.add, "a", "completed", b"{}", "bytes", 1.0)
+        assert database.entered.wait(30)
+        done = pool.submit(journal.events.done, [("b", "completed"), ("c", "completed")])
+        later = pool.submit(journal.events.add, "d", "completed", b"{}", "bytes", 1.0)
+        try:
+            eventually(lambda: len(database.database._writes) == 2, "both to wait")
+        finally:
+            database.go.set()
+        assert (first.result(30), done.result(30), later.result(30)) == (True, None, True)
+    database.restore()
+    assert database.transactions == 2
+    assert [event.job for event in journal.events.to_do()] == ["a", "d"]
+
+
 def test_if_a_shared_commit_fails_every_event_of_it_fails(journal: Journal) -> None:
     database = SlowDatabase(journal.events._database)
     database.error = JournalError("the disk is full")

@@ -124,6 +124,21 @@ def test_for_names_unfinished_jobs_at_the_time_limit_and_exits_75(hook: Hook, si
     assert job in result.stderr
 
 
+def test_without_enough_events_it_exits_75_if_a_job_is_unfinished(hook: Hook, handed_over: str) -> None:
+    result = hook.listen("--count", "1", "--timeout", "10")
+    assert result.code == 75
+    assert "before 1 event came" in result.stderr
+    assert result.stderr.splitlines()[-1] == "reve resume"
+
+
+def test_without_enough_events_it_exits_6_if_nothing_is_left_to_do(hook: Hook, handed_over: str, job: str) -> None:
+    assert hook.reve("resume").code == 0
+    result = hook.listen("--count", "2", "--timeout", "10")
+    assert result.code == 6
+    assert "before 2 events came" in result.stderr
+    assert "resume" not in result.stderr
+
+
 def test_the_events_of_a_killed_listener_come_first(hook: Hook, handed_over: str, sandbox: Sandbox) -> None:
     folder = state_folder(hook.reve.environ)
     assert folder is not None
@@ -134,6 +149,40 @@ def test_the_events_of_a_killed_listener_come_first(hook: Hook, handed_over: str
     journal.close()
     assert hook.listen("--count", "1").code == 0
     assert (hook.reve.folder / "fox.png").is_file()
+
+
+def test_worked_events_are_recorded_as_done(hook: Hook, handed_over: str) -> None:
+    def post() -> None:
+        for event, job in (("completed", handed_over), ("progress", OTHER), ("completed", OTHER)):
+            assert hook.event(event, job) == 204
+
+    assert hook.listen("--count", "3", then=post).code == 0
+    folder = state_folder(hook.reve.environ)
+    assert folder is not None
+    journal = open_journal(folder, hook.reve.clock, print, begin=False)
+    assert journal is not None
+    assert journal.events.to_do() == []
+    journal.close()
+
+
+def test_jobs_whose_events_come_too_early_are_asked_about_together(
+    hook: Hook, simulate: Callable[..., Sandbox]
+) -> None:
+    sandbox, jobs = simulate(job_seconds=3), 5
+    options = ["--no-wait", "--out", "fox.png", "--webhook-url", "https://hooks.example.com/"]
+    made = hook.reve("generate", "a fox", "--count", str(jobs), *options).out.split()
+    folder = state_folder(hook.reve.environ)
+    assert folder is not None
+    journal = open_journal(folder, hook.reve.clock, print, begin=False)
+    assert journal is not None
+    for job in made:
+        body = json.dumps({"event": "completed", "jobId": job}).encode()
+        assert journal.events.add(job, "completed", body, "bytes", 1.0)
+    journal.close()
+    before = gets(sandbox)
+    assert hook.listen("--count", str(jobs)).code == 0
+    assert len(list(hook.reve.folder.glob("*.png"))) == jobs
+    assert gets(sandbox) - before <= jobs + 4
 
 
 def test_a_job_that_another_command_saved_is_not_saved_again(hook: Hook, handed_over: str, sandbox: Sandbox) -> None:
