@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -119,6 +120,16 @@ assert what_is_left() == b"", "an answer is left in the input"
 print(found.protocol, found.cell)
 """
     assert asked(script, answers) == expected
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_tmux_in_kitty_shows_no_pictures_and_no_answer_is_left_in_the_input(tmp_path: Path) -> None:
+    script = "found = ask()\nopen('found', 'w').write(f'{found and found.protocol} {what_is_left()}')"
+    tmux = ["tmux", "-f", os.devnull, "-S", str(tmp_path / "tmux"), "new-session"]
+    with Terminal([*tmux, *python(_ASK + script)], env=os.environ, answers=KITTY) as terminal:
+        assert terminal.wait() == 0
+        assert Path("found").read_text() == "None b''"
+        assert b"\x1b_G" not in terminal.seen
 
 
 @pytest.mark.parametrize("answers", [APPLE, TMUX], ids=["Terminal.app", "tmux"])
