@@ -8,8 +8,10 @@ May import: engine.naming, api.download, pictures, core.
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -45,6 +47,8 @@ class Publisher:
         self._closed = False
         # Paths of this run's images, and paths that a command printed by this run moves an image to.
         self._claimed: set[str] = set()
+        # The temporary files that were in a folder before this run saved there.
+        self._earlier: dict[str, list[str]] = {}
 
     def close(self) -> None:
         """Publish nothing from now on, and remove the temporary files. Waits for a file that is being published."""
@@ -68,20 +72,40 @@ class Publisher:
 
     @contextlib.contextmanager
     def temporary(self, task: Task, folder: str, number: int | str, mode: int) -> Iterator[tuple[str, BinaryIO]]:
-        """A new file in `folder` for an image of `task`, or its sidecar. Removed at the end unless it was published."""
-        path = os.path.join(folder, f".reve-{task.token}-{number}.part")
+        """A new file in `folder` for an image of `task`, or its sidecar. Removed at the end unless it was published.
+
+        The journal finds it after a crash if it has a row for `task`. Else its name has the job, and it is locked while
+        this process lives, for `remove_dead`.
+        """
+        if not task.is_owned and folder not in self._earlier:
+            self._earlier[folder] = glob.glob(f"{glob.escape(folder)}/.reve-*.part")
+        name = task.token if task.is_owned else f"{task.token}-{task.job_id}"
+        path = os.path.join(folder, f".reve-{name}-{number}.part")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         with self._lock:  # so that `close` either finds the file or prevents it
             self._refuse_if_closed()
             self._temporaries.add(path)
             descriptor = os.open(path, flags, mode)
+        alive = None
         try:
             with os.fdopen(descriptor, "r+b") as file:
+                if not task.is_owned and _lock(descriptor):
+                    alive = os.dup(descriptor)  # `file` is closed before it gets its name
                 yield path, file
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(path)
             self._temporaries.discard(path)
+            if alive is not None:
+                os.close(alive)
+
+    def remove_dead(self, task: Task, folder: str, number: int) -> None:
+        """Remove the temporary files that killed processes without a row left of an image, which is in `folder` now."""
+        is_same = re.compile(rf"-{re.escape(str(task.job_id))}-{number}(-record)?\.part$").search
+        for path in filter(is_same, self._earlier.get(folder, ())):
+            with contextlib.suppress(OSError), open(path, "r+b") as file:
+                if _lock(file.fileno()):
+                    os.unlink(path)
 
     def publish(self, task: Task, temporary: str, wanted: SavedFile, replaceable: Identity | None) -> SavedFile:
         """Move `temporary` to the path of `wanted`, or to a name beside it if that is taken; add it to `task.files`.
@@ -279,6 +303,19 @@ def _beside(path: str, job: str) -> Iterator[str]:
     yield base
     for number in range(2, _NAMES_BESIDE):
         yield numbered(base, number)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file. False if another process has locked it, or there are no locks that outlive a rename."""
+    if os.name == "nt":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _rename_without_replacing(temporary: str, path: str) -> None:

@@ -256,6 +256,7 @@ class Saver:
         sync_folder(folder)
         if not is_apart:
             self._recorder.record_beside(self._publisher, task, saved, is_recorded=made.is_recorded)
+        self._publisher.remove_dead(task, folder, number)
         self._unrecorded.discard(task.token)
         if not is_synced and not self._has_told_of_sync:
             self._has_told_of_sync = True

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import stat
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from reve_cli.pictures.formats import image_format
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
+from tests.support.terminal import eventually
 
 Simulate = Callable[..., Sandbox]
 
@@ -278,3 +280,35 @@ def test_if_a_spooled_image_vanishes_the_exit_code_is_1(reve: Reve, sandbox: San
         result = reve("generate", "fox", "--out", "-")
     assert result.code == 1
     assert result.stdout == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that outlive a rename")
+def test_wait_removes_what_a_killed_wait_left_of_its_image_and_nothing_else(reve: Reve, sandbox: Sandbox) -> None:
+    import fcntl
+
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    dead = [f".reve-0-{job}-1.part", f".reve-1-{job}-1-record.part"]
+    kept = [f".reve-2-{job}-2.part", f".reve-3-{job}-11.part", ".reve-4-1.part", f".reve-5-{job}-1.png"]
+    in_use = f".reve-6-{job}-1.part"
+    for name in (*dead, *kept, in_use):
+        Path(name).write_bytes(b"a part")
+    with open(in_use, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert reve("wait", job, "--out", "fox.png").code == 0
+    assert {path.name for path in Path.cwd().iterdir()} == {*kept, in_use, "fox.png"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that outlive a rename")
+def test_another_wait_removes_the_temporary_file_of_the_first_only_after_its_end(
+    reve: Reve, simulate: Simulate
+) -> None:
+    simulate(job_seconds=0, faults=parse_faults("image:drip*1"))
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    first = subprocess.Popen(reve.command("wait", job, "--out", "fox.png"), env=reve.environ)
+    eventually(lambda: list(Path.cwd().glob(".reve-*.part")), "a temporary file")
+    assert reve("wait", job, "--out", "again.png").code == 0
+    assert list(Path.cwd().glob(".reve-*.part"))
+    first.kill()
+    first.wait()
+    assert reve("wait", job, "--out", "fox.png").code == 0
+    assert {path.name for path in Path.cwd().iterdir()} == {"fox.png", "again.png"}

@@ -6,8 +6,7 @@
 A point is a step of the process (see `killable`), or the arrival of a request at the server. Points are taken from the
 whole life of a single `generate`, of one with `--count 8`, and of a `wait --out` for the jobs of `generate --no-wait`.
 Each is tried twice: once followed by `reve resume`, once by the same command again. `resume` leaves the jobs of `wait`
-alone, so there `wait --force` follows in both series, and `wait` may leave temporary files. Otherwise, whatever the
-point, afterwards:
+alone, so there `wait --force` follows in both series. Whatever the point, afterwards:
 
 - every charged job has its image, whole, under the name that was asked for, and no job was made twice
 - each file's hash, and the hash of what the server sent, are in the journal
@@ -130,12 +129,6 @@ class WaitScene(Scene):
     def prepare(self) -> None:
         submitted = self.run([*self.asks, "--no-wait"])
         self.generate = ["wait", *submitted.stdout.split(), "--out", str(self.work / "f.png")]
-
-    def problems(self, *, exactly: bool) -> list[str]:
-        """See `problems`. Temporary files are left, as no row of the journal is this command's own."""
-        for path in self.work.glob(".reve-*"):
-            path.unlink()
-        return super().problems(exactly=exactly)
 
 
 class BatchScene(Scene):
