@@ -3,12 +3,13 @@
     python tests/bench/generate.py [--pairs 15] [--metadata]
 
 The script does no more than POST, GET and download. With `--metadata`, the other of a pair is `generate` without
-metadata instead. Prints the median of each, and the median and the quartiles of the
-ratios of neighbouring runs, which are less noisy.
+metadata instead. Either of a pair runs first in turn. Prints the median of each in wall time and in CPU time, and the
+median and the quartiles of the ratios of pairs, which are less noisy.
 """
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -31,10 +32,15 @@ with httpx.Client(trust_env=False) as client, open(sys.argv[1], "wb") as file:
 """
 
 
-def seconds(command: list[str], environ: dict[str, str]) -> float:
-    started = time.perf_counter()
+Times = tuple[float, float]
+"""Wall time and CPU time of a command, in seconds."""
+
+
+def timed(command: list[str], environ: dict[str, str]) -> Times:
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    took, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
@@ -42,7 +48,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--metadata", action="store_true", help="compare with generate --metadata none")
     options = parser.parse_args()
-    pairs: list[tuple[float, float]] = []
+    pairs: list[tuple[Times, Times]] = []
     with tempfile.TemporaryDirectory() as name, Sandbox(Path(name) / "sandbox", job_seconds=0) as sandbox:
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("APIFRAME_", "REVE_"))}
         environ |= {
@@ -55,12 +61,17 @@ def main() -> None:
             plain = [sys.executable, "-c", PLAIN, f"{name}/plain-{number}.png"]
             if options.metadata:
                 plain = [*reve[:-1], f"--out={name}/plain-{number}.png", "--metadata=none"]
-            pairs.append((seconds(reve, environ), seconds(plain, environ)))
+            if number % 2:
+                pairs.append((timed(reve, environ), timed(plain, environ)))
+            else:
+                pairs.append((timed(plain, environ), timed(reve, environ))[::-1])
     pairs = pairs[1:]  # the first pair creates the journal and warms the caches
-    ours, theirs = (statistics.median(times) for times in zip(*pairs, strict=True))
-    low, ratio, high = statistics.quantiles((first / second for first, second in pairs), n=4)
     other = "without metadata" if options.metadata else "script"
-    print(f"generate {ours * 1000:.0f} ms, {other} {theirs * 1000:.0f} ms, ratio {ratio:.2f} ({low:.2f} to {high:.2f})")
+    for place, what in enumerate(("wall", "CPU")):
+        ours, theirs = (statistics.median(times[place] for times in each) for each in zip(*pairs, strict=True))
+        low, ratio, high = statistics.quantiles((first[place] / second[place] for first, second in pairs), n=4)
+        said = f"generate {ours * 1000:.0f} ms, {other} {theirs * 1000:.0f} ms"
+        print(f"{what}: {said}, ratio {ratio:.3f} ({low:.3f} to {high:.3f})")
 
 
 if __name__ == "__main__":
