@@ -48,6 +48,9 @@ def _refuse_the_world(connect: Callable[[socket.socket, Any], Any]) -> Callable[
 socket.socket.connect = _refuse_the_world(socket.socket.connect)  # type: ignore[assignment,method-assign]
 socket.socket.connect_ex = _refuse_the_world(socket.socket.connect_ex)  # type: ignore[assignment,method-assign]
 
+# A worker that compiles a test file saves the result for the others, who would each take seconds for all files.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Whoever starts the tests may ignore signals (nohup does), and children inherit that: reve would ignore them as well.
 for _name in {"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"} & {each.name for each in signal.Signals}:
     if signal.getsignal(signal.Signals[_name]) is signal.SIG_IGN:
@@ -252,10 +255,17 @@ def sandbox(simulate: Callable[..., Sandbox]) -> Sandbox:
 
 @pytest.fixture
 def live(simulate: Callable[..., Sandbox]) -> Sandbox:
-    """A sandbox on the real clock, with short jobs, for child processes."""
+    """A sandbox on the real clock, for child processes. Its jobs end at once: reve sees that in its first poll."""
     import time
 
-    return simulate(clock=time.time, job_seconds=0.2)
+    return simulate(clock=time.time, job_seconds=0)
+
+
+@pytest.fixture
+def slow(live: Sandbox) -> Sandbox:
+    """The same with jobs of 1 s, so that reve waits until its second poll, more than 2 s after the first."""
+    live._job_seconds = 1
+    return live
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

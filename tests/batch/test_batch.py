@@ -951,7 +951,7 @@ def test_a_daily_cap_submits_and_saves_what_fits(batch: Batch, sandbox: Sandbox,
     assert (batch().code, sandbox.charged) == (0 if fit == 20 else 4, 2 * charge)
 
 
-def test_a_daily_cap_holds_for_two_batches_at_once(reve: Reve, live: Sandbox) -> None:
+def test_a_daily_cap_holds_for_two_batches_at_once(reve: Reve, slow: Sandbox) -> None:
     write("".join(f"fox {number}\n" for number in range(60)))
     reve.environ["REVE_MAX_CREDITS_PER_DAY"] = "100"
     both = [
@@ -962,7 +962,7 @@ def test_a_daily_cap_holds_for_two_batches_at_once(reve: Reve, live: Sandbox) ->
         for folder in ("one", "two")
     ]  # fmt: skip
     assert [process.wait(90) for process in both] == [4, 4]
-    assert (len(live.jobs()), len(pictures("one") | pictures("two"))) == (25, 25)
+    assert (len(slow.jobs()), len(pictures("one") | pictures("two"))) == (25, 25)
 
 
 def test_without_a_journal_a_batch_needs_reve_journal_off(batch: Batch, sandbox: Sandbox, home: Path) -> None:

@@ -84,8 +84,8 @@ def test_the_live_view_shows_counts_rate_time_credits_and_failures_and_disappear
     assert b"\x1b[?25" not in seen
 
 
-def test_control_characters_in_prompts_and_answers_never_reach_the_terminal(reve: Reve, live: Sandbox) -> None:
-    live.faults += parse_faults("outcome:control*1")
+def test_control_characters_in_prompts_and_answers_never_reach_the_terminal(reve: Reve, slow: Sandbox) -> None:
+    slow.faults += parse_faults("outcome:control*1")
     Path("p.jsonl").write_text(json.dumps({"prompt": UGLY}) + "\n" + json.dumps({"prompt": "x", "out": UGLY}) + "\n")
     with Terminal(reve.command("batch", "p.jsonl", "--out", "pics"), env=reve.environ) as terminal:
         assert terminal.wait() == 2
@@ -112,7 +112,7 @@ def test_an_api_that_refuses_is_shown_in_progress_lines_and_not_for_each_request
     assert total.startswith("6 of 6 saved; ")
 
 
-def test_quiet_prints_only_results(reve: Reve, live: Sandbox) -> None:
+def test_quiet_prints_only_results(reve: Reve, slow: Sandbox) -> None:
     write(2)
     with Terminal(reve.command(*COMMAND, "--quiet"), env=reve.environ) as terminal:
         assert terminal.wait() == 0
@@ -228,7 +228,7 @@ def test_a_closed_pipe_loses_no_image(reve: Reve, live: Sandbox) -> None:
 # The disk
 
 
-def test_an_unwritable_manifest_stops_submitting_and_running_jobs_are_saved(reve: Reve, live: Sandbox) -> None:
+def test_an_unwritable_manifest_stops_submitting_and_running_jobs_are_saved(reve: Reve, slow: Sandbox) -> None:
     write(40)
     Path("pics").mkdir()
     Path("pics/manifest.jsonl").write_bytes(b"#" * 203_999 + b"\n")
@@ -236,11 +236,11 @@ def test_an_unwritable_manifest_stops_submitting_and_running_jobs_are_saved(reve
     done = subprocess.run(command, env=reve.environ, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 7
     assert done.stderr.count("error: cannot write pics/manifest.jsonl: File too large") == 1
-    assert pictures() == len(live.jobs()) < 40
+    assert pictures() == len(slow.jobs()) < 40
     reve.fast = 20
     again = reve.child(*COMMAND)
     assert again.code == 0, again.stderr
-    assert (len(live.jobs()), pictures()) == (40, 40)
+    assert (len(slow.jobs()), pictures()) == (40, 40)
     lines = Path("pics/manifest.jsonl").read_bytes().splitlines()
     assert sum(line.startswith(b'{"run"') and line.endswith(b'"error":null}') for line in lines) == 40
 

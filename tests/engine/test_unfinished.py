@@ -148,11 +148,11 @@ def test_a_run_that_resume_is_finishing_is_not_submitted_again(reve: Reve, live:
     assert len(live.jobs()) == 1
 
 
-def test_resume_does_not_touch_a_running_command_or_its_temporary_files(reve: Reve, live: Sandbox) -> None:
-    live.faults[:] = parse_faults("image:drip")
+def test_resume_does_not_touch_a_running_command_or_its_temporary_files(reve: Reve, slow: Sandbox) -> None:
+    slow.faults[:] = parse_faults("image:drip")
     working = subprocess.Popen(reve.command("generate", "fox", "--out", "f.png"), env=reve.environ)
     eventually(lambda: list(Path.cwd().glob(".reve-*.part")), "a temporary file")
-    (job,) = live.jobs()
+    (job,) = slow.jobs()
     for names in ([job.id], []):
         result = reve("resume", *names)
         assert "another reve is working on it" in result.stderr
@@ -248,11 +248,11 @@ def test_resume_of_a_no_wait_job_exits_75_and_names_the_wait_command(reve: Reve,
     assert result.stderr.endswith(f"\nreve wait {job} --out PATH\n")
 
 
-def test_two_identical_commands_at_once_make_two_images(reve: Reve, live: Sandbox) -> None:
+def test_two_identical_commands_at_once_make_two_images(reve: Reve, slow: Sandbox) -> None:
     commands = [reve.command("generate", "fox") for _ in range(2)]
     both = [subprocess.Popen(command, env=reve.environ, stdout=subprocess.DEVNULL) for command in commands]
     assert [one.wait() for one in both] == [0, 0]
-    assert len(live.jobs()) == len(list(Path.cwd().glob("fox-*.png"))) == 2
+    assert len(slow.jobs()) == len(list(Path.cwd().glob("fox-*.png"))) == 2
 
 
 def test_a_run_that_writes_to_a_pipe_is_never_continued(reve: Reve, simulate: Simulate) -> None:

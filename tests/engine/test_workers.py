@@ -35,9 +35,9 @@ def test_few_threads_are_enough_for_a_batch(reve: Reve, live: Sandbox, threads: 
     assert (posts(live), "thread" in result.stderr) == (50, False)
 
 
-def test_few_threads_are_enough_for_several_images(reve: Reve, live: Sandbox) -> None:
+def test_few_threads_are_enough_for_several_images(reve: Reve, slow: Sandbox) -> None:
     result = limited(reve, 400 * MIB + 2 * STACK, "generate", "fox", "--count", "8", "--out", "fox.png")
-    assert (result.code, len(list(Path.cwd().glob("*.png"))), posts(live)) == (0, 8, 8), result.stderr
+    assert (result.code, len(list(Path.cwd().glob("*.png"))), posts(slow)) == (0, 8, 8), result.stderr
 
 
 @pytest.mark.parametrize(

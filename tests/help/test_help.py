@@ -80,8 +80,11 @@ def test_the_help_of_reve_fits_a_screen_and_has_each_command_on_one_line(reve: R
 
 @pytest.mark.parametrize("path", TREE)
 @pytest.mark.parametrize("columns", [40, 200])
-def test_help_fits_the_width_of_the_terminal(reve: Reve, path: str, columns: int) -> None:
-    result = reve.child(*path.split()[1:], "--help", env={"COLUMNS": str(columns)})
+def test_help_fits_the_width_of_the_terminal(
+    reve: Reve, path: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = reve(*path.split()[1:], "--help")
     prose = result.out.partition("\nExamples\n")[0]
     names = [*(word for word in prose.split() if len(word) > 34), "TOPIC|COMMAND..."]
     assert all(len(line) <= min(columns, 80) or any(name in line for name in names) for line in prose.splitlines())
@@ -132,11 +135,11 @@ def test_every_command_that_calls_the_api_has_an_example_with_a_key_and_one_for_
 
 
 SET_UP = """
-export REVE_SANDBOX_SECONDS=0
 job=$(reve generate "a red fox" --no-wait --quiet)
 file=$(reve generate "an owl" --quiet)
 """
-"""Runs before an example: `$job` is a job, `$file` an image."""
+"""Runs before an example about earlier jobs: `$job` is a job, `$file` an image."""
+ABOUT_EARLIER_JOBS = re.compile(r"\$(job|file)|reve (gallery|history|jobs)\b")
 
 
 @pytest.mark.parametrize("path", TREE)
@@ -145,7 +148,8 @@ def test_examples_work(reve: Reve, live: Sandbox, path: str) -> None:
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not installed")
     environ = reve.environ | {"PATH": f"{Path(sys.executable).parent}:{reve.environ['PATH']}"}
-    text = SET_UP + ('reve wait "$job" --quiet > urls.txt\n' if "urls.txt" in EXAMPLES[path] else "")
+    environ["REVE_SANDBOX_SECONDS"] = "0"
+    text = SET_UP if ABOUT_EARLIER_JOBS.search(EXAMPLES[path]) else ""
     Path("body.json").write_text("{}")
     Path("headers.txt").write_text(f"X-Webhook-Signature: {sign(b'{}', live.key)}\n")
     text += f"signature={sign(b'{}', live.key)}\n{EXAMPLES[path]}"

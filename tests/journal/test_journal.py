@@ -216,7 +216,7 @@ def _has_open(pid: int, name: str) -> bool:
 # Many processes and threads
 
 
-def test_64_processes_share_a_new_journal_and_keep_a_daily_cap_exactly(reve: Reve, live: Sandbox, state: Path) -> None:
+def test_64_processes_share_a_new_journal_and_keep_a_daily_cap_exactly(reve: Reve, slow: Sandbox, state: Path) -> None:
     env = reve.environ | {"REVE_MAX_CREDITS_PER_DAY": "80"}  # 20 images of 4 credits
 
     def generate(number: int) -> "subprocess.CompletedProcess[str]":
@@ -228,7 +228,7 @@ def test_64_processes_share_a_new_journal_and_keep_a_daily_cap_exactly(reve: Rev
     assert sorted(one.returncode for one in done) == [0] * 20 + [4] * 44
     assert all("lock" not in one.stderr and "safety" not in one.stderr for one in done)
     assert [state for state, _ in rows(state)] == ["saved"] * 20
-    assert len(live.jobs()) == len(list(Path.cwd().glob("*.png"))) == 20
+    assert len(slow.jobs()) == len(list(Path.cwd().glob("*.png"))) == 20
     assert list((state / "owners").iterdir()) == []
 
 

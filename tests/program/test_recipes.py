@@ -213,12 +213,12 @@ def test_parallel_ends_with_the_exit_code_of_the_failure_and_submits_no_more(
 
 
 @pytest.mark.usefixtures("prompts")
-def test_parallel_lets_paid_jobs_finish_when_another_fails(shell: Shell, live: Sandbox) -> None:
+def test_parallel_lets_paid_jobs_finish_when_another_fails(shell: Shell, slow: Sandbox) -> None:
     needs("parallel")
-    live.faults.append(Fault("submit", "402", times=1))
+    slow.faults.append(Fault("submit", "402", times=1))
     result = shell("parallel --jobs 3 --halt soon,fail=1 reve generate --quiet -- {} :::: prompts.txt")
     assert result.code == 4, result.stderr
-    assert len(live.jobs()) == len(list(Path.cwd().glob("*.png")))
+    assert len(slow.jobs()) == len(list(Path.cwd().glob("*.png")))
 
 
 @pytest.mark.usefixtures("prompts")

@@ -46,7 +46,7 @@ def without_ids(text: str) -> str:
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80])
-def test_the_spinner_shows_status_and_time_and_is_removed_at_the_end(reve: Reve, live: Sandbox, columns: int) -> None:
+def test_the_spinner_shows_status_and_time_and_is_removed_at_the_end(reve: Reve, slow: Sandbox, columns: int) -> None:
     code, screen = shown(reve, "generate", "fox", "--out", "fox.png", columns=columns)
     assert code == 0
     assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
@@ -64,7 +64,7 @@ def test_the_spinner_shows_progress(reve: Reve, live: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("columns", [20, 80])
-def test_the_spinner_counts_several_jobs(reve: Reve, live: Sandbox, columns: int) -> None:
+def test_the_spinner_counts_several_jobs(reve: Reve, slow: Sandbox, columns: int) -> None:
     code, screen = shown(reve, "generate", "fox", "--count", "3", "--out", "fox.png", columns=columns)
     assert code == 0
     lines = sorted(screen.text.splitlines())
@@ -76,10 +76,10 @@ def test_the_spinner_counts_several_jobs(reve: Reve, live: Sandbox, columns: int
 
 @pytest.mark.parametrize("columns", [20, 80])
 def test_an_odd_status_from_the_server_does_not_break_the_spinner(
-    reve: Reve, live: Sandbox, monkeypatch: pytest.MonkeyPatch, columns: int
+    reve: Reve, slow: Sandbox, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setitem(OUTCOMES, "odd-status", replace(OUTCOMES["odd-status"], running=f"🦊 {UGLY}" * 3))
-    live.faults[:] = parse_faults("outcome:odd-status")
+    slow.faults[:] = parse_faults("outcome:odd-status")
     code, screen = shown(reve, "generate", "fox", "--out", "fox.png", columns=columns)
     assert code == 0
     assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
@@ -95,7 +95,7 @@ def test_the_spinner_shows_the_usual_time_once_it_is_known(reve: Reve, live: San
     assert any(re.search(r"^. 2 running · \d+ s · usually \d+ s a job$", row) for row in screen.erased)
 
 
-def test_the_spinner_stays_on_the_terminal_if_stdout_is_a_pipe(reve: Reve, live: Sandbox) -> None:
+def test_the_spinner_stays_on_the_terminal_if_stdout_is_a_pipe(reve: Reve, slow: Sandbox) -> None:
     command = reve.command("generate", "fox", "--out", "fox.png")
     with Terminal(command, env=reve.environ, stdout=subprocess.PIPE) as terminal:
         assert terminal.wait() == 0
@@ -106,7 +106,7 @@ def test_the_spinner_stays_on_the_terminal_if_stdout_is_a_pipe(reve: Reve, live:
         assert without_ids(terminal.screen.text) == "job JOB accepted\nsaved fox.png (…)"
 
 
-def test_there_is_no_spinner_if_stderr_is_not_a_terminal(reve: Reve, live: Sandbox, tmp_path: Path) -> None:
+def test_there_is_no_spinner_if_stderr_is_not_a_terminal(reve: Reve, slow: Sandbox, tmp_path: Path) -> None:
     command = reve.command("generate", "fox", "--out", "fox.png")
     with (tmp_path / "err").open("wb") as err, Terminal(command, env=reve.environ, stderr=err) as terminal:
         assert terminal.wait() == 0
@@ -114,7 +114,7 @@ def test_there_is_no_spinner_if_stderr_is_not_a_terminal(reve: Reve, live: Sandb
     assert without_ids((tmp_path / "err").read_text()) == "job JOB accepted\nsaved fox.png (…)\n"
 
 
-def test_quiet_prints_only_the_results(reve: Reve, live: Sandbox) -> None:
+def test_quiet_prints_only_the_results(reve: Reve, slow: Sandbox) -> None:
     with Terminal(reve.command("generate", "fox", "--out", "fox.png", "--quiet"), env=reve.environ) as terminal:
         assert terminal.wait() == 0
         assert terminal.seen == b"fox.png\r\n"
@@ -123,7 +123,7 @@ def test_quiet_prints_only_the_results(reve: Reve, live: Sandbox) -> None:
 @pytest.mark.parametrize(
     "env", [{"TERM": "dumb"}, {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}], ids=["dumb", "ascii"]
 )
-def test_a_terminal_that_cannot_show_a_spinner_gets_lines(reve: Reve, live: Sandbox, env: dict[str, str]) -> None:
+def test_a_terminal_that_cannot_show_a_spinner_gets_lines(reve: Reve, slow: Sandbox, env: dict[str, str]) -> None:
     code, screen = shown(reve, "generate", "fox", "--out", "fox.png", env=env)
     assert (code, screen.erased) == (0, [])
     assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
@@ -138,7 +138,7 @@ def test_the_cursor_stays_visible_after_a_kill(reve: Reve, live: Sandbox) -> Non
         assert terminal.screen.cursor_is_visible
 
 
-def test_the_terminal_keeps_its_settings(reve: Reve, live: Sandbox) -> None:
+def test_the_terminal_keeps_its_settings(reve: Reve, slow: Sandbox) -> None:
     script = f"stty -g; {' '.join(reve.command('generate', 'fox', '--quiet', '--out', 'fox.png'))}; stty -g"
     with Terminal(["sh", "-c", script], env=reve.environ) as terminal:
         assert terminal.wait() == 0
@@ -196,7 +196,7 @@ def told(reve: Reve, *arguments: str, env: dict[str, str]) -> list[bytes]:
         return re.findall(rb"\x1b\]9;4;([\d;]+)\x1b\\", terminal.seen)
 
 
-def test_a_terminal_that_shows_progress_gets_it_and_is_cleared(reve: Reve, live: Sandbox) -> None:
+def test_a_terminal_that_shows_progress_gets_it_and_is_cleared(reve: Reve, slow: Sandbox) -> None:
     states = told(reve, "generate", "fox", "--count", "3", env=KNOWS_PROGRESS)
     assert states[0] == b"1;0"
     assert states[-1] == b"0"
@@ -209,7 +209,7 @@ def test_a_terminal_that_shows_progress_gets_it_and_is_cleared(reve: Reve, live:
     [{}, {**KNOWS_PROGRESS, "CI": "true"}, {**KNOWS_PROGRESS, "TMUX": "x"}, {"TERM_PROGRAM": "Apple_Terminal"}],
     ids=str,
 )
-def test_other_terminals_and_ci_get_no_progress(reve: Reve, live: Sandbox, env: dict[str, str]) -> None:
+def test_other_terminals_and_ci_get_no_progress(reve: Reve, slow: Sandbox, env: dict[str, str]) -> None:
     assert told(reve, "generate", "fox", env=env) == []
 
 
@@ -251,7 +251,7 @@ def test_errors_are_red_on_a_terminal_unless_NO_COLOR_is_set(reve: Reve) -> None
     assert (code, screen.styles) == (3, [])
 
 
-def test_NO_COLOR_turns_off_all_colors(reve: Reve, live: Sandbox) -> None:
+def test_NO_COLOR_turns_off_all_colors(reve: Reve, slow: Sandbox) -> None:
     code, screen = shown(reve, "generate", "fox", "--debug", env={"NO_COLOR": "1"})
     assert code == 0
     assert not [style for style in screen.styles if re.search(r"[34]\d", style)]

@@ -123,7 +123,7 @@ def test_the_color_setting_applies_even_if_other_settings_are_invalid(reve: Reve
 
 
 @POSIX
-def test_color_never_prints_no_style_in_a_whole_run(reve: Reve, live: Sandbox) -> None:
+def test_color_never_prints_no_style_in_a_whole_run(reve: Reve, slow: Sandbox) -> None:
     code, screen = on_terminal(reve, "generate", "fox", "--debug", REVE_COLOR="never")
     assert (code, screen.styles) == (0, [])
     assert any("submitting" in frame for frame in screen.erased)

@@ -162,9 +162,18 @@ print(ask(), what_is_left())
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
 def test_a_signal_during_the_question_ends_the_process_and_restores_the_terminal(name: str) -> None:
-    script = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)\nwhile True: ask()"
+    script = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+print("ready", flush=True)
+os.read(0, 99)
+while True:
+    ask()
+"""
     with Terminal(python(_ASK + script), env=os.environ) as terminal:
+        terminal.expect("ready")
         before = terminal.modes
+        terminal.type(b"\n")
         terminal.expect(NAME.decode())
         terminal.process.send_signal(Signals[name])
         assert terminal.wait() == -Signals[name]

@@ -46,25 +46,25 @@ def when_it_has_ended(sandbox: Sandbox, then: Callable[[str], object]) -> thread
     return thread
 
 
-def test_an_event_ends_the_wait_after_one_look(hook: Hook, live: Sandbox) -> None:
-    thread = when_it_has_ended(live, lambda job: hook.event("completed", job))
+def test_an_event_ends_the_wait_after_one_look(hook: Hook, slow: Sandbox) -> None:
+    thread = when_it_has_ended(slow, lambda job: hook.event("completed", job))
     options = ["--listen", str(hook.port), "--webhook-url", hook.url, "--out", "fox.png"]
     result = hook.reve.child("generate", "a fox", *options)
     thread.join()
     assert result.code == 0, result.stderr
     assert Path("fox.png").is_file()
-    assert asked(live) <= 2  # as soon as it is accepted, and after the event
-    assert bodies(live)[0]["webhookEvents"] == ["completed", "failed"]
+    assert asked(slow) <= 2  # as soon as it is accepted, and after the event
+    assert bodies(slow)[0]["webhookEvents"] == ["completed", "failed"]
 
 
-def test_a_command_stores_only_the_events_of_other_commands(hook: Hook, live: Sandbox) -> None:
+def test_a_command_stores_only_the_events_of_other_commands(hook: Hook, slow: Sandbox) -> None:
     other = "00000000-0000-4000-8000-000000000001"
 
     def post(job: str) -> None:
         assert hook.event("completed", other) == 204
         assert hook.event("completed", job) == 204
 
-    thread = when_it_has_ended(live, post)
+    thread = when_it_has_ended(slow, post)
     options = ["--listen", str(hook.port), "--webhook-url", hook.url, "--out", "fox.png"]
     assert hook.reve.child("generate", "a fox", *options).code == 0
     thread.join()
@@ -76,7 +76,7 @@ def test_a_command_stores_only_the_events_of_other_commands(hook: Hook, live: Sa
     journal.close()
 
 
-def test_while_another_listener_holds_the_port_its_events_are_read(hook: Hook, live: Sandbox) -> None:
+def test_while_another_listener_holds_the_port_its_events_are_read(hook: Hook, slow: Sandbox) -> None:
     folder = state_folder(hook.reve.environ)
     assert folder is not None
     lock = hold(folder, hook.port)
@@ -88,7 +88,7 @@ def test_while_another_listener_holds_the_port_its_events_are_read(hook: Hook, l
         taken.listen()
         body = b'{"event":"completed","jobId":"%s"}'
         thread = when_it_has_ended(
-            live, lambda job: journal.events.add(job, "completed", body % job.encode(), "bytes", 1.0)
+            slow, lambda job: journal.events.add(job, "completed", body % job.encode(), "bytes", 1.0)
         )
         options = ["--listen", str(hook.port), "--webhook-url", hook.url, "--out", "fox.png"]
         result = hook.reve.child("generate", "a fox", *options)
@@ -97,7 +97,7 @@ def test_while_another_listener_holds_the_port_its_events_are_read(hook: Hook, l
     lock.close()
     assert result.code == 0, result.stderr
     assert "another reve listens" in result.stderr
-    assert asked(live) <= 2  # as soon as it is accepted, and after the event
+    assert asked(slow) <= 2  # as soon as it is accepted, and after the event
 
 
 def test_without_events_the_image_is_saved_by_polling_once_a_minute(
@@ -132,7 +132,7 @@ def test_a_batch_whose_events_do_not_arrive_polls_as_usual(hook: Hook, simulate:
     assert hook.reve.clock.monotonic() - started < last + 20
 
 
-def test_wait_listens_for_jobs_that_were_submitted_before(hook: Hook, live: Sandbox) -> None:
+def test_wait_listens_for_jobs_that_were_submitted_before(hook: Hook, slow: Sandbox) -> None:
     live_job = hook.reve.child("generate", "a fox", "--no-wait", "--webhook-url", hook.url, env={}).out.strip()
     result = hook.reve.child("wait", live_job, "--listen", str(hook.port), "--out", "fox.png")
     assert result.code == 0, result.stderr

@@ -70,10 +70,10 @@ def commands(block: str) -> list[list[str]]:
     return [[word for word in shlex.split(line)[1:] if word != "&"] for line in lines]
 
 
-def test_the_command_for_a_tunnel_works(hook: Hook, live: Sandbox) -> None:
+def test_the_command_for_a_tunnel_works(hook: Hook, slow: Sandbox) -> None:
     ((generate,), _) = (commands(block) for tag, block in BLOCKS if tag == "text")
     at = {"8787": str(hook.port), generate[-1]: hook.url}
-    thread = when_it_has_ended(live, lambda job: hook.event("completed", job))
+    thread = when_it_has_ended(slow, lambda job: hook.event("completed", job))
     result = hook.reve.child(*(at.get(word, word) for word in generate))
     thread.join()
     assert result.code == 0, result.stderr
