@@ -10,7 +10,7 @@ import re
 import threading
 import urllib.parse
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from reve_cli.api.http import Say
-from reve_cli.api.network import explain, new_client, patience, proxy_for
+from reve_cli.api.network import Connections, Trace, explain, patience, proxy_for
 from reve_cli.api.origins import Origins, may_stand_for_a_name
 from reve_cli.core.clock import Clock, Deadline, Limits, Stop
 from reve_cli.core.models import cut, is_loopback
@@ -30,6 +30,7 @@ _REDIRECTS = 5
 # all other characters are escaped, in case the server left them unescaped
 _URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 _GONE = (403, 404, 410)
+_HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
 # bytes that are unpacked at once
 _PART = 2**20
 # for zlib: gzip; deflate with its header, and without it, as some servers send it
@@ -62,14 +63,14 @@ class Images:
     def __init__(self, origins: Origins, *, clock: Clock, stop: Stop, limits: Limits, debug: Say | None) -> None:
         self.clock, self.stop, self.limits = clock, stop, limits
         self._origins, self._debug = origins, debug
-        self._clients: dict[tuple[str, str | None], httpx.Client] = {}
+        self._connections: dict[tuple[str, str | None], Connections] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the connections."""
         with self._lock:
-            for client in self._clients.values():
-                client.close()
+            for connections in self._connections.values():
+                connections.close()
 
     def fetch(self, url: str, file: BinaryIO, deadline: Deadline) -> Format:
         """Download the image at `url` into `file`, with retries, and return its format.
@@ -114,21 +115,20 @@ class Images:
     @contextlib.contextmanager
     def _stream(self, url: str, deadline: Deadline) -> Iterator[httpx.Response]:
         proxy, timeout = proxy_for(url), patience(self.limits, deadline)
-        client, extensions = self._client(url, proxy), {"trace": self._guard(url, direct=proxy is None)}
-        headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
-        with client.stream("GET", url, timeout=timeout, headers=headers, extensions=extensions) as response:
+        connections, guard = self._connections_for(url, proxy), self._guard(url, direct=proxy is None)
+        with connections.stream("GET", url, timeout=timeout, trace=guard) as response:
             if self._debug:
                 self._debug(f"GET image {_shown(url)} -> {response.status_code}")
             yield response
 
-    def _client(self, url: str, proxy: str | None) -> httpx.Client:
+    def _connections_for(self, url: str, proxy: str | None) -> Connections:
         kind = urlsplit(url).scheme, proxy
         with self._lock:
-            if kind not in self._clients:
-                self._clients[kind] = new_client(*kind, {})
-            return self._clients[kind]
+            if kind not in self._connections:
+                self._connections[kind] = Connections(*kind, _HEADERS)
+            return self._connections[kind]
 
-    def _guard(self, url: str, *, direct: bool) -> Callable[[str, Mapping[str, Any]], None]:
+    def _guard(self, url: str, *, direct: bool) -> Trace:
         """Refuse a private address behind a public name before a byte is sent. A proxy may have a private address."""
         host = urlsplit(url).hostname or ""
 

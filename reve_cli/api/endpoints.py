@@ -79,7 +79,7 @@ class Api:
             asked_at = server_now - (clock.monotonic() - tries[0])
             return Accepted(identity, status if isinstance(status, str) else "QUEUED", asked_at)
 
-        headers = {"Idempotency-Key": idempotency_key}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
         return self.sender.send(
             Request("POST", GENERATE_PATH, body=request.body(), headers=headers),
             read,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from reve_cli.api.answers import Answer, Failure
-from reve_cli.api.network import explain, new_client, patience, proxy_for
+from reve_cli.api.network import Connections, explain, patience, proxy_for
 from reve_cli.core.clock import Clock, Deadline, Limits, Stop
 from reve_cli.core.models import cut, is_loopback
 
@@ -55,11 +55,11 @@ class Http:
         self.simulated = False
         self.is_connecting = False
         self._debug = debug
-        self._client = new_client(url.scheme, proxy_for(base_url), {"X-API-Key": key})
+        self._connections = Connections(url.scheme, proxy_for(base_url), {"X-API-Key": key})
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._connections.close()
 
     def exchange(self, request: Request, deadline: Deadline, leaving: Callable[[], None]) -> Answer | Failure:
         """Send a request once and read the answer. Network and server problems become a `Failure`.
@@ -72,14 +72,14 @@ class Http:
         if self._debug and request.body is not None:
             self._debug(f"{_name(request)} {cut(self._clean(request.body.decode()), _DEBUG_LENGTH)}")
         try:
-            with self._client.stream(
+            with self._connections.stream(
                 request.method,
                 self.base_url + request.path,
                 params=request.params,
-                content=request.body,
-                headers={**request.headers} | ({} if request.body is None else {"Content-Type": "application/json"}),
+                body=request.body,
+                headers=request.headers.items(),
                 timeout=patience(self.limits, deadline),
-                extensions={"trace": trace},
+                trace=trace,
             ) as response:
                 answer = self._read(response, deadline)
         except (httpx.RequestError, httpx.StreamError, httpx.InvalidURL, UnicodeError) as error:
@@ -108,10 +108,15 @@ class Http:
             if deadline.passed:
                 raise httpx.ReadTimeout("no complete answer in time")
         try:
-            data = self._cleaned(json.loads(raw.decode(), parse_constant=lambda _: None))
+            text = raw.decode()
+            data = json.loads(text, parse_constant=lambda _: None)
+            if "\\" in text or self.key in text:
+                data = self._cleaned(data)
         except (ValueError, RecursionError):
             data = None
-        headers = {name: self._clean(value) for name, value in response.headers.items()}
+        headers = {
+            name.decode("latin-1").lower(): self._clean(value.decode("latin-1")) for name, value in response.headers.raw
+        }
         self.simulated |= self.loopback and "x-reve-sandbox" in headers
         return Answer(response.status_code, data, headers)
 
@@ -120,7 +125,7 @@ class Http:
         return text.replace(self.key, "afk_[hidden]")
 
     def _cleaned(self, data: Any) -> Any:
-        """Remove the key from all text in parsed JSON: there, escapes no longer disguise it."""
+        """Remove the key from all text in parsed JSON: there, backslash escapes no longer disguise it."""
         if isinstance(data, dict):
             return {self._clean(name): self._cleaned(value) for name, value in data.items()}
         if isinstance(data, list):

@@ -4,6 +4,8 @@ httpx is slow to load: import this module only just before a request.
 May import: core.clock, core.errors, core.models.
 """
 
+import base64
+import contextlib
 import errno
 import os
 import re
@@ -11,9 +13,10 @@ import socket
 import ssl
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -42,6 +45,10 @@ _IN_FOLDER = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 # the gateway refused the default User-Agent of HTTP libraries with an HTML page
 USER_AGENT = f"reve-cli/{__version__}"
 SYSTEM = "system"
+# of every request
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
+
+Trace = Callable[[str, Mapping[str, Any]], None]
 
 
 @cache
@@ -102,28 +109,103 @@ def proxy_for(url: str) -> str | None:
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
 
-def new_client(scheme: str, proxy: str | None, headers: Mapping[str, str]) -> httpx.Client:
-    """Make a client that follows no redirects. It loads certificates only if `scheme` is https.
+class Connections:
+    """HTTP connections to servers of one scheme, all through one proxy or none. Any thread may use them.
 
-    Raises `ReveError` (code `config`) for an invalid proxy. The error does not repeat the proxy's URL, which may hold a
-    password.
+    Requests go through httpx's transports, which follow no redirects and keep no cookies. An `httpx.Client` takes a
+    third more processor time, as `tests/bench/floor.py` shows.
     """
-    try:
-        return httpx.Client(
-            verify=tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+
+    def __init__(self, scheme: str, proxy: str | None, headers: Mapping[str, str]) -> None:
+        """headers: of every request. Certificates are loaded only if `scheme` is https.
+
+        Raises `ReveError` (code `config`) for an invalid proxy. The error does not repeat the proxy's URL, which may
+        hold a password.
+        """
+        self._context = tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._proxy = proxy
+        self._headers = _raw({**_HEADERS, **headers}.items())
+        # Each transport has one request at a time, so that none searches among many connections.
+        self._transports: list[httpx.HTTPTransport] = []
+        # The transports without a request. The last one used is the first to be used again.
+        self._idle: list[httpx.HTTPTransport] = []
+        try:
+            self._idle.append(self._new_transport())
+        except ImportError:
+            hint = "install it next to reve (pipx inject reve-cli socksio), or unset the variable"
+            message = f"the SOCKS proxy in {_PROXY_VARIABLES} needs the package socksio"
+            raise ReveError("config", message, hint=hint) from None
+        except (ValueError, httpx.InvalidURL):
+            message = f"the proxy in {_PROXY_VARIABLES} is invalid"
+            raise ReveError("config", message, hint="set it to the URL of an HTTP proxy: http://host:port") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        for transport in tuple(self._transports):
+            transport.close()
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: Mapping[str, float],
+        params: Mapping[str, str] | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+        trace: Trace | None = None,
+    ) -> Iterator[httpx.Response]:
+        """Send a request and yield the answer, whose body is still to be read.
+
+        timeout: see `patience`. trace: is called with httpx's events. Raises the exceptions of httpx.
+        """
+        target = _parsed(url)
+        if params is not None:
+            target = target.copy_merge_params(params)
+        fields = [(b"Host", target.netloc), *self._headers, *_raw(headers)]
+        if target.userinfo:
+            pair = f"{target.username}:{target.password}".encode()
+            fields.append((b"Authorization", b"Basic " + base64.b64encode(pair)))
+        if body is not None:
+            fields.append((b"Content-Length", str(len(body)).encode()))
+        extensions = {"timeout": timeout} | ({"trace": trace} if trace else {})
+        request = httpx.Request(
+            method, target, headers=fields, stream=httpx.ByteStream(body or b""), extensions=extensions
+        )
+        try:
+            transport = self._idle.pop()
+        except IndexError:
+            transport = self._new_transport()
+        try:
+            response = transport.handle_request(request)
+            try:
+                yield response
+            finally:
+                response.close()
+        finally:
+            self._idle.append(transport)
+
+    def _new_transport(self) -> httpx.HTTPTransport:
+        proxy = self._proxy
+        transport = httpx.HTTPTransport(
+            verify=self._context,
             trust_env=False,
             proxy=proxy
             and httpx.Proxy(proxy, ssl_context=tls_context() if proxy.lower().startswith("https:") else None),
-            headers={"User-Agent": USER_AGENT, **headers},
             limits=httpx.Limits(keepalive_expiry=30.0),
         )
-    except ImportError:
-        hint = "install it next to reve (pipx inject reve-cli socksio), or unset the variable"
-        message = f"the SOCKS proxy in {_PROXY_VARIABLES} needs the package socksio"
-        raise ReveError("config", message, hint=hint) from None
-    except (ValueError, httpx.InvalidURL):
-        message = f"the proxy in {_PROXY_VARIABLES} is invalid"
-        raise ReveError("config", message, hint="set it to the URL of an HTTP proxy: http://host:port") from None
+        self._transports.append(transport)
+        return transport
+
+
+@lru_cache(16)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+def _raw(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 @dataclass(frozen=True)
@@ -155,7 +237,8 @@ def explain(error: Exception) -> Trouble:
     return Trouble(str(error) or type(error).__name__, _PROXY_PASSWORD if wants_password else None)
 
 
-def patience(limits: Limits, deadline: Deadline) -> httpx.Timeout:
-    """The timeouts of one exchange: those in `limits`, cut at `deadline`."""
+def patience(limits: Limits, deadline: Deadline) -> dict[str, float]:
+    """The timeouts of one exchange in seconds: those in `limits`, cut at `deadline`."""
     left = max(deadline.left, 0.001)
-    return httpx.Timeout(min(limits.silence, left), connect=min(limits.connect, left))
+    silence = min(limits.silence, left)
+    return {"connect": min(limits.connect, left), "read": silence, "write": silence, "pool": silence}

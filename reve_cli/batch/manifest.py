@@ -140,8 +140,8 @@ class Manifest:
 
     def relative(self, path: str) -> str:
         """A file's path relative to the folder, or absolute if it is outside."""
-        here, there = Path(os.path.abspath(self._folder)), Path(os.path.abspath(path))
-        return str(there.relative_to(here) if there.is_relative_to(here) else there)
+        here, there = os.path.join(os.path.abspath(self._folder), ""), os.path.abspath(path)
+        return there[len(here) :] if os.path.normcase(there).startswith(os.path.normcase(here)) else there
 
 
 @dataclass(frozen=True)

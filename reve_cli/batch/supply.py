@@ -37,6 +37,8 @@ class Webhook:
 
     def added_to(self, request: ImageRequest) -> ImageRequest:
         """The request with this webhook. Raises `ReveError` (code `usage`)."""
+        if self.url is None and request.webhook_url is None:
+            return request
         return replace(request, webhook_url=self.url, webhook_events=self.events)
 
 

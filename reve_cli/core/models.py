@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,12 +29,14 @@ ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _MODEL = re.compile(rf"(?!{KEY_PREFIX})[A-Za-z0-9][A-Za-z0-9._/-]{{0,99}}")
 _LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
+_PRINTABLE = re.compile("[!-~]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _HEADER_TEXT = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
 def utf16_units(text: str) -> int:
     """The length of `text` in UTF-16 code units, as the server counts it."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def job_id(text: object) -> str | None:
@@ -69,7 +72,7 @@ class ImageRequest:
             yield "the prompt is empty"
         if units > PROMPT_LIMIT:
             yield f"the prompt has {units:,} characters; at most {PROMPT_LIMIT:,} (an emoji counts as 2)"
-        if any("\ud800" <= character <= "\udfff" for character in self.prompt + (self.version or "")):
+        if _SURROGATE.search(self.prompt + (self.version or "")):
             yield "the prompt and the model version must be valid UTF-8 text"
         if not is_model_name(self.model):
             yield f"--model {echo(self.model)} is not a model name"
@@ -168,8 +171,12 @@ def is_web_url(text: str) -> bool:
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    printable = all("!" <= character <= "~" for character in text)
-    return printable and port_is_valid and parts.scheme in ("http", "https") and bool(parts.hostname)
+    return (
+        bool(_PRINTABLE.fullmatch(text))
+        and port_is_valid
+        and parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+    )
 
 
 def is_model_name(text: str) -> bool:
@@ -177,6 +184,7 @@ def is_model_name(text: str) -> bool:
     return bool(_MODEL.fullmatch(text))
 
 
+@lru_cache(64)
 def is_loopback(host: str) -> bool:
     """Whether a URL's host is this machine: `localhost` or a loopback address. No name server can change these."""
     if host.removesuffix(".") == "localhost":

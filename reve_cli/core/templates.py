@@ -10,6 +10,7 @@ import string
 import sys
 import unicodedata
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import longest_name
@@ -56,6 +57,7 @@ def escape(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
+@lru_cache(1024)
 def slug(prompt: str) -> str:
     """The prompt as part of a file name: letters and digits that the file system can store, with single hyphens.
 
@@ -105,6 +107,8 @@ class PathTemplate:
 
     def __init__(self, text: str, date: str) -> None:
         self.text, self._date = text, date
+        # Shortened slugs, by the values they depend on.
+        self._slugs: dict[tuple[int, str | None, str], str] = {}
         try:
             self._parts = parse(text)
         except ValueError as error:
@@ -150,14 +154,20 @@ class PathTemplate:
         """`values` with the slug shortened to what the folder of the path allows, the same at any time of a job."""
         if not values.slug or all(name != "slug" for _, name in self._parts):
             return values
+        known = values.index, values.seed, values.slug
+        if known not in self._slugs:
+            self._slugs[known] = self._short_slug(values, values.slug)
+        short = self._slugs[known]
+        return values if short == values.slug else replace(values, slug=short)
+
+    def _short_slug(self, values: Values, slug: str) -> str:
         path = self._fill(replace(values, slug="\0", job=ANY_JOB, ext="png"))
-        whole, longest = os.fsencode(values.slug), longest_name(os.path.dirname(self._parts[0][0])) - _SPARE
+        whole, longest = os.fsencode(slug), longest_name(os.path.dirname(self._parts[0][0])) - _SPARE
         names = [name for name in path.split(os.sep) if "\0" in name]
         room = min((longest - len(os.fsencode(name)) + name.count("\0")) // name.count("\0") for name in names)
         if len(whole) <= room:
-            return values
-        short = whole[: max(room, 0)].decode(sys.getfilesystemencoding(), "ignore").rstrip("-")
-        return replace(values, slug=short) if short else values
+            return slug
+        return whole[: max(room, 0)].decode(sys.getfilesystemencoding(), "ignore").rstrip("-") or slug
 
     def _value(self, values: Values, name: str) -> str | None:
         if name == "date":

@@ -25,7 +25,7 @@ from reve_cli.api.download import Images, Unusable
 from reve_cli.api.endpoints import Api
 from reve_cli.api.http import BODY_CAP, Request, Say
 from reve_cli.api.judging import judge
-from reve_cli.api.network import SYSTEM, new_client, patience, proxy_for, tls_context, trust_store
+from reve_cli.api.network import SYSTEM, Connections, patience, proxy_for, tls_context, trust_store
 from reve_cli.api.origins import Origins
 from reve_cli.core.clock import Clock, Deadline, Limits
 from reve_cli.core.contract import CONSOLE
@@ -57,7 +57,7 @@ def proxy(base_url: str) -> Iterator[Finding]:
     if url is not None and _is_misspelt(url):
         hint = "write / ? # @ in user and password as %2F %3F %23 %40"
         raise ReveError("config", f"user or password in the URL of the proxy {shown} contain / ? or #", hint=hint)
-    new_client("http", url, {}).close()  # raises if the URL is invalid
+    Connections("http", url, {}).close()  # raises if the URL is invalid
     named = " (with user or password)" if url and "@" in url else ""
     yield Finding("proxy", "ok", f"{shown or 'none'}{named}", details={"url": shown})
 
@@ -137,10 +137,10 @@ def _reach(base_url: str, clock: Clock, limits: Limits, deadline: Deadline) -> _
             moments[event.rpartition("http11.")[2]] = clock.monotonic()
 
     started = clock.monotonic()
-    with contextlib.closing(new_client(urlsplit(base_url).scheme, route, {})) as client:
+    with contextlib.closing(Connections(urlsplit(base_url).scheme, route, {})) as connections:
         try:
-            with client.stream(
-                "GET", base_url + _KEYLESS, timeout=patience(limits, deadline), extensions={"trace": trace}
+            with connections.stream(
+                "GET", base_url + _KEYLESS, timeout=patience(limits, deadline), trace=trace
             ) as response:
                 answered = clock.monotonic()
                 secured = response.extensions["network_stream"].get_extra_info("ssl_object")

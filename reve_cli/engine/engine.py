@@ -80,9 +80,10 @@ class Engine:
         try:
             self._open = list(tasks)
             while self._fill() and not self._over():
-                self._dispatch()
+                due = self._dispatch()
                 tick = self.watcher.tick()
-                seconds = self._seconds_to_wait() if self._open else self._pause
+                pause = due - self._clock.monotonic() if self._open else self.supply.pause
+                seconds = max(0.0, min(pause, self.deadline.left))
                 expects = not self._open and tick >= seconds > 0
                 self._workers.receive(min(seconds, tick), expects=expects, group=self.ledger)
             if self._open:
@@ -96,6 +97,7 @@ class Engine:
                 raise  # printing failed, not the work
             self._fail_each(self._open, endings.fault(error))
         finally:
+            self._workers.close()
             if self._stop.signum is None:
                 self.signals.disengage()
 
@@ -126,18 +128,13 @@ class Engine:
         """Why an image could not be written to its own path; None while all could."""
         return self.saver.trouble if self.saver and self.supply.sends else None
 
-    @property
-    def _pause(self) -> float:
-        """Seconds to wait for more tasks while none is at work."""
-        return max(0.0, min(self.supply.pause, self.deadline.left))
-
     def _most_to_send(self) -> float:
         """How many requests may be sent now: the rescue folder has room for the images of that many more jobs.
 
         Zero while rescued images are being moved, because that tells whether their folders can be written. If there is
         no room and no job at work whose end may bring some, no request is sent any more.
         """
-        if self.saver is None or not any(task.phase == "intent" and not task.was_sent for task in self._open):
+        if self.saver is None:
             return FOREVER
         if any(task.files and task.phase in ("completed", "saving") for task in self._open):
             return 0
@@ -147,28 +144,39 @@ class Engine:
             self._outcomes.refusal = self._outcomes.refusal or self.saver.no_room()
         return room
 
-    def _dispatch(self) -> None:
-        """Start all work that can be started."""
-        now, workers, most = self._clock.monotonic(), self._workers, self._most_to_send()
-        refusal = self._outcomes.refusal
+    def _dispatch(self) -> float:
+        """Start all work that can be started. Returns the monotonic time at which more can be."""
+        now, workers = self._clock.monotonic(), self._workers
+        most: float | None = None
+        running, due = list[Task](), FOREVER
         for task in self._open:
-            if task.phase == "intent" and refusal and not task.was_sent:
-                self._outcomes.end(task, refusal)
-            elif task.phase == "intent" and workers.have_room("send") and task.due <= now:
-                if most < 1 and not task.was_sent:
-                    continue
-                task.phase, most = "sending", most - 1
-                self._start("send", self._send, task)
+            if task.phase == "intent":
+                may_start = task.due <= now and workers.have_room("send")
+                if most is None and may_start and not task.was_sent:
+                    most = self._most_to_send()
+                if self._outcomes.refusal and not task.was_sent:
+                    self._outcomes.end(task, self._outcomes.refusal)
+                elif may_start and (task.was_sent or most is None or most >= 1):
+                    task.phase, most = "sending", None if most is None else most - 1
+                    self._start("send", self._send, task)
             elif task.phase == "completed" and workers.have_room("save"):
                 task.phase = "saving"
                 self._start("save", self._save, task)
+            if self.waiting.is_polled(task):
+                running.append(task)
+            elif now < task.due < due and task.phase in ("intent", "accepted"):
+                due = task.due
         for tasks in self.waiting.looks():
             if workers.have_room("look"):
                 self.waiting.begin_look(tasks)
                 workers.start("look", partial(self._look, tasks), partial(self._not_found, tasks))
-        running = [task for task in self._open if self.waiting.is_polled(task)]
-        if workers.have_room("poll") and self.waiting.next_poll(running, sending=self._is_sending()) <= now:
-            workers.start("poll", lambda: self._poll(running), partial(self._fail_each, running))
+        if not workers.have_room("poll"):
+            return due
+        next_poll = self.waiting.next_poll(running, sending=self._is_sending())
+        if next_poll > now:
+            return min(due, next_poll)
+        workers.start("poll", lambda: self._poll(running), partial(self._fail_each, running))
+        return due
 
     def _start(self, kind: str, work: Callable[[Task], Then], task: Task) -> None:
         self._workers.start(kind, lambda: work(task), partial(self._outcomes.fail, task))
@@ -183,11 +191,6 @@ class Engine:
     def _is_sending(self) -> bool:
         """Whether requests wait for their turns."""
         return any(task.phase == "sending" for task in self._open)
-
-    def _seconds_to_wait(self) -> float:
-        polling, sending = self._workers.are_busy("poll"), self._is_sending()
-        until_due = self.waiting.seconds(self._open, polling=polling, sending=sending)
-        return max(0.0, min(until_due, self.deadline.left))
 
     # In worker threads: each does one kind of work and returns what the main thread does then
 

@@ -175,7 +175,7 @@ class Recorder:
 
         If it cannot be converted, it stays as it is, and its path gets the extension of its format.
         """
-        style, downloaded = task.style or self._style, original_sha256(file)
+        style, downloaded = task.style or self._style, original_sha256(file, found)
         record = self._record(task, number, downloaded) if style.metadata == "embed" else None
         stem, extension = os.path.splitext(path)
         target, is_recorded = target_of(extension[1:]), False
@@ -193,7 +193,7 @@ class Recorder:
                 if had_credentials:
                     self._say(f"warning: {path} is converted, so it has lost its Content Credentials")
         if record is not None:
-            is_recorded |= embed(file, record)
+            is_recorded |= embed(file, record, found)
         return Finished(path, found, downloaded, is_recorded)
 
     def needs_sidecar(self, task: Task, *, is_recorded: bool) -> bool:

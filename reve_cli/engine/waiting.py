@@ -203,16 +203,6 @@ class Waiting:
             return max(earliest, accepted[0] + _EARLY_SECONDS, self._polled_at + min(age, _LONGEST_GAP))
         return max(earliest, accepted[-1] + early)
 
-    def seconds(self, tasks: Sequence[Task], *, polling: bool, sending: bool) -> float:
-        """Seconds until one of `tasks` is due. polling: a poll is under way, so none is due before it ends."""
-        now = self._clock.monotonic()
-        alone = (task for task in tasks if task.phase in ("intent", "accepted") and not self.is_polled(task))
-        due = [task.due for task in alone if task.due > now]
-        if not polling:
-            running = [task for task in tasks if self.is_polled(task)]
-            due.append(self.next_poll(running, sending=sending))
-        return min(due, default=FOREVER) - now
-
     def poll(self, tasks: Sequence[Task], deadline: Deadline, *, ended: bool = False) -> tuple[Found | None, int]:
         """Ask about all of `tasks`. Runs in a worker thread. ended: their jobs have ended, according to webhooks.
 

@@ -148,8 +148,17 @@ class Workers:
         """at_once: the most threads for each kind of work."""
         self._inbox, self._at_once = inbox, at_once
         self._busy: Counter[str] = Counter()
+        # Threads take work from here until they get None. They are kept, because starting one costs processor time.
+        self._work: queue.SimpleQueue[Then | None] = queue.SimpleQueue()
+        self._threads = 0
         # Work that waits because the system allowed no more threads.
-        self._waiting: deque[threading.Thread] = deque()
+        self._waiting: deque[Then] = deque()
+
+    def close(self) -> None:
+        """End the threads, each after its present work."""
+        for _ in range(self._threads):
+            self._work.put(None)
+        self._threads = 0
 
     def are_busy(self, kind: str) -> bool:
         """Whether a thread does this kind of work."""
@@ -160,7 +169,7 @@ class Workers:
         return self._busy[kind] < self._at_once[kind] and not self._waiting
 
     def start(self, kind: str, work: Callable[[], Then], fail: Callable[[ReveError], None]) -> None:
-        """Do `work` in a new thread and what it returns in the main thread. If it raises, `fail` is called there."""
+        """Do `work` in a thread and what it returns in the main thread. If it raises, `fail` is called there."""
         self._busy[kind] += 1
 
         def run() -> None:
@@ -177,15 +186,21 @@ class Workers:
 
             self._inbox.put(Outcome(finish))
 
-        self._waiting.append(threading.Thread(target=run, daemon=True, name=kind))
+        self._waiting.append(run)
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        """Start the threads that wait, as far as the system allows: each that ends makes room for another."""
+        """Hand work to threads. If all are busy, start one more, as far as the system allows."""
         with contextlib.suppress(RuntimeError):
             while self._waiting:
-                self._waiting[0].start()
-                self._waiting.popleft()
+                if self._busy.total() - len(self._waiting) >= self._threads:
+                    threading.Thread(target=self._work_on, daemon=True).start()
+                    self._threads += 1
+                self._work.put(self._waiting.popleft())
+
+    def _work_on(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
 
     def receive(self, seconds: float, *, expects: bool = False, group: Group | None = None) -> bool:
         """Handle the next outcome; with a `group`, all that have arrived. Returns False if none does in `seconds`.

@@ -38,14 +38,16 @@ def read(path: str) -> Provenance | None:
     return sidecar.read(path) or inside
 
 
-def embed(file: BinaryIO, record: Provenance) -> bool:
+def embed(file: BinaryIO, record: Provenance, found: Format | None = None) -> bool:
     """Write `record` into an image file that is open for reading and writing. Its pixels do not change.
+
+    found: the format of the complete image in the file, if it is known.
 
     A record of ours that is there already is replaced; metadata of others is kept. Returns False, and leaves the file
     as it is, if it carries Content Credentials, or cannot hold a record.
     """
     size = file.seek(0, os.SEEK_END)
-    found = image_format(file, size)
+    found = found or image_format(file, size)
     layout = _look(file, size, found)
     if layout is None or layout.place is None or not layout.is_readable or size > _LARGEST_CHANGED:
         return False
@@ -66,10 +68,13 @@ def embed(file: BinaryIO, record: Provenance) -> bool:
     return True
 
 
-def original_sha256(file: BinaryIO) -> str:
-    """The SHA-256, in hex, that the file had before `embed`. That of the file as it is if reve did not change it."""
+def original_sha256(file: BinaryIO, found: Format | None = None) -> str:
+    """The SHA-256, in hex, that the file had before `embed`. That of the file as it is if reve did not change it.
+
+    found: as for `embed`.
+    """
     size = file.seek(0, os.SEEK_END)
-    found = image_format(file, size)
+    found = found or image_format(file, size)
     layout = _look(file, size, found) if size <= _LARGEST_CHANGED else None
     if layout is None or layout.xmp is None or layout.place is None:
         return digest(file)

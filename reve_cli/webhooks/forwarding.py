@@ -50,6 +50,10 @@ class Forwarder:
         self._waiting: list[tuple[float, Delivery, Forwarded, Callable[[Forwarded], None]]] = []
         self._sending = 0
 
+    def close(self) -> None:
+        """End the threads."""
+        self._workers.close()
+
     @property
     def is_busy(self) -> bool:
         """Whether an event is still to be forwarded."""

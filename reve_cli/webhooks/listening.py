@@ -115,7 +115,9 @@ def _forwarder(run: "Runtime", url: str | None) -> Forwarder | None:
 
     poster = Poster(url)
     run.resources.callback(poster.close)
-    return Forwarder(poster, run.inbox, run.process.clock)
+    forwarder = Forwarder(poster, run.inbox, run.process.clock)
+    run.resources.callback(forwarder.close)
+    return forwarder
 
 
 class Listener(Supply):

@@ -5,9 +5,9 @@ Loads httpx. May import: api.network, core.
 
 import httpx
 
-from reve_cli.api.network import explain, new_client, proxy_for
+from reve_cli.api.network import Connections, explain, proxy_for
 
-_SECONDS = 30.0
+_TIMEOUT = dict.fromkeys(("connect", "read", "write", "pool"), 30.0)
 
 
 class Poster:
@@ -15,16 +15,16 @@ class Poster:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client = new_client(httpx.URL(url).scheme, proxy_for(url), {})
+        self._connections = Connections(httpx.URL(url).scheme, proxy_for(url), {})
 
     def post(self, body: bytes, headers: list[tuple[str, str]]) -> tuple[int | None, str]:
         """POST `body`. Returns the status, or None and the reason why there is no answer."""
         try:
-            with self._client.stream("POST", self._url, content=body, headers=headers, timeout=_SECONDS) as answer:
+            with self._connections.stream("POST", self._url, body=body, headers=headers, timeout=_TIMEOUT) as answer:
                 return answer.status_code, ""
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return None, explain(error).reason
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._connections.close()

@@ -1,5 +1,7 @@
 """Proxies, certificates, names, addresses and redirects, over real loopback sockets."""
 
+import base64
+import contextlib
 import io
 import socket
 import ssl
@@ -13,13 +15,13 @@ import pytest
 import trustme
 
 from reve_cli.api.download import Images, Unusable
-from reve_cli.api.network import tls_context
+from reve_cli.api.network import USER_AGENT, Connections, tls_context
 from reve_cli.api.origins import Origins, is_public
 from reve_cli.core.clock import Deadline, Limits, Stop
 from reve_cli.sandbox import Fault, Sandbox
 from reve_cli.sandbox.picture import png
 from tests.conftest import KEY, MadeUpClock, Result, Reve
-from tests.support.servers import Asked, Origin, Proxy, Reply, Tap, sandbox_behind
+from tests.support.servers import HOST, Asked, Origin, Proxy, Reply, Tap, sandbox_behind
 
 API = "api.reve.example"
 CDN = "cdn.reve.example"
@@ -775,3 +777,23 @@ def test_nothing_is_submitted_if_the_time_limit_passes_while_connecting(
     assert (result.code, result.document["error"]["exitCode"]) == (6, 6)
     assert world.proxy.tunnels
     assert not world.sandbox.requests
+
+
+def test_requests_name_the_user_of_their_url_and_return_no_cookies() -> None:
+    asked: list[Asked] = []
+
+    def answer(one: Asked) -> Reply:
+        asked.append(one)
+        return Reply(302, b"", {"Set-Cookie": "a=b", "Location": "/elsewhere"})
+
+    timeout = dict.fromkeys(("connect", "read", "write", "pool"), 5.0)
+    with Origin(answer) as origin, contextlib.closing(Connections("http", None, {"X-API-Key": KEY})) as connections:
+        for _ in range(2):
+            url = f"http://me%40home:pass@{HOST}:{origin.port}/jobs?limit=1"
+            with connections.stream("POST", url, timeout=timeout, body=b"{}") as response:
+                assert (response.status_code, response.read()) == (302, b"")
+    assert [(one.method, one.target, one.body) for one in asked] == [("POST", "/jobs?limit=1", b"{}")] * 2
+    for one in asked:
+        assert base64.b64decode(one.headers["authorization"].removeprefix("Basic ")) == b"me@home:pass"
+        assert (one.headers["x-api-key"], one.headers["user-agent"]) == (KEY, USER_AGENT)
+        assert "cookie" not in one.headers
