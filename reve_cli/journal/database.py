@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,12 +46,16 @@ class JournalError(ReveError):
 
 @dataclass(eq=False)
 class _Write:
-    """Work that waits for its commit. found: what it returned. error: why it was not committed."""
+    """Work that waits for its commit. found: what it returned. error: why it was not committed.
+
+    woken: set once it is over, or once its own thread is to commit what has gathered.
+    """
 
     work: Callable[[sqlite3.Connection], Any]
     found: Any = None
     error: BaseException | None = None
     is_over: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)
 
     def execute(self, database: sqlite3.Connection) -> None:
         self.found = self.work(database)
@@ -67,7 +71,10 @@ class Database:
         processes.
         """
         self.path, self._lock, self._monotonic = path, threading.RLock(), monotonic
-        self._writes: deque[_Write] = deque()
+        # The thread whose transaction is open.
+        self._thread: int | None = None
+        # Work that waits for its commit, and whether a thread is about to commit it.
+        self._gathering, self._writes, self._is_writing = threading.Lock(), deque[_Write](), False
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._users = FileLock(_lock_of(path))
@@ -99,6 +106,7 @@ class Database:
                     yield self._database
                     return
                 self._patiently("BEGIN IMMEDIATE")
+                self._thread = threading.get_ident()
                 try:
                     yield self._database
                     self._patiently("COMMIT")
@@ -106,6 +114,8 @@ class Database:
                     if self._database.in_transaction:
                         self._database.execute("ROLLBACK")
                     raise
+                finally:
+                    self._thread = None
             except sqlite3.Error as error:
                 raise _problem(self.path, error) from error
 
@@ -119,32 +129,40 @@ class Database:
         While one thread commits, the work of others gathers, and the next one commits it all: a flush to the disk takes
         as long for much as for little.
         """
+        if self._thread == threading.get_ident():  # others must not believe theirs committed
+            with self.transaction() as database:
+                return work(database)
         mine = _Write(work)
-        self._writes.append(mine)
-        with self._lock:
-            if self._database.in_transaction:  # this thread's own: others must not believe theirs committed
-                self._writes.remove(mine)
-                with self.transaction() as database:
-                    mine.execute(database)
-            elif not mine.is_over:
-                self._write_all()
+        with self._gathering:
+            self._writes.append(mine)
+            commits, self._is_writing = not self._is_writing, True
+        if not commits:
+            mine.woken.wait()
+        if not mine.is_over:
+            self._write_all()
         if mine.error is not None:
             raise mine.error
         found: T = mine.found
         return found
 
     def _write_all(self) -> None:
-        """Execute and commit the work of all threads. If one fails, none is committed."""
-        gathered = [self._writes.popleft() for _ in range(len(self._writes))]
-        try:
-            with self.transaction() as database:
+        """Execute and commit the work of all threads; if one fails, none. Then let the next thread do so."""
+        with self._lock:
+            gathered = [self._writes.popleft() for _ in range(len(self._writes))]
+            try:
+                with self.transaction() as database:
+                    for write in gathered:
+                        write.execute(database)
+            except BaseException as error:
                 for write in gathered:
-                    write.execute(database)
-        except BaseException as error:
-            for write in gathered:
-                write.error = error
+                    write.error = error
         for write in gathered:
             write.is_over = True
+            write.woken.set()
+        with self._gathering:
+            self._is_writing = bool(self._writes)
+            if self._writes:
+                self._writes[0].woken.set()
 
     def value(self, query: str, values: Sequence[Any] = ()) -> Any:
         """The first value of a query's first row, or None if there is no row."""

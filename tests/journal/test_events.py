@@ -17,7 +17,7 @@ from tests.support.terminal import eventually
 
 
 class SlowDatabase:
-    """Makes the first transaction of a database wait until `go`. error: of every transaction that begins after it."""
+    """Makes each transaction of a database wait until `go`. error: of every transaction but the first."""
 
     def __init__(self, database: Database) -> None:
         self.database, self._transaction = database, database.transaction
@@ -31,8 +31,9 @@ class SlowDatabase:
         self.transactions += 1
         if self.transactions > 1 and self.error is not None:
             raise self.error
+        go = self.go
         self.entered.set()
-        assert self.go.wait(30)
+        assert go.wait(30)
         with self._transaction() as database:
             yield database
 
@@ -96,6 +97,37 @@ def test_events_that_are_done_share_a_commit_with_those_that_arrive(journal: Jou
     database.restore()
     assert database.transactions == 2
     assert [event.job for event in journal.events.to_do()] == ["a", "d"]
+
+
+def test_a_stored_event_does_not_wait_for_the_next_commit(journal: Journal) -> None:
+    database = SlowDatabase(journal.events._database)
+
+    def add(job: str) -> bool:
+        return journal.events.add(job, "completed", b"{}", "bytes", 1.0)
+
+    def waiting(count: int) -> None:
+        eventually(lambda: len(database.database._writes) == count, "the others to wait")
+
+    def next_one() -> None:
+        go, database.go, database.entered = database.go, threading.Event(), threading.Event()
+        go.set()
+        assert database.entered.wait(30)
+
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(add, "a")
+        assert database.entered.wait(30)
+        second = [pool.submit(add, job) for job in ("b", "c", "d")]
+        waiting(3)
+        next_one()
+        assert first.result(30)
+        third = pool.submit(add, "e")
+        waiting(1)
+        next_one()
+        assert all(each.result(30) for each in second)
+        assert not third.done()
+        database.go.set()
+        assert third.result(30)
+    database.restore()
 
 
 def test_if_a_shared_commit_fails_every_event_of_it_fails(journal: Journal) -> None:
