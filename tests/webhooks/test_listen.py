@@ -125,7 +125,7 @@ def test_for_names_unfinished_jobs_at_the_time_limit_and_exits_75(hook: Hook, si
 
 
 def test_without_enough_events_it_exits_75_if_a_job_is_unfinished(hook: Hook, handed_over: str) -> None:
-    result = hook.listen("--count", "1", "--timeout", "10")
+    result = hook.listen("--count", "1", "--timeout", "2", live=True)
     assert result.code == 75
     assert "before 1 event came" in result.stderr
     assert result.stderr.splitlines()[-1] == "reve resume"
@@ -133,7 +133,7 @@ def test_without_enough_events_it_exits_75_if_a_job_is_unfinished(hook: Hook, ha
 
 def test_without_enough_events_it_exits_6_if_nothing_is_left_to_do(hook: Hook, handed_over: str, job: str) -> None:
     assert hook.reve("resume").code == 0
-    result = hook.listen("--count", "2", "--timeout", "10")
+    result = hook.listen("--count", "2", "--timeout", "2", live=True)
     assert result.code == 6
     assert "before 2 events came" in result.stderr
     assert "resume" not in result.stderr
