@@ -113,7 +113,7 @@ class Connections:
     """HTTP connections to servers of one scheme, all through one proxy or none. Any thread may use them.
 
     Requests go through httpx's transports, which follow no redirects and keep no cookies. An `httpx.Client` takes a
-    third more processor time, as `tests/bench/floor.py` shows.
+    quarter more processor time, as `tests/bench/floor.py` shows.
     """
 
     def __init__(self, scheme: str, proxy: str | None, headers: Mapping[str, str]) -> None:
