@@ -201,6 +201,7 @@ class Workers:
     def _work_on(self) -> None:
         while (work := self._work.get()) is not None:
             work()
+            del work  # with all tasks that it refers to: they would stay in memory while the thread waits
 
     def receive(self, seconds: float, *, expects: bool = False, group: Group | None = None) -> bool:
         """Handle the next outcome; with a `group`, all that have arrived. Returns False if none does in `seconds`.
