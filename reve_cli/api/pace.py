@@ -1,7 +1,9 @@
 """Spaces out the requests of all threads, so that they stay below the API's rate limit.
 
-Requests take turns at even intervals. `Rate` tells how long an interval is. A refusal (status 429) closes the gate
-until its Retry-After has passed.
+Requests take turns at even intervals, except at the start of each minute: a tenth of its requests go at once, and the
+others are a tenth slower. So a small batch is submitted at once, and the last requests of a large one need not wait for
+polls. `Rate` tells how long an interval is. A refusal (status 429) closes the gate until its Retry-After has passed;
+after it, all intervals are even, because some limits allow no bursts.
 May import: core.clock, api.rate.
 """
 
@@ -17,6 +19,8 @@ LONGEST = HOUR
 LONGEST_URGENT = WINDOW
 # longest pause, in seconds, after a refusal without Retry-After
 _LONGEST_PAUSE = 32.0
+# the share of a minute's requests that go at once, in its first seconds
+_BURST, _BURST_SECONDS = 0.1, 3.0
 
 
 class Pace:
@@ -32,6 +36,8 @@ class Pace:
         self._lock = threading.Lock()
         # when the next turn is free
         self._next = self._next_urgent = 0.0
+        # when this minute began, how many requests may still go at once, and whether none do any more
+        self._minute, self._at_once, self._is_even = -WINDOW, 0, False
         # when the gate opens after a refusal; for urgent requests it is never later than for others
         self._opens = self._opens_urgent = 0.0
         # seconds to wait after a refusal without Retry-After; doubled until a request succeeds
@@ -56,8 +62,9 @@ class Pace:
         """
         while True:
             with self._lock:
-                now, interval = self._clock.monotonic(), 60 / self._rate.per_minute
+                now = self._clock.monotonic()
                 turn = max(now, self._next_urgent if urgent else self._next, self._gate(urgent))
+                interval = self._interval(turn)
                 if urgent:
                     self._next_urgent = turn + interval
                 if turn >= self._opens:  # an urgent request takes no turn from others while the gate is closed to them
@@ -65,6 +72,16 @@ class Pace:
             self._clock.sleep(min(turn - now, max(0.0, deadline.left)), stop)
             if stop or deadline.passed or self._clock.monotonic() >= self._gate(urgent):
                 return
+
+    def _interval(self, turn: float) -> float:
+        """Seconds from this turn to the next."""
+        interval = WINDOW / self._rate.per_minute
+        if self._is_even:
+            return interval
+        if turn >= self._minute + WINDOW:
+            self._minute, self._at_once = turn, int(self._rate.per_minute * _BURST)
+        self._at_once -= 1
+        return 0.0 if self._at_once > 0 and turn < self._minute + _BURST_SECONDS else interval / (1 - _BURST)
 
     def _gate(self, urgent: bool) -> float:
         return self._opens_urgent if urgent else self._opens
@@ -80,7 +97,7 @@ class Pace:
     def refused(self, seconds: float) -> None:
         """Record that the API refused a request for its rate. `seconds`: its Retry-After, 0 if it has none."""
         with self._lock:
-            now = self._clock.monotonic()
+            now, self._is_even = self._clock.monotonic(), True
             if now >= self._opens_urgent:  # else it was sent before the gate closed: part of the same refusal
                 self._rate.refused(now, seconds)
                 seconds = max(seconds, self._pause)

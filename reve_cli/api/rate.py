@@ -38,8 +38,9 @@ _FALL = 0.9
 _MARGIN = 0.95
 # the share of the limit that the rate soon returns to
 _HOLD = 0.98
-# requests without a refusal after which the limit is forgotten
-_CALM = 200
+# requests without a refusal after which the limit is forgotten; until more requests than the limit succeed in one
+# window, the rate then grows to no more than this many times the limit
+_CALM, _BEYOND = 200, 1.2
 
 # Growth of the rate with each request that succeeds. Growth depends on requests, not on time, so refusals are the same
 # share of requests whatever the limit is.
@@ -113,5 +114,5 @@ class Rate:
                 return 0.0
             return _UNKNOWN if self.per_minute >= START else _FORGOTTEN
         if self._calm > _CALM:
-            return _FORGOTTEN
+            return 0.0 if self._best <= self._limit < self.per_minute / _BEYOND else _FORGOTTEN
         return _PROBE if self.per_minute > self._limit * _HOLD else _RETURN

@@ -19,7 +19,7 @@ Found = dict[str, Job | ReveError]
 # Jobs missing from the pages that one poll asks for by id, at most.
 _MISSING_AT_ONCE = 10
 # For up to this many jobs, pages of the newest jobs of any status suffice.
-_FEW = 3
+FEW = 3
 _MOST_DOUBTS = 4
 # Tries of one request in a poll of many jobs: the next poll asks again.
 _QUICK = 2
@@ -36,9 +36,10 @@ class Poller:
         # Where in the list of missing jobs to go on asking by id.
         self._turn = 0
 
-    def usual(self, part: float) -> float | None:
-        """Seconds within which this `part` of the newest jobs ended; None if that is not known."""
-        return None
+    @property
+    def past(self) -> Sequence[float]:
+        """Seconds that the newest jobs took, in order; empty if too few are known."""
+        return ()
 
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         """Ask where `jobs` stand. Returns the answers (None if there are none) and the number of requests.
@@ -105,7 +106,10 @@ class PagePoller(Poller):
 
     gives_way = True
     # Pages of completed jobs in one poll, at most.
-    _PAGES = 3
+    _PAGES = 10
+    # Older pages are read when this many jobs, summed up over the polls since, were older than the first page; or half
+    # as many as run, if that is less.
+    _WORTH_MORE_PAGES = 10
     # If a job is overdue, one poll in `_EVERY` also asks about one of these, in turn.
     _EVERY = 6
     _ELSE = ("FAILED", "oldest", "CANCELLED", "FAILED", "oldest")
@@ -127,16 +131,18 @@ class PagePoller(Poller):
         self._polls = 0
         # Rises with each poll that finds the pages incomplete, falls with each that does not.
         self._doubts = 0
+        # How many jobs were older than the first page, summed up over the polls since older pages were read.
+        self._unread = 0
         # By job: since when the API answers, but not about this job.
         self._silent_since: dict[str, float] = {}
 
-    def usual(self, part: float) -> float | None:
-        known = sorted(self._durations)
-        return known[int(part * len(known))] if len(known) >= self._ENOUGH else None
+    @property
+    def past(self) -> Sequence[float]:
+        return sorted(self._durations) if len(self._durations) >= self._ENOUGH else ()
 
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         """Ask where `jobs` stand, as `Poller.ask` does, but never until the deadline: a batch may have none."""
-        if len(jobs) <= _FEW:
+        if len(jobs) <= FEW:
             return self._ask_few(jobs, deadline)
         self._polls += 1
         answered, found, unclear, requests = self._completed(jobs, deadline)
@@ -151,7 +157,7 @@ class PagePoller(Poller):
             page = self._page(about, None, deadline)
             found |= {job.id: job for job in page.jobs} if page else {}
             requests += 1
-        requests += self._by_id(unclear, deadline, found, most=_FEW)
+        requests += self._by_id(unclear, deadline, found, most=FEW)
         if self._doubts or about == "oldest":
             rest = sorted((job for job in jobs if job not in found), key=lambda job: jobs[job])[:_MISSING_AT_ONCE]
             requests += self._by_id(rest, deadline, found, most=min(2**self._doubts, _MISSING_AT_ONCE))
@@ -173,8 +179,8 @@ class PagePoller(Poller):
 
     def _is_overdue(self, made: Sequence[float]) -> bool:
         """Whether one of the running jobs, made at these times, is overdue. True if no durations are known."""
-        longest, now = self.usual(0.9), self._api.http.clock.monotonic() + self._offset
-        return longest is None or min(made, default=FOREVER) < now - self._OVERDUE * longest
+        past, now = self.past, self._api.http.clock.monotonic() + self._offset
+        return not past or min(made, default=FOREVER) < now - self._OVERDUE * past[int(0.9 * len(past))]
 
     def _ask_few(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         """Ask about the last few jobs by the page of newest jobs and by id. A single job is asked for by id first."""
@@ -202,7 +208,7 @@ class PagePoller(Poller):
             found |= dict.fromkeys(silent, error)
 
     def _completed(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[int, Found, list[str], int]:
-        """Read pages of completed jobs: more than one if many `jobs` are older.
+        """Read the page of the newest completed jobs, and now and then the pages with the older ones of `jobs`.
 
         Returns the number of pages read; the jobs found; the ids to ask for one by one, because a page omits their
         images or does not reach back to them; and the number of requests.
@@ -226,9 +232,14 @@ class PagePoller(Poller):
             cursor = page.cursor
             reach = -FOREVER if cursor is None else moment(page.jobs[-1].created_at) if page.jobs else None
             beyond = [job for job in jobs if job not in found and (reach is None or jobs[job] < reach)]
-            if len(beyond) <= _FEW or cursor is None:
+            self._unread += len(beyond) if pages == 1 else 0
+            if not beyond or self._unread < min(self._WORTH_MORE_PAGES, len(jobs) / 2):
                 break
-        return pages, found, list(dict.fromkeys([*without_images, *beyond])), requests
+            if cursor is None or len(beyond) <= FEW and pages > 1:
+                without_images += beyond
+                break
+        self._unread = self._unread if pages == 1 else 0
+        return pages, found, list(dict.fromkeys(without_images)), requests
 
     def _page(self, status: str | None, cursor: str | None, deadline: Deadline) -> Page | None:
         """A page of jobs, all with `status` if given; None if the API does not answer."""

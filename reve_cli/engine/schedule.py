@@ -6,6 +6,7 @@ are too few, a table is used. `tests/bench/lateness.py` measures both.
 Pure functions, without clock or state. May import: nothing of ours.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -56,6 +57,12 @@ _COST_FALLS = 17.0
 _DENSEST = 0.33
 # Seconds between the points at which the density of polls is evaluated.
 _STEP = 0.1
+# A poll of many jobs is timed to a 64th of the longest interval.
+_HALVINGS = 6
+# This many jobs stand for all.
+_SAMPLE = 64
+# The chance that a job unlike the past ones outlives an age falls with this power of it.
+_TAIL = 4.0
 
 
 def usual(past: Sequence[float]) -> float | None:
@@ -78,6 +85,31 @@ def next_delay(elapsed: float, progress: float | None, past: Sequence[float], ra
         remaining = elapsed * (100 - progress) / progress
         delay = min(max(remaining / 4, delay / _TRUST), delay * _TRUST)
     return max(_SHORTEST, min(delay, _LONGEST) * (1 - _JITTER + 2 * _JITTER * random()))
+
+
+def worth_a_poll(ages: Sequence[float], past: Sequence[float], cost: float, longest: float) -> float:
+    """Seconds until a poll of many jobs together is worth its cost, at most `longest`.
+
+    By then, the jobs that end meanwhile have probably waited for `cost` seconds in total.
+    ages: seconds since each job was accepted. past: seconds that jobs of this kind took, in order, not empty.
+    """
+    median = max(past[len(past) // 2], _DENSEST)
+    every = len(ages) // _SAMPLE + 1
+    ages = ages[::every]
+
+    def outlive(age: float) -> float:
+        """How many jobs of the past, and one unlike them, outlive this age."""
+        return len(past) - bisect_right(past, age) + (1 + max(age, 0.0) / median) ** -_TAIL
+
+    now = [outlive(age) for age in ages]
+    seconds, step = 0.0, longest
+    for _ in range(_HALVINGS):
+        step /= 2
+        later = seconds + step
+        ended = sum(1 - outlive(age + later) / alive for age, alive in zip(ages, now, strict=True))
+        if every * ended * later / 2 < cost:
+            seconds = later
+    return seconds
 
 
 def _interval(elapsed: float) -> float:

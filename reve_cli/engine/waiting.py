@@ -8,7 +8,6 @@ May import: engine.polling, engine.schedule, api, core.
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from heapq import nsmallest
 
 from reve_cli.api.endpoints import Api
 from reve_cli.api.sending import FOREVER
@@ -16,8 +15,8 @@ from reve_cli.core.clock import Deadline
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import moment
 from reve_cli.core.tasks import Task
-from reve_cli.engine.polling import Found, Poller
-from reve_cli.engine.schedule import next_delay, usual
+from reve_cli.engine.polling import FEW, Found, Poller
+from reve_cli.engine.schedule import next_delay, usual, worth_a_poll
 
 # Seconds for which the API may answer 404 for a job that it has accepted: parts of it lag behind.
 _LAG = 30.0
@@ -26,17 +25,19 @@ _SPACING = 0.15
 # This many first looks at single jobs need no spacing.
 _AT_FIRST = 50
 # The share of the allowed rate that polls may use, if the rate is known: usually, and while requests wait. The second
-# share makes a batch longer by as much. Images are late by half the time between two polls.
+# share makes a batch longer by as much.
 _POLL_SHARE = 0.12
-_POLL_SHARE_BESIDE_REQUESTS = 0.055
-# While requests wait, jobs that take fewer seconds than this are polled as often as usual: late polls would find too
-# many of them.
-_SHORT_JOB = 5.0
-# While requests wait, a poll is due when this many jobs are older than this part of the past jobs were at their end.
-_WORTH_A_POLL, _EARLY_PART = 8, 0.2
+_POLL_SHARE_BESIDE_REQUESTS = 0.1
+# A poll of many jobs is worth this many seconds of lateness, summed up over the images: for each running job, and while
+# requests wait. The second is for one request a second, and smaller for a higher rate: polls then use a twentieth of it.
+_COST, _COST_BESIDE_REQUESTS = 0.1, 230.0
+# Seconds between two such polls, at most.
+_LONGEST, _LONGEST_BESIDE_REQUESTS = 3.0, 20.0
+# This is computed anew when so many more jobs run.
+_ANEW = 16
 # Without past jobs, the first poll is due when the oldest job is this many seconds old, and each next one when that job
 # is twice as old as at the last poll, at most this many seconds later.
-_EARLY_SECONDS, _LONGEST_GAP = 1.0, 10.0
+_EARLY_SECONDS, _LONGEST_GAP = 1.0, 4.0
 # Seconds between looks at a job after a webhook said that it has ended, until the API says so too.
 _AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 # Turns of the rate limit between two such looks. Events that come meanwhile share the second, one request for all.
@@ -63,6 +64,8 @@ class Waiting:
         # The end of the last poll, and how many requests it took.
         self._polled_at, self._polled_with = -FOREVER, 0
         self._unanswered = 0
+        # Seconds after the last poll when the next is worth its cost, and for which jobs that was computed.
+        self._worth, self._judged = 0.0, (0, -FOREVER, False)
         # The tasks that are not done.
         self.tasks: Sequence[Task] = ()
         # Whether webhooks are expected: `hear` is called for each job that ends.
@@ -187,21 +190,28 @@ class Waiting:
         """The monotonic time of the next poll of `running` jobs. sending: requests wait for their turns."""
         if not running:
             return FOREVER
-        early, pace = self._poller.usual(_EARLY_PART), self._api.sender.pace
-        gives_way = sending and self._poller.gives_way and not self._relies_on_events
-        is_long = early is not None and early >= _SHORT_JOB
-        share = _POLL_SHARE_BESIDE_REQUESTS if gives_way and is_long else _POLL_SHARE
+        pace, together = self._api.sender.pace, self._poller.gives_way and not self._relies_on_events
+        sending = sending and together
+        share = _POLL_SHARE_BESIDE_REQUESTS if sending else _POLL_SHARE
         per_second = 1 / _SPACING if pace is None else pace.per_second * share
         # after polls that were not answered, from 1 s to 32 s
         backoff = 2.0**self._unanswered / 2 if self._unanswered else 0.0
         earliest = self._polled_at + max(self._polled_with / per_second, backoff)
-        if not gives_way:
+        past = self._poller.past
+        if not together or len(running) <= FEW or not (past or sending):
             return max(earliest, min(task.due for task in running))
-        accepted = nsmallest(_WORTH_A_POLL if is_long else 1, (task.accepted_at or 0.0 for task in running))
-        if early is None:
-            age = self._polled_at - accepted[0]
-            return max(earliest, accepted[0] + _EARLY_SECONDS, self._polled_at + min(age, _LONGEST_GAP))
-        return max(earliest, accepted[-1] + early)
+        oldest = min(task.accepted_at or 0.0 for task in running)
+        if not past:
+            return max(earliest, oldest + _EARLY_SECONDS, self._polled_at + min(self._polled_at - oldest, _LONGEST_GAP))
+        since = max(self._polled_at, oldest)
+        jobs = len(running) // _ANEW, since, sending
+        if jobs != self._judged:
+            ages = [since - (task.accepted_at or 0.0) for task in running]
+            cost, longest = _COST * len(running), _LONGEST
+            if sending and pace:
+                cost, longest = _COST_BESIDE_REQUESTS / pace.per_second, _LONGEST_BESIDE_REQUESTS
+            self._judged, self._worth = jobs, worth_a_poll(ages, past, cost, longest)
+        return max(earliest, since + self._worth)
 
     def poll(self, tasks: Sequence[Task], deadline: Deadline, *, ended: bool = False) -> tuple[Found | None, int]:
         """Ask about all of `tasks`. Runs in a worker thread. ended: their jobs have ended, according to webhooks.

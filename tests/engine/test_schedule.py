@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reve_cli.engine.schedule import next_delay
+from reve_cli.engine.schedule import next_delay, worth_a_poll
 
 ELAPSED = st.floats(min_value=0, allow_nan=False)
 PROGRESS = st.none() | st.floats() | st.integers(-200, 300)
@@ -237,3 +237,24 @@ def test_4_jobs_at_once_make_fewer_than_400_requests_a_minute(duration: float, p
             requests += 1
         seconds += now
     assert 4 * 60 * requests / seconds < 400
+
+
+@pytest.mark.parametrize("cost", [1.0, 20.0, 100.0])
+@pytest.mark.parametrize("a_second", [1, 8, 33])
+def test_a_poll_of_many_jobs_is_due_when_ended_ones_have_waited_for_its_cost(a_second: int, cost: float) -> None:
+    ages = [number / a_second for number in range(15 * a_second)]
+    interval = worth_a_poll(ages, [15.0] * 40, cost, 20)
+    assert a_second * interval**2 / 2 == pytest.approx(cost, rel=0.4, abs=a_second)
+
+
+def test_a_poll_of_many_jobs_comes_after_the_longest_interval_if_none_will_end() -> None:
+    assert worth_a_poll([1.0] * 20, [15.0] * 40, 5, 10) == pytest.approx(10, abs=0.2)
+
+
+def test_jobs_that_outlive_all_past_ones_are_still_polled() -> None:
+    assert worth_a_poll([30.0] * 10, [15.0] * 40, 5, 20) < 4
+
+
+@given(st.lists(st.floats(-10, 1e6), max_size=300), st.lists(st.floats(0, 1e6), min_size=5, max_size=50))
+def test_a_poll_of_many_jobs_is_due_within_the_longest_interval(ages: list[float], past: list[float]) -> None:
+    assert 0 <= worth_a_poll(ages, sorted(past), 5, 10) <= 10
