@@ -167,7 +167,7 @@ class PagePoller(Poller):
 
     def ask_ended(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         _, found, _, requests = self._completed(jobs, deadline)
-        return found, requests + self._by_id([job for job in jobs if job not in found], deadline, found, most=_FEW)
+        return found, requests + self._by_id([job for job in jobs if job not in found], deadline, found, most=FEW)
 
     def _learn(self, ended: Iterable[Job]) -> None:
         """Record how long jobs took, and that the server's time is later than the end of each."""
@@ -235,7 +235,7 @@ class PagePoller(Poller):
             self._unread += len(beyond) if pages == 1 else 0
             if not beyond or self._unread < min(self._WORTH_MORE_PAGES, len(jobs) / 2):
                 break
-            if cursor is None or len(beyond) <= FEW and pages > 1:
+            if cursor is None or (len(beyond) <= FEW and pages > 1):
                 without_images += beyond
                 break
         self._unread = self._unread if pages == 1 else 0

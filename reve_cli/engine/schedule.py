@@ -62,7 +62,7 @@ _HALVINGS = 6
 # This many jobs stand for all.
 _SAMPLE = 64
 # The chance that a job unlike the past ones outlives an age falls with this power of it.
-_TAIL = 4.0
+_TAIL = 4
 
 
 def usual(past: Sequence[float]) -> float | None:
@@ -99,7 +99,7 @@ def worth_a_poll(ages: Sequence[float], past: Sequence[float], cost: float, long
 
     def outlive(age: float) -> float:
         """How many jobs of the past, and one unlike them, outlive this age."""
-        return len(past) - bisect_right(past, age) + (1 + max(age, 0.0) / median) ** -_TAIL
+        return len(past) - bisect_right(past, age) + 1 / (1 + max(age, 0.0) / median) ** _TAIL
 
     now = [outlive(age) for age in ages]
     seconds, step = 0.0, longest

@@ -29,7 +29,7 @@ _AT_FIRST = 50
 _POLL_SHARE = 0.12
 _POLL_SHARE_BESIDE_REQUESTS = 0.1
 # A poll of many jobs is worth this many seconds of lateness, summed up over the images: for each running job, and while
-# requests wait. The second is for one request a second, and smaller for a higher rate: polls then use a twentieth of it.
+# requests wait. The second is for one request a second; divided by the rate, it lets polls use a twentieth of it.
 _COST, _COST_BESIDE_REQUESTS = 0.1, 230.0
 # Seconds between two such polls, at most.
 _LONGEST, _LONGEST_BESIDE_REQUESTS = 3.0, 20.0

@@ -40,6 +40,7 @@ def test_while_requests_wait_a_batch_polls_when_ended_jobs_have_probably_waited_
     waiting = Waiting(api, PagePoller(api, [15.0] * 40), ())
     waiting.polled(1, answered=True)
     one_a_second, young = running(reve, range(15)), running(reve, range(4))
+    assert api.sender.pace is not None
     cost = 230 / api.sender.pace.per_second
     expected = 0.5 + (2 * cost) ** 0.5  # they end one after the other, so the time until then counts by half
     assert until_poll(reve, waiting, one_a_second, sending=True) == pytest.approx(expected, abs=0.7)

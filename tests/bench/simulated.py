@@ -1,0 +1,213 @@
+"""Runs `reve batch` against the sandbox in simulated time: `python tests/bench/simulated.py [--prompts 500]`.
+
+Time stands still while anything computes, and jumps when all threads of reve wait. So the figures depend on the
+decisions alone (when to submit, when to poll), not on the machine: use them to compare two schedules. Each API request
+takes 0.03 s, downloads and disks no time. The columns are those of `batch.py`: wall time by the bound, API requests by
+image, requests that were refused, and lateness in seconds. Rows with log-normal durations (sigma 0.3) are the mean of
+`--runs` orders. `--remember`: the last run knows what the others learned.
+"""
+
+import argparse
+import heapq
+import io
+import itertools
+import queue
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+sys.path.insert(0, str(Path(__file__).parent))
+import batch as bench  # type: ignore[import-not-found, unused-ignore]
+
+from reve_cli.api.pace import Pace
+from reve_cli.app import run
+from reve_cli.core.clock import Clock, Deadline, Limits, Stop
+from reve_cli.core.errors import ReveError
+from reve_cli.core.process import Process
+from reve_cli.core.signals import Signals
+from reve_cli.core.tasks import Task
+from reve_cli.engine.outcomes import Outcomes
+from reve_cli.engine.workers import Inbox, Then, Workers
+
+T = TypeVar("T")
+REQUEST_SECONDS = 0.03
+
+
+class Simulated(Clock):
+    """A clock that jumps to the next event when every thread of reve waits. One run at a time."""
+
+    def __init__(self) -> None:
+        self._began, self._passed = time.time(), 0.0
+        self._lock = threading.Lock()
+        self._at_work = 1  # the main thread
+        self._sleepers: list[tuple[float, int, threading.Event]] = []
+        self._numbers = itertools.count()
+        # The inbox at which the main thread waits, and what wakes it.
+        self._inbox: queue.SimpleQueue[T] | None = None  # type: ignore[valid-type]
+        self._main: tuple[float, int, threading.Event] | None = None
+
+    def monotonic(self) -> float:
+        return 1000.0 + self._passed
+
+    def now(self) -> float:
+        return self._began + self._passed
+
+    def uptime(self) -> float:
+        return self.monotonic()
+
+    def sleep(self, seconds: float, stop: Stop) -> None:
+        if seconds > 0:
+            with self._lock:
+                sleeper = self._add(seconds)
+                self._rest()
+            sleeper[2].wait()
+
+    def receive(self, inbox: "queue.SimpleQueue[T]", seconds: float, idle: bool) -> T | None:
+        end = self._passed + seconds
+        while inbox.empty() and self._passed < end:
+            with self._lock:
+                self._inbox, self._main = inbox, self._add(end - self._passed)
+                main = self._main
+                self._rest()
+            main[2].wait()
+        return None if inbox.empty() else inbox.get_nowait()
+
+    def begin(self) -> None:
+        """One more thread works."""
+        with self._lock:
+            self._at_work += 1
+
+    def end(self) -> None:
+        """One thread works no more."""
+        with self._lock:
+            self._rest()
+
+    def _add(self, seconds: float) -> tuple[float, int, threading.Event]:
+        sleeper = self._passed + seconds, next(self._numbers), threading.Event()
+        heapq.heappush(self._sleepers, sleeper)
+        return sleeper
+
+    def _rest(self) -> None:
+        """Note that a thread waits. Wake the next, if all do: the main thread first, if something arrived for it."""
+        self._at_work -= 1
+        if self._at_work:
+            return
+        if self._main and self._inbox and not self._inbox.empty():
+            self._sleepers.remove(self._main)
+            heapq.heapify(self._sleepers)
+            woken = self._main
+        else:
+            woken = heapq.heappop(self._sleepers)
+            self._passed = max(self._passed, woken[0])
+        if woken is self._main:
+            self._main = None
+        self._at_work += 1
+        woken[2].set()
+
+
+class Scene:
+    """Makes the engine use the clock of the present run, and notes when each image was saved."""
+
+    def __init__(self) -> None:
+        self.clock = Simulated()
+        self.saved: dict[str, float] = {}
+        self._port = bench.free_port()  # an account is remembered by the server's address
+        wait, start, end = Pace.wait, Workers.start, Outcomes.end
+
+        def slow_wait(pace: Pace, stop: Stop, deadline: Deadline, *, urgent: bool = False) -> None:
+            wait(pace, stop, deadline, urgent=urgent)
+            self.clock.sleep(REQUEST_SECONDS, stop)
+
+        def counted_start(workers: Workers, kind: str, work: Callable[[], Then], fail: Callable[..., None]) -> None:
+            self.clock.begin()
+            start(workers, kind, work, fail)
+
+        def counted_work(workers: Workers) -> None:
+            while (work := workers._work.get()) is not None:
+                work()
+                self.clock.end()
+
+        def noted_end(outcomes: Outcomes, task: Task, error: ReveError | None) -> None:
+            if error is None:
+                self.saved[str(task.job_id)] = self.clock.now()
+            end(outcomes, task, error)
+
+        def ask(inbox: Inbox, question: Callable[[], T], *rest: object, **more: object) -> T:
+            return question()
+
+        replacements: list[tuple[type, str, object]] = [
+            (Pace, "wait", slow_wait),
+            (Workers, "start", counted_start),
+            (Workers, "_work_on", counted_work),
+            (Outcomes, "end", noted_end),
+            (Inbox, "ask", ask),
+        ]
+        for owner, name, replacement in replacements:
+            setattr(owner, name, replacement)
+
+    def measure(self, durations: list[float], limit: int, state: Path | None) -> list[float]:
+        """Run a batch. Returns wall / bound, requests by image, refusals; lateness: mean, p95, maximum."""
+        self.clock, self.saved = Simulated(), {}
+        upcoming = iter(durations)
+        with tempfile.TemporaryDirectory(dir=bench.memory()) as name:
+            folder = Path(name)
+            sandbox = bench.Counting(
+                folder / "sandbox",
+                key=f"afk_sandbox_{'0' * 32}",
+                port=self._port,
+                job_seconds=lambda: next(upcoming),
+                requests_per_minute=limit,
+                clock=self.clock.now,
+            )
+            with sandbox:
+                scene = bench.Scene(sandbox, folder, 1, state or folder / "state", 1)
+                process = Process(Signals(), scene.environ, self.clock, Limits(image_bytes=1 << 14))
+                stdout, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO())
+                try:
+                    file = str(scene.file(len(durations)))
+                    code = run(["batch", file, "--quiet", "--out", str(folder / "pics")], process)
+                finally:
+                    sys.stdout = stdout
+                jobs = [job for job in sandbox.jobs() if job.status == "COMPLETED"]
+                asked = sum(one.side == "api" for one in sandbox.requests)
+        assert code == 0
+        assert len(jobs) == len(durations)
+        late = sorted(self.saved[job.id] - job.ends_at for job in jobs)
+        wall = (self.clock.monotonic() - 1000) / bench.bound(durations, limit)
+        spread = statistics.fmean(late), late[int(0.95 * len(late))], late[-1]
+        return [wall, asked / len(jobs), sandbox.refused / asked, *spread]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A batch in simulated time.")
+    parser.add_argument("--prompts", type=int, default=500)
+    parser.add_argument("--limit", type=int, default=bench.PER_MINUTE, help="requests that the account allows a minute")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--remember", action="store_true", help="the last run knows what the others learned")
+    options = parser.parse_args()
+    scene = Scene()
+    print(f"{'durations':20} {'/bound':>7} {'asked/':>7} {'429s':>7}  late, mean, p95, max")
+
+    def show(name: str, rows: list[list[float]]) -> None:
+        wall, asked, refused, mean, p95, most = map(statistics.fmean, zip(*rows, strict=True))
+        print(f"{name:20} {wall:7.3f} {asked:7.3f} {refused:7.2%} {mean:6.2f} {p95:6.2f} {most:6.2f}", flush=True)
+
+    show("2 s", [scene.measure([2.0] * options.prompts, options.limit, None)])
+    show("15 s", [scene.measure([15.0] * options.prompts, options.limit, None)])
+    drawn = [bench.draw(options.prompts, seed) for seed in range(options.runs)]
+    if options.remember:
+        with tempfile.TemporaryDirectory(dir=bench.memory()) as state:
+            rows = [scene.measure(durations, options.limit, Path(state)) for durations in drawn]
+        show("log-normal, first", rows[:1])
+        show("log-normal, last", rows[-1:])
+    else:
+        show("log-normal", [scene.measure(durations, options.limit, None) for durations in drawn])
+
+
+if __name__ == "__main__":
+    main()
