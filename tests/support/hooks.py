@@ -9,6 +9,9 @@ dropped, or sent while it was dead) `resume` saves. Prints how many requests abo
 """
 
 import argparse
+import contextlib
+import itertools
+import os
 import random
 import signal
 import subprocess
@@ -23,6 +26,8 @@ from pathlib import Path
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.faults import WEBHOOK_FAULTS
 from tests.support.crash import Scene, problems
+
+_PORTS = itertools.cycle(range(20_000 + os.getpid() * 97 % 10_000, 32_000))
 
 SILENT = ("drop", "badsign", "unsigned")
 """Faults after which no event is accepted."""
@@ -76,11 +81,14 @@ class HookScene(Scene):
 
 
 def free_port() -> int:
+    """A port for a server that starts later: outside the range from which systems give ports to connections."""
     import socket
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    while True:
+        port = next(_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 def attempt(jobs: int, fault: str, kills: int = 0, seed: int = 1, workers: int = 4) -> Found:
