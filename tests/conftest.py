@@ -29,7 +29,7 @@ from reve_cli.settings.config import config_file
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"
 _KILLABLE = Path(__file__).parent / "support" / "killable.py"
-_SILENT = re.compile(r"\b(hang|drip)\b|does_not_answer")
+_SILENT = re.compile(r"\b(hang|drip)\b|does_not_answer|is_silent")
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 _KEPT = ("PATH", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
 
@@ -119,7 +119,7 @@ class Reve:
     environ: dict[str, str]
     folder: Path
     clock: MadeUpClock = field(default_factory=MadeUpClock)
-    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=1, tries=3, grace=1, image_bytes=1 << 14))
+    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=3, tries=3, grace=1, image_bytes=1 << 14))
     fast: int = 1
     """How many times as fast a child's clocks run: above 1 it waits less, and for a silent server less long."""
 
