@@ -167,9 +167,10 @@ def test_a_bug_in_the_main_thread_names_every_paid_job(
 
         def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
             nonlocal handed
-            handed += threading.current_thread() is threading.main_thread()
-            if handed == 6:
-                raise ValueError("a bug")
+            if item is not None and threading.current_thread() is threading.main_thread():
+                handed += 1
+                if handed == 6:
+                    raise ValueError("a bug")
             super().put(item, block, timeout)
 
     monkeypatch.setattr(queue, "SimpleQueue", Failing)
