@@ -28,11 +28,13 @@ class Pace:
 
     Urgent requests (polls) go before all others that wait: they lead to images that are already paid for.
 
-    most: the user's own limit, in requests per minute; None for none. known, work: see `Rate`.
+    most: the user's own limit, in requests per minute; None for none. known, work, parts: see `Rate`.
     """
 
-    def __init__(self, clock: Clock, most: float | None = None, known: float | None = None, work: int = 0) -> None:
-        self._clock, self._rate = clock, Rate(most or float("inf"), known, work)
+    def __init__(
+        self, clock: Clock, most: float | None = None, known: float | None = None, work: int = 0, parts: int = 1
+    ) -> None:
+        self._clock, self._rate = clock, Rate(most or float("inf"), known, work, parts)
         self._lock = threading.Lock()
         # when the next turn is free
         self._next = self._next_urgent = 0.0

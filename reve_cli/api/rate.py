@@ -32,6 +32,10 @@ _MIN_SECONDS = 20.0
 _MIN_REQUESTS = 10
 # the limit is at least the rate of the last 10 s, if the rate grew from the first request
 _SHORT = 10.0
+# if processes share the rate, none grows for this many windows: the others may not all work
+_SHARED_WINDOWS = 4
+# if nothing was refused, the next run begins at the last rate, but at no more than this many times what has succeeded
+_ABOVE = 1.1
 # a refusal lowers a known limit to no less than this share, because it may have another cause
 _FALL = 0.9
 # the share of the limit to continue with after a refusal, so that the next window stays below it
@@ -55,14 +59,16 @@ class Rate:
     """The request rate. Not thread-safe: `Pace` holds a lock. Times are monotonic seconds.
 
     most: the user's own limit, in requests per minute. known: what an earlier run learned. work: the number of requests
-    that are to come.
+    that are to come. parts: how many processes share the rate, each with a part of the work: they begin with equal
+    shares, and none grows soon, so that they end at about the same time.
     per_minute: the rate at present.
     """
 
-    def __init__(self, most: float, known: float | None = None, work: int = 0) -> None:
-        self._most = most
-        self.per_minute = max(_LEAST, min(max(known or START, _LEAST_KNOWN), most))
-        self._is_eager = known is None and work >= _MANY
+    def __init__(self, most: float, known: float | None = None, work: int = 0, parts: int = 1) -> None:
+        self._most, self._parts = most, parts
+        begin = max(known or START, _LEAST_KNOWN) / parts * (1 if parts == 1 else _HOLD)
+        self.per_minute = max(_LEAST, min(begin, most))
+        self._is_eager = known is None and work >= _MANY and parts == 1
         self._limit: float | None = None
         # when the first request and each request of the last window succeeded
         self._first: float | None = None
@@ -72,10 +78,10 @@ class Rate:
 
     @property
     def learned(self) -> float | None:
-        """The rate to begin with next time; None if nothing was learned."""
+        """The rate of all parts to begin with next time; None if nothing was learned."""
         if self._limit is not None:
-            return max(self._limit, self._best) * _HOLD
-        return float(self._best) if self._best > START else None
+            return max(self._limit, self._best) * _HOLD * self._parts
+        return min(self.per_minute, self._best * _ABOVE) if self._best > START else None
 
     def passed(self, now: float, *, may_grow: bool) -> None:
         """Record a request that was not refused. The rate grows if `may_grow`."""
@@ -110,7 +116,7 @@ class Rate:
         if self._limit is None:
             if self._is_eager:
                 return _EAGER
-            if self._first is None or now - self._first <= WINDOW:
+            if self._first is None or now - self._first <= WINDOW * (1 if self._parts == 1 else _SHARED_WINDOWS):
                 return 0.0
             return _UNKNOWN if self.per_minute >= START else _FORGOTTEN
         if self._calm > _CALM:

@@ -243,7 +243,8 @@ def _run(
         if ledger.spending.caps:
             ledger.spending.caps.check_command(worklist.to_buy)
         book.begin(chosen.name, iso(run.process.clock.now()), chosen.instead)
-        run.api.sender.pace = Pace(run.process.clock, wishes.rate, ledger.account.rate, worklist.left)
+        parts = wishes.shard[1] if wishes.shard else 1
+        run.api.sender.pace = Pace(run.process.clock, wishes.rate, ledger.account.rate, worklist.left, parts)
         run.api.http.limits = replace(run.api.http.limits, tries=max(_TRIES, run.api.http.limits.tries))
     now = run.process.clock.monotonic()
     tally, stop = Tally(worklist.size, there, now), Stop(wishes.max_failures)

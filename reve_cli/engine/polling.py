@@ -107,9 +107,9 @@ class PagePoller(Poller):
     gives_way = True
     # Pages of completed jobs in one poll, at most.
     _PAGES = 10
-    # Older pages are read when this many jobs, summed up over the polls since, were older than the first page; or half
-    # as many as run, if that is less.
-    _WORTH_MORE_PAGES = 10
+    # Older pages are read when jobs older than the first page have waited for this many seconds in total; or for as
+    # many seconds as there are jobs, if that is less.
+    _WORTH_MORE_PAGES = 20.0
     # If a job is overdue, one poll in `_EVERY` also asks about one of these, in turn.
     _EVERY = 6
     _ELSE = ("FAILED", "oldest", "CANCELLED", "FAILED", "oldest")
@@ -131,8 +131,9 @@ class PagePoller(Poller):
         self._polls = 0
         # Rises with each poll that finds the pages incomplete, falls with each that does not.
         self._doubts = 0
-        # How many jobs were older than the first page, summed up over the polls since older pages were read.
-        self._unread = 0
+        # Seconds that jobs older than the first page have waited since older pages were read, at least one a poll; and
+        # when that was last noted.
+        self._unread, self._noted_at = 0.0, FOREVER
         # By job: since when the API answers, but not about this job.
         self._silent_since: dict[str, float] = {}
 
@@ -232,13 +233,15 @@ class PagePoller(Poller):
             cursor = page.cursor
             reach = -FOREVER if cursor is None else moment(page.jobs[-1].created_at) if page.jobs else None
             beyond = [job for job in jobs if job not in found and (reach is None or jobs[job] < reach)]
-            self._unread += len(beyond) if pages == 1 else 0
-            if not beyond or self._unread < min(self._WORTH_MORE_PAGES, len(jobs) / 2):
+            if pages == 1:
+                now = self._api.http.clock.monotonic()
+                self._unread, self._noted_at = self._unread + len(beyond) * max(1.0, now - self._noted_at), now
+            if not beyond or self._unread < min(self._WORTH_MORE_PAGES, len(jobs)):
                 break
             if cursor is None or (len(beyond) <= FEW and pages > 1):
                 without_images += beyond
                 break
-        self._unread = self._unread if pages == 1 else 0
+        self._unread = self._unread if pages == 1 else 0.0
         return pages, found, list(dict.fromkeys(without_images)), requests
 
     def _page(self, status: str | None, cursor: str | None, deadline: Deadline) -> Page | None:

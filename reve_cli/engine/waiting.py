@@ -26,7 +26,7 @@ _SPACING = 0.15
 _AT_FIRST = 50
 # The share of the allowed rate that polls may use, if the rate is known: usually, and while requests wait. The second
 # share makes a batch longer by as much.
-_POLL_SHARE = 0.12
+_POLL_SHARE = 0.2
 _POLL_SHARE_BESIDE_REQUESTS = 0.1
 # A poll of many jobs is worth this many seconds of lateness, summed up over the images: for each running job, and while
 # requests wait. The second is for one request a second; divided by the rate, it lets polls use a twentieth of it.

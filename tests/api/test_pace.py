@@ -146,6 +146,7 @@ def drive(
     told: bool = True,
     known: float | None = None,
     work: int = 0,
+    parts: int = 1,
 ) -> Tally:
     """Send requests as fast as the pace allows for some minutes.
 
@@ -170,7 +171,7 @@ def drive(
             else:
                 pace.refused(seconds if told else 0.0)
 
-    paces = [Pace(world, most, known, work) for _ in range(processes)]
+    paces = [Pace(world, most, known, work, parts) for _ in range(processes)]
     world.run([lambda pace=pace: worker(pace) for pace in paces for _ in range(WORKERS)])  # type: ignore[misc]
     return tally
 
@@ -511,7 +512,7 @@ def test_the_next_run_begins_just_below_the_limit(limit: int, work: int) -> None
 
     world.run([send])
     assert pace.learned is not None
-    assert 0.9 * limit <= pace.learned <= limit
+    assert 0.9 * limit <= pace.learned <= 1.1 * limit  # above it only if nothing was refused
     assert Pace(world, known=pace.learned).per_second == pace.learned / 60
 
 
@@ -523,3 +524,43 @@ def test_a_limit_that_has_risen_since_the_last_run_is_found_within_minutes() -> 
 
 def test_a_learned_rate_stays_below_the_users_own() -> None:
     assert Pace(World(), 100, known=2000).per_second == 100 / 60
+
+
+def test_processes_that_share_the_work_end_at_the_same_time_without_refusals() -> None:
+    world, limiter, refused = World(), sliding(500), list[float]()
+    ends = [0.0] * 4
+
+    def work(pace: Pace, part: int, left: list[int]) -> None:
+        stop = Stop()
+        world.sleep(part / 3, stop)  # they do not start at exactly the same time
+        while left:
+            left.pop()
+            pace.wait(stop, Deadline(world, math.inf))
+            world.sleep(LATENCY / 2, stop)
+            if limiter(world.time) is not None:
+                refused.append(world.time)
+            world.sleep(LATENCY / 2, stop)
+            pace.passed()
+        ends[part] = world.time - BEGUN
+
+    works: list[Callable[[], None]] = []
+    for part in range(4):
+        pace, left = Pace(world, parts=4), [1] * 240
+        works += [partial(work, pace, part, left) for _ in range(WORKERS)]
+    world.run(works)
+    assert not refused
+    assert max(ends) < 1.05 * min(ends) < 130
+
+
+def test_a_part_that_works_alone_gets_the_rate_of_all_within_minutes() -> None:
+    tally = drive(sliding(500), 10, parts=4)
+    assert tally.share < 0.01
+    assert tally.rate(since=7 * MINUTE) >= 0.9 * 500
+
+
+def test_what_a_part_learned_is_the_rate_of_all() -> None:
+    rate = Rate(math.inf, parts=4)
+    for number in range(125):
+        rate.passed(BEGUN + number * 0.48, may_grow=True)
+    rate.refused(BEGUN + 60, 1)
+    assert rate.learned == pytest.approx(0.98 * 500, rel=0.05)

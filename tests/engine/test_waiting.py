@@ -70,7 +70,7 @@ def test_polls_with_many_requests_keep_within_their_share_of_the_rate(reve: Reve
     waiting.polled(9, answered=True)
     beside, after = (until_poll(reve, waiting, tasks, sending=sending) for sending in (True, False))
     assert 9 * 60 / START / beside <= 0.1
-    assert 9 * 60 / START / after <= 0.12
+    assert 9 * 60 / START / after <= 0.21
 
 
 def test_the_last_few_jobs_are_polled_by_their_own_schedule(reve: Reve, api: Api) -> None:
