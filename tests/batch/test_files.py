@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from reve_cli.batch.items import Item, Multiples, Source, read_items
 from reve_cli.core.models import ImageRequest, normal_prompt
+from reve_cli.inputs.foreign import problem
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
 
@@ -374,7 +375,7 @@ SPELLINGS = st.sampled_from(["prompt", "PROMPT", "Prompt", " prompt "])
 def test_a_table_that_python_writes_gives_the_same_items_in_any_dialect_and_encoding(
     rows: list[tuple[str, int | None, str]], prompt: str, delimiter: str, quoting: Any, ends: str, encoding: str
 ) -> None:
-    rows = [row for row in rows if row[0].strip() and not row[0].startswith("#")]
+    rows = [row for row in rows if row[0].strip() and not row[0].startswith("#") and not problem(row[0], in_batch=True)]
     text = io.StringIO(newline="")
     if ends == "\r":  # such a writer leaves line feeds unquoted
         rows = [(row[0].replace("\n", " "), *row[1:]) for row in rows]

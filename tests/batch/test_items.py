@@ -14,6 +14,7 @@ from reve_cli.batch.items import Item, Multiples, Source, rate_of, read_items, r
 from reve_cli.core.contract import PROMPT_LIMIT, SEED_LIMIT
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest, normal_prompt
+from reve_cli.inputs.foreign import problem
 from reve_cli.tables.formats import PROMPTS, format_of
 
 FORMATS = ("text", "csv", "jsonl")
@@ -351,7 +352,7 @@ def test_no_bytes_cause_an_internal_error(kind: str, content: bytes) -> None:
 def test_json_lines_keep_every_prompt_but_for_blanks_and_kinds_of_line_ends(prompts: list[str]) -> None:
     found = read("\n".join(json.dumps({"prompt": prompt}) for prompt in prompts), "jsonl")
     assert [item.request.prompt for item in found.items] == [
-        normal_prompt(prompt) for prompt in prompts if prompt.strip()
+        normal_prompt(prompt) for prompt in prompts if prompt.strip() and not problem(prompt, in_batch=True)
     ]
 
 
