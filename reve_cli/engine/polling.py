@@ -30,16 +30,13 @@ class Poller:
 
     # Whether polls give way while requests wait: they then ask about no job before it has probably ended.
     gives_way = False
+    # Seconds that the newest jobs took, in order; empty if too few are known.
+    past: Sequence[float] = ()
 
     def __init__(self, api: Api) -> None:
         self._api = api
         # Where in the list of missing jobs to go on asking by id.
         self._turn = 0
-
-    @property
-    def past(self) -> Sequence[float]:
-        """Seconds that the newest jobs took, in order; empty if too few are known."""
-        return ()
 
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         """Ask where `jobs` stand. Returns the answers (None if there are none) and the number of requests.
@@ -126,6 +123,7 @@ class PagePoller(Poller):
         """past: seconds that earlier jobs took, newest first."""
         super().__init__(api)
         self._durations = deque(reversed(past), self._LEARN_FROM)
+        self._sort()
         # The server's time minus ours, at least.
         self._offset = -FOREVER
         self._polls = 0
@@ -136,10 +134,6 @@ class PagePoller(Poller):
         self._unread, self._noted_at = 0.0, FOREVER
         # By job: since when the API answers, but not about this job.
         self._silent_since: dict[str, float] = {}
-
-    @property
-    def past(self) -> Sequence[float]:
-        return sorted(self._durations) if len(self._durations) >= self._ENOUGH else ()
 
     def ask(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
         """Ask where `jobs` stand, as `Poller.ask` does, but never until the deadline: a batch may have none."""
@@ -177,6 +171,11 @@ class PagePoller(Poller):
             if made is not None and end is not None:
                 self._durations.append(end - made)
                 self._offset = max(self._offset, end - self._api.http.clock.monotonic())
+        self._sort()
+
+    def _sort(self) -> None:
+        """Set `past` from what was learned, once a poll: it is read far more often."""
+        self.past = sorted(self._durations) if len(self._durations) >= self._ENOUGH else ()
 
     def _is_overdue(self, made: Sequence[float]) -> bool:
         """Whether one of the running jobs, made at these times, is overdue. True if no durations are known."""
@@ -215,8 +214,7 @@ class PagePoller(Poller):
         images or does not reach back to them; and the number of requests.
         """
         found: Found = {}
-        without_images: list[str] = []
-        beyond = list(jobs)
+        unclear: list[str] = []
         cursor: str | None = None
         pages = requests = 0
         while requests < self._PAGES:
@@ -229,7 +227,7 @@ class PagePoller(Poller):
                 if job.urls or job.status != "COMPLETED":
                     found[job.id] = job
                 elif job.id in jobs:
-                    without_images.append(job.id)
+                    unclear.append(job.id)
             cursor = page.cursor
             reach = -FOREVER if cursor is None else moment(page.jobs[-1].created_at) if page.jobs else None
             beyond = [job for job in jobs if job not in found and (reach is None or jobs[job] < reach)]
@@ -239,10 +237,11 @@ class PagePoller(Poller):
             if not beyond or self._unread < min(self._WORTH_MORE_PAGES, len(jobs)):
                 break
             if cursor is None or (len(beyond) <= FEW and pages > 1):
-                without_images += beyond
+                unclear += beyond
                 break
-        self._unread = self._unread if pages == 1 else 0.0
-        return pages, found, list(dict.fromkeys(without_images)), requests
+        if pages != 1:
+            self._unread = 0.0
+        return pages, found, list(dict.fromkeys(unclear)), requests
 
     def _page(self, status: str | None, cursor: str | None, deadline: Deadline) -> Page | None:
         """A page of jobs, all with `status` if given; None if the API does not answer."""
