@@ -268,6 +268,12 @@ def slow(live: Sandbox) -> Sandbox:
     return live
 
 
+def an_hour_passes(sandbox: Sandbox) -> None:
+    """Put the sandbox's clock forward. So jobs of an hour surely run until then, however slow the machine is."""
+    before = sandbox._clock
+    sandbox._clock = lambda: before() + 4000
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run long series in full, not a fixed sample of them")
     parser.addoption("--golden", action="store_true", help="write the golden files anew instead of comparing")

@@ -18,9 +18,9 @@ import pytest
 from reve_cli.batch.results import is_for_capacity
 from reve_cli.core.clock import Limits
 from reve_cli.sandbox import Fault, Sandbox, parse_faults
-from tests.conftest import Result, Reve
+from tests.conftest import Result, Reve, an_hour_passes
 from tests.support.servers import HOST, Asked, Origin, Reply, sandbox_behind
-from tests.support.terminal import Terminal, eventually
+from tests.support.terminal import PATIENCE, Terminal, eventually, running
 
 Simulate = Callable[..., Sandbox]
 
@@ -577,30 +577,29 @@ def test_an_image_that_a_user_moved_to_its_path_counts_as_saved(reve: Reve, batc
 
 
 def test_a_second_batch_in_the_same_folder_is_refused(reve: Reve, batch: Batch, live: Sandbox) -> None:
-    live._job_seconds = 1.0
+    live._job_seconds = 3600
     write(FOXES)
-    with subprocess.Popen(
-        reve.command("batch", "p.txt", "--out", "pics"), env=reve.environ, stderr=subprocess.DEVNULL
-    ) as first:
+    command = reve.command("batch", "p.txt", "--out", "pics")
+    with running(command, env=reve.environ, stderr=subprocess.DEVNULL) as first:
         eventually(lambda: len(live.jobs()) == 3, "jobs")
         sent = posts(live)
         second = reve.child("batch", "p.txt", "--out", "pics", "--json")
         assert second.code == 7
         assert second.document["error"]["message"].startswith("another batch is at work in pics")
         assert posts(live) == sent
-        assert first.wait(60) == 0
+        an_hour_passes(live)
+        assert first.wait(PATIENCE) == 0
     assert batch().code == 0
     assert len(live.jobs()) == 3
     assert not list(Path("pics").glob(".*"))
 
 
 def test_a_batch_counts_what_resume_finished_after_a_kill(reve: Reve, live: Sandbox) -> None:
-    live._job_seconds = 2.0
+    live._job_seconds = 3600
     write(FOXES)
-    process = subprocess.Popen(reve.command("batch", "p.txt", "--out", "pics"), env=reve.environ)
-    eventually(lambda: len(live.jobs()) == 3, "jobs")
-    process.kill()
-    process.wait()
+    with running(reve.command("batch", "p.txt", "--out", "pics"), env=reve.environ):
+        eventually(lambda: len(live.jobs()) == 3, "jobs")
+    an_hour_passes(live)
     resumed = reve.child("resume")
     assert resumed.code == 0, resumed.stderr
     assert slugs() == ["a-blue-fox", "a-green-fox", "a-red-fox"]

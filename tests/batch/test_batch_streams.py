@@ -14,7 +14,7 @@ import pytest
 
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.outcomes import UGLY
-from tests.conftest import Reve
+from tests.conftest import Reve, an_hour_passes
 from tests.support.mounts import mounted
 from tests.support.terminal import PATIENCE, Terminal, eventually
 
@@ -49,18 +49,17 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_the_live_view_shows_counts_rate_time_credits_and_failures_and_disappears_at_the_end(
-    reve: Reve, simulate: Callable[..., Sandbox], columns: int
+    reve: Reve, live: Sandbox, columns: int
 ) -> None:
-    seconds, leap = iter([0.2] * 8 + [3600.0] * 4), [0.0]
-    faults = parse_faults("outcome:fail*2")
-    sandbox = simulate(clock=lambda: time.time() + leap[0], job_seconds=lambda: next(seconds), faults=faults)
+    seconds = iter([0.2] * 8)
+    live._job_seconds, live.faults[:] = lambda: next(seconds, 3600), parse_faults("outcome:fail*2")
     write(12)
     reve.fast = 10
     with Terminal(reve.command(*COMMAND), env=reve.environ, columns=columns) as terminal:
         terminal.expect("2 failed")
         terminal.expect("left")
-        eventually(lambda: len(sandbox.jobs()) == 12, "all jobs")
-        leap[0] += 4000
+        eventually(lambda: len(live.jobs()) == 12, "all jobs")
+        an_hour_passes(live)
         assert terminal.wait() == 5
         screen, seen = terminal.screen, terminal.seen
     frames = "\n".join(screen.erased)
@@ -138,8 +137,8 @@ def test_without_a_terminal_a_progress_line_is_printed_from_time_to_time(reve: R
 def test_after_a_signal_the_message_says_how_to_finish_and_the_same_command_does(
     reve: Reve, live: Sandbox, start: Start, signum: int
 ) -> None:
-    seconds = iter([0.1] * 5 + [3.0] * 100)
-    live._job_seconds = lambda: next(seconds)
+    seconds = iter([0] * 5)
+    live._job_seconds = lambda: next(seconds, 3600)
     write(40)
     process = start("--concurrency", "10")
     eventually(lambda: pictures() >= 5 and len(live.jobs()) >= 10, "pictures")
@@ -152,7 +151,8 @@ def test_after_a_signal_the_message_says_how_to_finish_and_the_same_command_does
         said,
     )
     assert re.search(r"^reve resume [0-9a-f]{32}$", stderr, re.MULTILINE)
-    live._job_seconds, reve.fast = 0.2, 20
+    an_hour_passes(live)
+    live._job_seconds, reve.fast = 0, 20
     again = reve.child(*COMMAND)
     assert again.code == 0, again.stderr
     assert (len(live.jobs()), pictures()) == (40, 40)
@@ -160,7 +160,7 @@ def test_after_a_signal_the_message_says_how_to_finish_and_the_same_command_does
 
 
 def test_a_second_signal_exits_at_once_and_nothing_is_lost(reve: Reve, live: Sandbox, start: Start) -> None:
-    live._job_seconds = 2.0
+    live._job_seconds = 3600
     write(20)
     process = start()
     eventually(lambda: len(live.jobs()) >= 5, "jobs")
@@ -168,21 +168,21 @@ def test_a_second_signal_exits_at_once_and_nothing_is_lost(reve: Reve, live: San
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE)
     assert process.returncode in (-signal.SIGINT, -signal.SIGTERM)
-    live._job_seconds, reve.fast = 0.2, 20
+    an_hour_passes(live)
+    live._job_seconds, reve.fast = 0, 20
     assert reve.child(*COMMAND).code == 0
     assert (len(live.jobs()), pictures()) == (20, 20)
 
 
-def test_the_same_command_continues_after_the_time_limit(reve: Reve, live: Sandbox) -> None:
-    live._job_seconds = 4.0
+def test_the_same_command_continues_after_the_time_limit(reve: Reve, sandbox: Sandbox) -> None:
+    sandbox._job_seconds = 1500.0
     write(3)
-    result = reve.child(*COMMAND, "--timeout", "2", "--json")
+    result = reve(*COMMAND, "--timeout", "60", "--json")
     assert result.code == 75
     assert {document["error"]["code"] for document in result.documents} == {"unfinished"}
     assert "3 unfinished: run the same command again, or:\nreve resume" in result.stderr
-    reve.fast = 20
-    assert reve.child(*COMMAND).code == 0
-    assert len(live.jobs()) == 3
+    assert reve(*COMMAND).code == 0
+    assert len(sandbox.jobs()) == 3
 
 
 def test_only_the_timeout_option_limits_the_time(reve: Reve, sandbox: Sandbox) -> None:

@@ -14,8 +14,8 @@ from reve_cli.batch.manifest import Manifest, Past, past
 from reve_cli.core.errors import ReveError
 from reve_cli.core.filesystem import FileLock
 from reve_cli.sandbox import Sandbox, parse_faults
-from tests.conftest import Reve
-from tests.support.terminal import eventually
+from tests.conftest import Reve, an_hour_passes
+from tests.support.terminal import PATIENCE, eventually, running
 
 Simulate = Callable[..., Sandbox]
 
@@ -233,18 +233,19 @@ def test_later_items_of_a_replaced_run_do_not_make_it_current(tmp_path: Path) ->
 
 @pytest.mark.parametrize("becomes", ["nothing", "folder", "file"])
 def test_a_manifest_that_is_removed_during_the_run_is_reported(reve: Reve, live: Sandbox, becomes: str) -> None:
-    live._job_seconds = 1.0
+    live._job_seconds = 3600
     Path("p.txt").write_text(ALIKE)
     path = Path("pics/manifest.jsonl")
     command = reve.command("batch", "p.txt", "--out", "pics")
-    with subprocess.Popen(command, env=reve.environ, stderr=subprocess.PIPE, text=True) as process:
+    with running(command, env=reve.environ, stderr=subprocess.PIPE, text=True) as process:
         eventually(lambda: len(live.jobs()) == 4, "jobs")
         path.unlink()
         if becomes == "folder":
             path.mkdir()
         elif becomes == "file":
             path.touch()
-        stderr = process.communicate(timeout=60)[1]
+        an_hour_passes(live)
+        stderr = process.communicate(timeout=PATIENCE)[1]
     told = "warning: pics/manifest.jsonl was moved, replaced or removed during the run; the journal has all results\n"
     assert (process.returncode, stderr.count("warning"), told in stderr) == (0, 1, True)
     if becomes != "folder":

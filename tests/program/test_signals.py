@@ -9,8 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGINT, SIGTERM
@@ -19,7 +18,7 @@ from typing import IO
 import pytest
 
 from reve_cli.sandbox import Recorded, Sandbox, parse_faults
-from tests.conftest import Reve
+from tests.conftest import Reve, an_hour_passes
 from tests.support.terminal import PATIENCE, Terminal, eventually, with_reve_on_path
 
 if sys.platform != "win32":
@@ -69,7 +68,6 @@ class Scene:
     folder: Path
     fast_path: str
     """A PATH on which `reve` runs with fast clocks, for what only waits."""
-    leap: list[float] = field(default_factory=lambda: [0.0])
     started: list[Run] = field(default_factory=list)
 
     def start(self, *command: str, stdin: int | IO[bytes] = subprocess.DEVNULL) -> Run:
@@ -94,7 +92,7 @@ class Scene:
         return self.start("env", f"PATH={self.fast_path}", "bash", "-c", line)
 
     def an_hour_passes(self) -> None:
-        self.leap[0] += 4000
+        an_hour_passes(self.sandbox)
 
     def answered(self, path: str) -> int:
         """The number of requests so far whose path begins with `path`."""
@@ -124,13 +122,12 @@ def _is(request: Recorded, path: str) -> bool:
 
 
 @pytest.fixture
-def scene(simulate: Callable[..., Sandbox], reve: Reve, tmp_path: Path) -> Iterator[Scene]:
-    leap = [0.0]
-    sandbox = simulate(clock=lambda: time.time() + leap[0], job_seconds=3600)
+def scene(live: Sandbox, reve: Reve, tmp_path: Path) -> Iterator[Scene]:
+    live._job_seconds = 3600
     hurried = replace(reve, fast=20)
     fast = with_reve_on_path(hurried.command(), reve.environ, tmp_path / "hurried")["PATH"]
     reve.environ |= with_reve_on_path(reve.command(), reve.environ, tmp_path)
-    scene = Scene(reve, sandbox, tmp_path, fast, leap)
+    scene = Scene(reve, live, tmp_path, fast)
     yield scene
     for run in scene.started:
         run.process.kill()

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,6 +35,16 @@ def eventually(condition: Callable[[], Any], what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], **keywords: Any) -> "Iterator[subprocess.Popen[Any]]":
+    """A process, killed at the end of the block if it still runs. Keywords are those of `Popen`."""
+    with subprocess.Popen(command, **keywords) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def with_reve_on_path(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> dict[str, str]:
