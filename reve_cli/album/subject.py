@@ -15,7 +15,7 @@ from reve_cli.core.models import echo, is_loopback, moment
 from reve_cli.journal.names import full_names
 from reve_cli.journal.states import LAST
 from reve_cli.pictures.formats import image_format
-from reve_cli.pictures.metadata import original_sha256, read
+from reve_cli.pictures.metadata import is_as_downloaded, read
 
 if TYPE_CHECKING:
     from reve_cli.journal.journal import Journal
@@ -141,16 +141,8 @@ def _of_file(journal: "Journal | None", name: str, now: float) -> Subject:
         entries = [entry for entry in of_name(journal, record.job_id, now) if entry.row.job == record.job_id]
     elif journal and record is None:
         entries = saved(journal, "path", path, now)
-    unchanged = False if entries else _is_as_downloaded(path, record)
+    unchanged = False if entries else is_as_downloaded(path, record)
     return Subject(name, path, now, digest, entries[-1] if entries else None, record, unchanged)
-
-
-def _is_as_downloaded(path: str, record: "Provenance | None") -> bool | None:
-    """Whether a file is what reve saved, by the hash of the download in its record. None if it has none."""
-    if record is None or not record.is_ours or record.downloaded_sha256 is None:
-        return None
-    with open(path, "rb") as file:
-        return original_sha256(file) == record.downloaded_sha256
 
 
 def _looked_at(path: str | None) -> tuple[int | None, str | None]:

@@ -9,7 +9,7 @@
 
 A field's value contains no path separator, so an image cannot leave its folder. The folder part contains no field that
 is known only after payment, so the folder can be checked before any money is spent.
-May import: pictures.conversion, pictures.formats, terminal.text, core.
+May import: pictures.conversion, pictures.formats, pictures.metadata, terminal.text, core.
 """
 
 import errno
@@ -224,7 +224,7 @@ class Naming:
             at_first = self._seen.setdefault(path, now)  # an image that this run saves there later is not replaced
         except OSError as error:
             raise ReveError("output", f"cannot write {path}: {error.strerror}") from error
-        if at_first and not self.force:
+        if at_first and not self.force and not _has_image_of(path, values.job):
             raise ReveError("output", f"{path} exists", hint="--force replaces it")
 
     def replaceable(self, path: str) -> Identity | None:
@@ -257,6 +257,18 @@ def check_characters(path: str) -> None:
         character, error = bad
         message = f"{path}: the file system does not take {character!r} in a name ({error.strerror})"
         raise ReveError("output", message, hint=f"a name that works: {usable(name).replace(ANY_JOB, '{job}')}")
+
+
+def _has_image_of(path: str, job: str | None) -> bool:
+    """Whether the file at `path` is the first image of `job` as reve saved it, so that saving it again is harmless."""
+    from reve_cli.pictures.metadata import is_as_downloaded, read
+
+    try:
+        record = read(path) if job else None
+        is_of_job = record is not None and record.is_ours and (record.job_id, record.image) == (job, 1)
+        return is_of_job and bool(is_as_downloaded(path, record))
+    except (ReveError, OSError):
+        return False
 
 
 def _check_folder(folder: str) -> None:

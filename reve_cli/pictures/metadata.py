@@ -85,6 +85,17 @@ def original_sha256(file: BinaryIO, found: Format | None = None) -> str:
     return digest(file, _change(layout, found, rest, text) or ())
 
 
+def is_as_downloaded(path: str, record: Provenance | None) -> bool | None:
+    """Whether a file is what reve saved, by the hash of the download in its record. None if it has none.
+
+    Raises OSError.
+    """
+    if record is None or not record.is_ours or record.downloaded_sha256 is None:
+        return None
+    with open(path, "rb") as file:
+        return original_sha256(file) == record.downloaded_sha256
+
+
 def has_record(path: str) -> bool:
     """Whether the image file at `path` holds a record of ours."""
     try:

@@ -5,8 +5,10 @@ import os
 import shlex
 import shutil
 import stat
+import struct
 import subprocess
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -296,6 +298,37 @@ def test_wait_removes_what_a_killed_wait_left_of_its_image_and_nothing_else(reve
         fcntl.flock(file, fcntl.LOCK_EX)
         assert reve("wait", job, "--out", "fox.png").code == 0
     assert {path.name for path in Path.cwd().iterdir()} == {*kept, in_use, "fox.png"}
+
+
+@pytest.mark.parametrize("command", ["wait", "download"])
+@pytest.mark.parametrize("metadata", ["embed", "sidecar"])
+def test_an_image_that_a_killed_command_saved_is_not_in_the_way_of_the_next(
+    reve: Reve, sandbox: Sandbox, command: str, metadata: str
+) -> None:
+    job = reve("generate", "fox", "--no-wait").out.strip()
+    reve.clock.advance(10)
+    again = (command, job, "--out", "fox.png", "--metadata", metadata)
+    assert reve(*again).code == 0
+    shutil.rmtree(Path(reve.environ["HOME"], ".local"))  # the journal was not told
+    before = {path: path.read_bytes() for path in Path.cwd().iterdir()}
+    result = reve(*again)
+    assert (result.code, result.out) == (0, "fox.png\n")
+    assert {path: path.read_bytes() for path in Path.cwd().iterdir()} == before
+
+
+def test_an_image_of_another_job_or_a_changed_one_is_in_the_way(reve: Reve, sandbox: Sandbox) -> None:
+    jobs = reve("generate", "fox", "--no-wait", "--count", "2").out.split()
+    reve.clock.advance(10)
+    assert reve("wait", jobs[0], "--out", "fox.png").code == 0
+    image = Path("fox.png").read_bytes()
+    assert reve("wait", jobs[1], "--out", "fox.png").code == 7
+    assert Path("fox.png").read_bytes() == image
+    comment = b"tEXtComment\0mine"
+    more = struct.pack(">I", len(comment) - 4) + comment + struct.pack(">I", zlib.crc32(comment))
+    Path("fox.png").write_bytes(image[:-12] + more + image[-12:])
+    result = reve("wait", jobs[0], "--out", "fox.png")
+    assert (result.code, "fox.png exists" in result.stderr) == (7, True)
+    assert [path.name for path in Path.cwd().iterdir()] == ["fox.png"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that outlive a rename")

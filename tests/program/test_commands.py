@@ -391,6 +391,7 @@ def test_download_names_files_from_the_template(reve: Reve, sandbox: Sandbox) ->
     reve.clock.advance(5)
     assert reve("download", job).out == f"a-red-fox-{job}.png\n"
     assert reve("download", job, "--out", "{seed}.{ext}").out == "4.png\n"
+    Path("4.png").write_bytes(b"another")
     again = reve("download", job, "--out", "{seed}.{ext}")
     assert (again.code, again.out) == (7, "")
     assert "4.png exists" in again.stderr
