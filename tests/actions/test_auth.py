@@ -493,11 +493,10 @@ def prompt(reve: Reve, live: Sandbox) -> Iterator[Terminal]:
     del reve.environ["APIFRAME_API_KEY"]
     command = reve.command("auth", "login")
     with Terminal(command, env={**reve.environ, "PYTHON_KEYRING_BACKEND": "none"}) as terminal:
-        terminal.before = terminal.modes  # type: ignore[attr-defined]
         terminal.expect(asked(live))
         assert not terminal.echoes
         yield terminal
-        assert terminal.modes == terminal.before  # type: ignore[attr-defined]
+        assert terminal.modes == terminal.before
         assert KEY[8:].encode() not in terminal.seen
 
 
@@ -562,7 +561,7 @@ def test_after_a_pause_the_key_is_still_not_shown(prompt: Terminal) -> None:
     """A shell that stops its job may change the terminal's settings before it continues the job."""
     prompt.process.send_signal(SIGSTOP)
     os.waitpid(prompt.process.pid, os.WUNTRACED)
-    prompt.modes = prompt.before  # type: ignore[attr-defined]
+    prompt.modes = prompt.before
     assert prompt.echoes
     prompt.process.send_signal(SIGCONT)
     eventually(lambda: not prompt.echoes, "a terminal that shows nothing")
@@ -574,7 +573,7 @@ def test_after_a_pause_the_key_is_still_not_shown(prompt: Terminal) -> None:
 @pytest.mark.parametrize(("name", "typed"), [("VSUSP", b"\x1a"), ("VQUIT", b"\x1c")], ids=["ctrl-z", "ctrl-backslash"])
 def test_the_shell_echoes_again_after_the_prompt(prompt: Terminal, name: str, typed: bytes) -> None:
     key = getattr(termios, name)
-    assert prompt.before[6][key] == typed  # type: ignore[attr-defined]
+    assert prompt.before[6][key] == typed
     assert prompt.modes[6][key] == bytes([os.fpathconf(0, "PC_VDISABLE") & 255])
     prompt.type(KEY.encode() + b"\r")
     assert prompt.wait() == 0

@@ -14,7 +14,7 @@ import pytest
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Result, Reve
 from tests.support.pictures import as_sent
-from tests.support.terminal import PATIENCE, eventually, with_reve_on_path
+from tests.support.terminal import PATIENCE, eventually, running, with_reve_on_path
 
 if sys.platform != "win32":
     import fcntl
@@ -67,18 +67,22 @@ def kept(home: Path) -> list[Path]:
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="cannot set the size of a pipe")
-def test_a_stalled_reader_delays_no_command_beyond_its_time_limit(reve: Reve, live: Sandbox, home: Path) -> None:
+def test_a_stalled_reader_delays_no_command_beyond_its_time_limit(
+    reve: Reve, live: Sandbox, home: Path, tmp_path: Path
+) -> None:
+    reve.leap = tmp_path / "leap"
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-    command = reve.command("generate", "fox", "--out", "-", "--timeout", "4")
-    done = subprocess.run(
-        command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ, timeout=PATIENCE, check=False
-    )
-    os.close(writer)
+    command = reve.command("generate", "fox", "--out", "-", "--timeout", "30m")
+    with running(command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ) as process:
+        os.close(writer)
+        eventually(lambda: kept(home), "the image")
+        reve.leap.touch()
+        _, said = process.communicate(timeout=PATIENCE)
     os.close(reader)
-    assert done.returncode == 75
+    assert process.returncode == 75
     (image,) = kept(home)
-    assert done.stderr.decode().splitlines()[-1] == f"cat {image}"
+    assert said.decode().splitlines()[-1] == f"cat {image}"
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="cannot set the size of a pipe")
@@ -86,11 +90,11 @@ def test_a_stalled_reader_does_not_delay_a_signal(reve: Reve, live: Sandbox, hom
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     command = reve.command("generate", "fox", "--out", "-")
-    process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ)
-    os.close(writer)
-    eventually(lambda: kept(home), "the image")
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=PATIENCE)
+    with running(command, stdout=writer, stderr=subprocess.PIPE, env=reve.environ) as process:
+        os.close(writer)
+        eventually(lambda: kept(home), "the image")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE)
     os.close(reader)
     assert process.returncode == -signal.SIGTERM
     assert b"kept" in err
@@ -214,9 +218,9 @@ def test_a_full_device_at_stderr_changes_nothing(shell: Shell) -> None:
 
 
 @needs_full
-def test_a_full_device_does_not_hide_a_failed_job(shell: Shell, live: Sandbox) -> None:
-    live.faults[:] = parse_faults("outcome:forever")
-    assert shell("reve generate fox --timeout 1 --json >/dev/full").code == 75
+def test_a_full_device_does_not_hide_an_unfinished_job(shell: Shell, live: Sandbox) -> None:
+    live.faults[:] = parse_faults("job:401")
+    assert shell("reve generate fox --json >/dev/full").code == 75
 
 
 # Images on stdout

@@ -371,9 +371,9 @@ def test_an_invalid_argument_reaches_the_terminal_escaped(reve: Reve, live: Sand
 
 def test_the_command_that_finishes_a_job_can_be_shown_and_pasted_safely(reve: Reve, live: Sandbox) -> None:
     name = "a\x1b[31m\u202e'b\n.png"
-    live.faults[:] = parse_faults("outcome:forever")
+    live.faults[:] = parse_faults("job:401")
     reve.environ["REVE_JOURNAL"] = "off"
-    code, screen = shown(reve, "generate", "fox", f"--out={name}", "--timeout", "1", columns=400)
+    code, screen = shown(reve, "generate", "fox", f"--out={name}", columns=400)
     assert code == 75
     words = screen.text.splitlines()[-1]
     echoed = subprocess.run(

@@ -1,7 +1,7 @@
 """reve in a process that can be killed at any step, and whose clocks can be moved.
 
     python -m tests.support.killable [--step N] [--steps FILE] [--signal NAME] [--later SECONDS] [--wall SECONDS]
-        [--fast N] -- ARGUMENTS
+        [--fast N] [--leap FILE] -- ARGUMENTS
 
 A step is the beginning or the end of a call that leaves Python for the disk, the database or the network: statements of
 SQL, fsync, link, unlink, open, write, send, receive, connect. They are counted over all threads.
@@ -11,6 +11,7 @@ SQL, fsync, link, unlink, open, write, send, receive, connect. They are counted 
 --later S     both clocks are S seconds ahead: what would have to wait need not
 --wall S      the wall clock alone is moved, as a user might
 --fast N      all clocks run N times as fast: what it would wait for takes less time
+--leap FILE   once FILE exists, all clocks are an hour ahead: so a time limit passes when a test says so
 """
 
 import argparse
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--later", type=float, default=0.0)
     parser.add_argument("--wall", type=float, default=0.0)
     parser.add_argument("--fast", type=float, default=1.0)
+    parser.add_argument("--leap")
     split = sys.argv.index("--")
     options, arguments = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
 
@@ -75,7 +77,8 @@ def main() -> None:
 
     class Moved(Clock):
         def _ahead(self) -> float:
-            return float((time.monotonic() - begun) * (options.fast - 1))
+            leap = 3600 if options.leap and os.path.exists(options.leap) else 0
+            return float((time.monotonic() - begun) * (options.fast - 1) + leap)
 
         def monotonic(self) -> float:
             return super().monotonic() + self._ahead()
@@ -90,9 +93,15 @@ def main() -> None:
             super().sleep(seconds / options.fast, stop)
 
         def receive(self, inbox: "queue.SimpleQueue[T]", seconds: float, idle: bool) -> T | None:
-            return super().receive(inbox, seconds / options.fast, idle)
+            if not options.leap:
+                return super().receive(inbox, seconds / options.fast, idle)
+            end = self.monotonic() + seconds
+            while (then := super().receive(inbox, 0.02, idle)) is None and self.monotonic() < end:
+                pass
+            return then
 
-    process = Process(signals, clock=Moved(), limits=Limits(connect=5, silence=2, tries=3, grace=1))
+    silence = 30 if options.leap else 2  # a request that hangs does so until the leap
+    process = Process(signals, clock=Moved(), limits=Limits(connect=5, silence=silence, tries=3, grace=1))
     with open(options.steps or os.devnull, "w") as log:
         if options.step or options.steps:
             steps = Steps(options.step, getattr(signal, options.signal), log if options.steps else None)

@@ -61,7 +61,8 @@ class Terminal:
     """A command in a session of its own, on a pseudo-terminal that controls it.
 
     Standard output and error go to the terminal unless `stdout` or `stderr` say otherwise. A context manager: the
-    whole session ends with it. answers: what the terminal sends for each question that reaches it.
+    whole session ends with it. answers: what the terminal sends for each question that reaches it. before: its modes
+    before the command began.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Terminal:
         self._answers, self._heard = answers or {}, 0
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.before = self.modes
         self.process = subprocess.Popen(
             [sys.executable, "-ISc", _TAKE_THE_TERMINAL, *command],
             stdin=slave,
