@@ -29,7 +29,8 @@ _SPARE = 6
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
-def parse(template: str) -> list[tuple[str, str]]:
+@lru_cache(16)
+def parse(template: str) -> tuple[tuple[str, str], ...]:
     """Split a template into pairs of text and the field after it ("" for none). Raises ValueError if it is invalid."""
     try:
         parts = list(string.Formatter().parse(template))
@@ -40,7 +41,7 @@ def parse(template: str) -> list[tuple[str, str]]:
             known = ", ".join(f"{{{field}}}" for field in FIELDS)
             given = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
             raise ValueError(f"{{{given}}} is not a field; the fields are {known}; write {{{{ for a brace")
-    return [(text, name or "") for text, name, _, _ in parts]
+    return tuple((text, name or "") for text, name, _, _ in parts)
 
 
 def ending(template: str) -> str:

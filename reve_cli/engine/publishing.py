@@ -9,9 +9,7 @@ May import: engine.naming, api.download, pictures, core.
 import contextlib
 import errno
 import glob
-import hashlib
 import os
-import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -101,8 +99,10 @@ class Publisher:
 
     def remove_dead(self, task: Task, folder: str, number: int) -> None:
         """Remove the temporary files that killed processes without a row left of an image, which is in `folder` now."""
-        is_same = re.compile(rf"-{re.escape(str(task.job_id))}-{number}(-record)?\.part$").search
-        for path in filter(is_same, self._earlier.get(folder, ())):
+        ends = tuple(f"-{task.job_id}-{number}{kind}.part" for kind in ("", "-record"))
+        for path in self._earlier.get(folder, ()):
+            if not path.endswith(ends):
+                continue
             with contextlib.suppress(OSError), open(path, "r+b") as file:
                 if _lock(file.fileno()):
                     os.unlink(path)
@@ -247,12 +247,11 @@ def seal(file: BinaryIO) -> tuple[int, str, bool]:
 
     Returns its size, its SHA-256, and whether it is sure to survive a power cut.
     """
-    file.seek(0)
-    digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # it has readinto
+    sha256 = digest(file)
     size = file.tell()
     is_synced = sync(file.fileno())
     file.close()
-    return size, digest.hexdigest(), is_synced
+    return size, sha256, is_synced
 
 
 def holds(path: str, noted: SavedFile, inode: list[int] | None) -> bool:
@@ -264,7 +263,7 @@ def holds(path: str, noted: SavedFile, inode: list[int] | None) -> bool:
             found = os.fstat(file.fileno())
             if found.st_size != noted.bytes or (inode and inode != [found.st_dev, found.st_ino]):
                 return False
-            return hashlib.file_digest(file, "sha256").hexdigest() == noted.sha256
+            return digest(file) == noted.sha256
     except OSError:
         return False
 

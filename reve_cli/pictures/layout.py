@@ -14,7 +14,8 @@ from reve_cli.core.errors import ReveError
 
 # An XMP packet or a text longer than this, in bytes, is not read: nobody writes such a thing about an image.
 LONGEST_TEXT = 2**20
-_BLOCK = 2**20
+# Bytes that are read at once. The C library takes larger blocks from the system anew each time, or keeps them for ever.
+_BLOCK = 2**16
 
 Edit = tuple[int, int, bytes]
 """Replaces the bytes from a start up to an end of a file."""
@@ -65,12 +66,12 @@ def at(file: BinaryIO, position: int, length: int) -> bytes:
 
 
 def apply(file: BinaryIO, edits: Sequence[Edit]) -> None:
-    """Change a file in place. The part after the first edit passes through memory."""
-    first = min(start for start, _, _ in edits)
-    rest = b"".join(_edited(file, edits, first))
+    """Change a file in place. What lies between the edits passes through memory; what follows them moves in blocks."""
+    first, last = min(start for start, _, _ in edits), max(end for _, end, _ in edits)
+    changed = b"".join(_edited(file, edits, first, last))
+    _move(file, last, first + len(changed))
     file.seek(first)
-    file.write(rest)
-    file.truncate()
+    file.write(changed)
     file.flush()
 
 
@@ -82,21 +83,32 @@ def replace_all(file: BinaryIO, data: bytes) -> None:
 def digest(file: BinaryIO, edits: Sequence[Edit] = ()) -> str:
     """The SHA-256, in hex, that the file would have after `edits`."""
     result = hashlib.sha256()
-    for block in _edited(file, edits, 0):
+    for block in _edited(file, edits, 0, None):
         result.update(block)
     return result.hexdigest()
 
 
-def _edited(file: BinaryIO, edits: Sequence[Edit], position: int) -> Iterator[bytes]:
-    """The bytes of the file after `edits`, from `position` on."""
+def _edited(file: BinaryIO, edits: Sequence[Edit], position: int, last: int | None) -> Iterator[bytes]:
+    """The bytes of the file after `edits`, from `position` up to `last`, or to the end."""
     for start, end, data in sorted(edits):
         yield from _copied(file, position, start)
         yield data
         position = end
-    yield from _copied(file, position, None)
+    yield from _copied(file, position, last)
 
 
 def _copied(file: BinaryIO, start: int, end: int | None) -> Iterator[bytes]:
     file.seek(start)
     while block := file.read(_BLOCK if end is None else min(_BLOCK, end - file.tell())):
         yield block
+
+
+def _move(file: BinaryIO, old: int, new: int) -> None:
+    """Move what is in the file from `old` on, so that it begins at `new`, and let the file end with it."""
+    size = file.seek(0, os.SEEK_END)
+    starts = range(old, size, _BLOCK)
+    for start in reversed(starts) if new > old else starts:  # none is overwritten before it is read
+        block = at(file, start, min(_BLOCK, size - start))
+        file.seek(start + new - old)
+        file.write(block)
+    file.truncate(size + new - old)
