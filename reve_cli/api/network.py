@@ -125,12 +125,11 @@ class Connections:
         self._context = tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._proxy = proxy
         self._headers = _raw({**_HEADERS, **headers}.items())
-        # Each transport has one request at a time, so that none searches among many connections.
-        self._transports: list[httpx.HTTPTransport] = []
-        # The transports without a request. The last one used is the first to be used again.
-        self._idle: list[httpx.HTTPTransport] = []
+        self._all: list[_Connection] = []
+        # Those without a request. The last one used is the first to be used again.
+        self._idle: list[_Connection] = []
         try:
-            self._idle.append(self._new_transport())
+            self._idle.append(self._new())
         except ImportError:
             hint = "install it next to reve (pipx inject reve-cli socksio), or unset the variable"
             message = f"the SOCKS proxy in {_PROXY_VARIABLES} needs the package socksio"
@@ -141,8 +140,8 @@ class Connections:
 
     def close(self) -> None:
         """Close the connections."""
-        for transport in tuple(self._transports):
-            transport.close()
+        for connection in tuple(self._all):
+            connection.transport.close()
 
     @contextlib.contextmanager
     def stream(
@@ -169,24 +168,24 @@ class Connections:
             fields.append((b"Authorization", b"Basic " + base64.b64encode(pair)))
         if body is not None:
             fields.append((b"Content-Length", str(len(body)).encode()))
-        extensions = {"timeout": timeout} | ({"trace": trace} if trace else {})
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._new()
+        extensions = {"timeout": timeout, "trace": connection.follow(trace, timeout["read"])}
         request = httpx.Request(
             method, target, headers=fields, stream=httpx.ByteStream(body or b""), extensions=extensions
         )
         try:
-            transport = self._idle.pop()
-        except IndexError:
-            transport = self._new_transport()
-        try:
-            response = transport.handle_request(request)
+            response = connection.transport.handle_request(request)
             try:
                 yield response
             finally:
                 response.close()
         finally:
-            self._idle.append(transport)
+            self._idle.append(connection)
 
-    def _new_transport(self) -> httpx.HTTPTransport:
+    def _new(self) -> "_Connection":
         proxy = self._proxy
         transport = httpx.HTTPTransport(
             verify=self._context,
@@ -195,8 +194,43 @@ class Connections:
             and httpx.Proxy(proxy, ssl_context=tls_context() if proxy.lower().startswith("https:") else None),
             limits=httpx.Limits(keepalive_expiry=30.0),
         )
-        self._transports.append(transport)
-        return transport
+        self._all.append(connection := _Connection(transport))
+        return connection
+
+
+class _Connection:
+    """A transport with one request at a time, so that it never searches among many connections."""
+
+    def __init__(self, transport: httpx.HTTPTransport) -> None:
+        self.transport = transport
+        self._socket: socket.socket | None = None
+
+    def follow(self, trace: Trace | None, silence: float) -> Trace:
+        """What httpx calls with the events of a request: `trace`, then the wait for the answer.
+
+        httpx takes 64 KiB of memory before it waits for an answer. Here a thread waits first, for `silence` seconds.
+        """
+
+        def follow(event: str, info: Mapping[str, Any]) -> None:
+            if trace is not None:
+                trace(event, info)
+            if event == "http11.receive_response_headers.started":
+                self._wait(silence)
+            elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
+                self._socket = info["return_value"].get_extra_info("socket")
+
+        return follow
+
+    def _wait(self, silence: float) -> None:
+        """Wait until there is something to read, and leave it there. Raises the exceptions of httpx."""
+        assert self._socket is not None
+        try:
+            self._socket.settimeout(silence)
+            socket.socket.recv(self._socket, 1, socket.MSG_PEEK)  # of the socket below TLS
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(str(error)) from error
+        except OSError as error:
+            raise httpx.ReadError(str(error)) from error
 
 
 @lru_cache(16)

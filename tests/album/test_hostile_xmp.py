@@ -1,7 +1,5 @@
 """XMP that is huge, or grows without end: `show`, `rerun` and `gallery` do without it, in little memory."""
 
-import json
-import subprocess
 import sys
 import zlib
 from itertools import pairwise
@@ -11,20 +9,9 @@ import pytest
 
 from tests.conftest import Reve
 from tests.pictures.test_metadata import chunk, foreign_packet, jpeg_with, with_chunks, xmp
+from tests.support.memory import run_measured
 from tests.support.pictures import PICTURES
 
-_RUNS = """
-import json, re, sys
-from pathlib import Path
-from reve_cli.app import run
-from reve_cli.core.process import Process
-from reve_cli.core.signals import Signals
-ends = []
-for arguments in json.loads(sys.argv[1]):
-    code = run(arguments, Process(Signals()))
-    ends.append([code, int(re.search("VmHWM:(.*)kB", Path("/proc/self/status").read_text())[1])])
-Path("ends").write_text(json.dumps(ends))
-"""
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32
 _MOST = 65_000
 
@@ -73,15 +60,15 @@ def test_huge_xmp_is_left_out_in_no_more_memory(reve: Reve, full: bool) -> None:
     commands = [["rerun", "small/fox.png"], ["gallery", "small"]]
     for name in names:
         commands += [["show", name], ["rerun", name]]
-    command = [sys.executable, "-c", _RUNS, json.dumps([*commands, ["gallery"]])]
-    done = subprocess.run(command, env=reve.environ, capture_output=True, text=True, check=True)
-    codes, peaks = zip(*json.loads(Path("ends").read_text()), strict=True)
-    assert codes == (7, 0, *(0, 7) * len(names), 0)
-    assert "Traceback" not in done.stderr
+    with open("out", "w+") as stdout, open("err", "w+") as stderr:
+        codes, peaks = run_measured([*commands, ["gallery"]], reve.environ, stdout, stderr)
+    out, err = Path("out").read_text(), Path("err").read_text()
+    assert codes == [7, 0, *(0, 7) * len(names), 0]
+    assert "Traceback" not in err
     why = "neither the file nor the journal says how"
     for name in names:
-        assert f"path: {Path(name).absolute()}\n" in done.stdout
-        assert done.stderr.count(f"{why} {name} was made\n") == 1
-    assert done.stderr.count(f"{why} the image was made\n") == len(names)
-    assert f"{len(names) + 1} images; open the page" in done.stderr
+        assert f"path: {Path(name).absolute()}\n" in out
+        assert err.count(f"{why} {name} was made\n") == 1
+    assert err.count(f"{why} the image was made\n") == len(names)
+    assert f"{len(names) + 1} images; open the page" in err
     assert peaks[-1] < peaks[1] + 40 * 2**10, peaks  # less than one of the packets; Pillow alone takes 20 MB

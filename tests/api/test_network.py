@@ -6,6 +6,8 @@ import io
 import socket
 import ssl
 import subprocess
+import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -797,3 +799,38 @@ def test_requests_name_the_user_of_their_url_and_return_no_cookies() -> None:
         assert base64.b64decode(one.headers["authorization"].removeprefix("Basic ")) == b"me@home:pass"
         assert (one.headers["x-api-key"], one.headers["user-agent"]) == (KEY, USER_AGENT)
         assert "cookie" not in one.headers
+
+
+def test_threads_that_wait_for_answers_hold_no_memory_for_them() -> None:
+    count, asked, may_answer = 8, threading.Semaphore(0), threading.Event()
+
+    def answer(_: Asked) -> Reply:
+        asked.release()
+        may_answer.wait(60)
+        return Reply(200, b"{}")
+
+    timeout = dict.fromkeys(("connect", "read", "write", "pool"), 60.0)
+    with Origin(answer) as origin, contextlib.closing(Connections("http", None, {})) as connections:
+
+        def ask() -> None:
+            with connections.stream("GET", f"http://{HOST}:{origin.port}/", timeout=timeout) as response:
+                assert response.read() == b"{}"
+
+        try:
+            for measured in (False, True):  # at first, they connect
+                may_answer.clear()
+                threads = [threading.Thread(target=ask) for _ in range(count)]
+                if measured:
+                    tracemalloc.start()
+                for thread in threads:
+                    thread.start()
+                for _ in threads:
+                    assert asked.acquire(timeout=60)
+                held, _ = tracemalloc.get_traced_memory()
+                may_answer.set()
+                for thread in threads:
+                    thread.join()
+        finally:
+            may_answer.set()
+            tracemalloc.stop()
+    assert held < count * 20 * 1024  # httpx takes 64 KiB for each answer

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,23 @@ def test_the_hash_of_the_download_can_be_had_from_the_file(name: str) -> None:
     file = io.BytesIO(embedded(PICTURES[name]))
     assert metadata.original_sha256(file) == hashlib.sha256(PICTURES[name]).hexdigest()
     assert hashlib.sha256(file.getvalue()).hexdigest() != metadata.original_sha256(file)
+
+
+def test_a_large_image_gets_its_record_in_little_memory() -> None:
+    data = with_chunks(chunk(b"teST", os.urandom(5 * 2**20)))
+    Path("large.png").write_bytes(data)
+    records = RECORD, replace(RECORD, prompt="a longer prompt " * 50), replace(RECORD, prompt="")
+    with open("large.png", "r+b") as file:
+        tracemalloc.start()
+        try:
+            for record in records:  # what follows the record moves on, then back
+                assert metadata.embed(file, record)
+                assert metadata.original_sha256(file) == hashlib.sha256(data).hexdigest()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 2**20
+    assert Path("large.png").read_bytes() == embedded(data, records[-1])
 
 
 @pytest.mark.parametrize("name", CHANGEABLE)
