@@ -172,11 +172,11 @@ class Connections:
             connection = self._idle.pop()
         except IndexError:
             connection = self._new()
-        extensions = {"timeout": timeout, "trace": connection.follow(trace, timeout["read"])}
-        request = httpx.Request(
-            method, target, headers=fields, stream=httpx.ByteStream(body or b""), extensions=extensions
-        )
         try:
+            extensions = {"timeout": timeout, "trace": connection.follow(trace, timeout["read"])}
+            request = httpx.Request(
+                method, target, headers=fields, stream=httpx.ByteStream(body or b""), extensions=extensions
+            )
             response = connection.transport.handle_request(request)
             try:
                 yield response

@@ -14,7 +14,7 @@ from reve_cli.core.errors import ReveError
 
 # An XMP packet or a text longer than this, in bytes, is not read: nobody writes such a thing about an image.
 LONGEST_TEXT = 2**20
-# Bytes that are read at once. The C library takes larger blocks from the system anew each time, or keeps them for ever.
+# Bytes that are read at once, by each of many threads.
 _BLOCK = 2**16
 
 Edit = tuple[int, int, bytes]
