@@ -21,10 +21,10 @@ from math import exp, isfinite, log, pi, sqrt
 # make at most 380 requests a minute.
 _INTERVALS = (
     (0.0, 2.4),  # the poll at acceptance saw jobs that end at once; the next comes after the sandbox's usual 2 s
-    (2.0, 3.6),  # real jobs do not end here
-    (5.0, 1.4),
-    (12.0, 0.42),  # most end between this
-    (20.0, 0.44),  # and this
+    (2.0, 4.1),  # real jobs do not end here
+    (5.0, 1.26),
+    (13.0, 0.385),  # most end between this
+    (18.5, 0.41),  # and this
     (60.0, 1.5),
     (180.0, 5.0),
 )
