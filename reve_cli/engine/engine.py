@@ -232,7 +232,7 @@ class Engine:
             patient = self.goal in ("ended", "saved") and self.deadline.seconds < FOREVER
             job = str(tasks[0].job_id)
             found = {job: self.api.job(job, self.deadline, tries=FOREVER if patient else self._limits.tries)}
-        return lambda: self._outcomes.answered(tasks, found or {})
+        return lambda: self._outcomes.looked(tasks, found)
 
     def _poll(self, tasks: Sequence[Task]) -> Then:
         found, requests = self.waiting.poll(tasks, self.deadline)

@@ -75,6 +75,11 @@ class Outcomes:
         else:
             self.waiting.schedule(task)
 
+    def looked(self, tasks: Sequence[Task], answers: Mapping[str, Job | ReveError] | None) -> None:
+        """A look at `tasks` brought these `answers`, by job; None if the API gave none."""
+        self.waiting.looked(tasks, answers)
+        self.answered(tasks, answers or {})
+
     def answered(self, tasks: Sequence[Task], answers: Mapping[str, Job | ReveError]) -> None:
         """A request about the jobs of `tasks` brought these `answers`, by job. They may concern jobs heard of since."""
 
@@ -97,7 +102,10 @@ class Outcomes:
             created, now = moment(job.created_at), self.clock.monotonic()
             task.accepted_at = now if created is None else now - max(0.0, self.clock.now() - created)
         first = task.job is None or task.job.created_at is None
-        task.job = job if job.input is not None else replace(job, input=task.job.input if task.job else None)
+        if job.input is None:  # a page lacks it
+            known = task.job.input if task.job else None
+            job = replace(job, input=known or (task.noted.wire() if task.noted else None))
+        task.job = job
         if first:
             task.ended_before = job.ended
         if first and task.request is not None:

@@ -51,8 +51,12 @@ class Poller:
         return found or None, asked + (0 if single else 1)
 
     def ask_ended(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
-        """Ask about several jobs that have probably ended. Arguments and result are those of `ask`."""
-        return self.ask(jobs, deadline)
+        """Ask about several jobs that have probably ended, by pages alone. Arguments and result are those of `ask`."""
+        found: Found = {job.id: job for job in self._pages(len(jobs), deadline)}
+        if len(jobs) - len(found.keys() & jobs.keys()) < 2:
+            return found, 1
+        page = self._page("COMPLETED", None, deadline)
+        return found | {job.id: job for job in page.jobs if job.urls} if page else found, 2
 
     def _by_id(
         self,
@@ -91,6 +95,13 @@ class Poller:
                 if cursor is None:
                     break
         return jobs
+
+    def _page(self, status: str | None, cursor: str | None, deadline: Deadline) -> Page | None:
+        """A page of jobs, all with `status` if given; None if the API does not answer."""
+        try:
+            return self._api.page(cursor, deadline, tries=_QUICK, filters={"status": status} if status else None)
+        except ReveError:
+            return None
 
 
 class PagePoller(Poller):
@@ -161,8 +172,9 @@ class PagePoller(Poller):
         return found if found or answered else None, requests
 
     def ask_ended(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
-        _, found, _, requests = self._completed(jobs, deadline)
-        return found, requests + self._by_id([job for job in jobs if job not in found], deadline, found, most=FEW)
+        pages, found, _, requests = self._completed(jobs, deadline)
+        requests += self._by_id([job for job in jobs if job not in found], deadline, found, most=FEW)
+        return found if found or pages else None, requests
 
     def _learn(self, ended: Iterable[Job]) -> None:
         """Record how long jobs took, and that the server's time is later than the end of each."""
@@ -242,13 +254,6 @@ class PagePoller(Poller):
         if pages != 1:
             self._unread = 0.0
         return pages, found, list(dict.fromkeys(unclear)), requests
-
-    def _page(self, status: str | None, cursor: str | None, deadline: Deadline) -> Page | None:
-        """A page of jobs, all with `status` if given; None if the API does not answer."""
-        try:
-            return self._api.page(cursor, deadline, tries=_QUICK, filters={"status": status} if status else None)
-        except ReveError:
-            return None
 
 
 def _ended_before(job: Job, latest: float) -> bool:

@@ -6,14 +6,14 @@ May import: engine.polling, engine.schedule, api, core.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from reve_cli.api.endpoints import Api
 from reve_cli.api.sending import FOREVER
 from reve_cli.core.clock import Deadline
 from reve_cli.core.errors import ReveError
-from reve_cli.core.models import moment
+from reve_cli.core.models import Job, moment
 from reve_cli.core.tasks import Task
 from reve_cli.engine.polling import FEW, Found, Poller
 from reve_cli.engine.schedule import next_delay, usual, worth_a_poll
@@ -38,10 +38,11 @@ _ANEW = 16
 # Without past jobs, the first poll is due when the oldest job is this many seconds old, and each next one when that job
 # is twice as old as at the last poll, at most this many seconds later.
 _EARLY_SECONDS, _LONGEST_GAP = 1.0, 4.0
-# Seconds between looks at a job after a webhook said that it has ended, until the API says so too.
-_AFTER_EVENT = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-# Turns of the rate limit between two such looks. Events that come meanwhile share the second, one request for all.
-_TURNS = 2
+# Seconds after the first look at a job of which an event came, until the next looks; later it is polled as usual.
+_AFTER_EVENT = (0.25, 0.75, 1.75, 3.75, 7.75)
+# Seconds between two looks, at least, so that events that come meanwhile share the second one: by the number of looks
+# that found no end, since an event came whose job had ended. And at least so many turns of the rate limit.
+_APART, _TURNS = (0.25, 0.25, 0.5, 1.0), 2
 # Seconds between polls of a job while webhooks are expected.
 _RARELY = 60.0
 # Seconds after the usual end of a job within which a webhook must come; and the usual duration without past jobs.
@@ -71,10 +72,14 @@ class Waiting:
         # Whether webhooks are expected: `hear` is called for each job that ends.
         self.listens = False
         self._has_heard = False
-        # The jobs that have ended according to a webhook, each with the number of polls since then.
-        self._heard: dict[str, int] = {}
-        # When the last look after an event began.
-        self._looked_at = -FOREVER
+        # The jobs that have ended according to a webhook, each with the time of the first look after that.
+        self._heard: dict[str, float | None] = {}
+        # The jobs that are looked at for the first time since then.
+        self._first_looks: set[str] = set()
+        # When the last look after an event began, and how many have found no end.
+        self._looked_at, self._fruitless = -FOREVER, 0
+        # The jobs to ask for by id at their next look, because pages leave them out.
+        self._left_out: set[str] = set()
         # Jobs that were found to have ended, long after they were accepted, since the last event.
         self._missed = 0
         # When the first job was found to have ended without an event.
@@ -91,33 +96,52 @@ class Waiting:
         return self.listens and (self._has_heard or not self._poller.gives_way)
 
     def spread(self, tasks: Sequence[Task]) -> None:
-        """Space out the first looks at many jobs."""
-        to_look_at = (task for task in tasks if task.phase == "accepted" and task.job is None)
+        """Space out the looks at many single jobs."""
+        to_look_at = (task for task in tasks if task.phase == "accepted" and not self._may_share(task))
         for number, task in enumerate(to_look_at):
             task.due = self._clock.monotonic() + max(0, number - _AT_FIRST) * _SPACING
 
     def schedule(self, task: Task) -> None:
         """Set when to ask about a job next."""
+        if task.job_id in self._left_out:
+            return
         since = task.missing_since if task.accepted_at is None else task.accepted_at
         elapsed = max(0.0, self._clock.monotonic() - (since or 0.0))
         task.due = self._clock.monotonic() + self._delay(task, elapsed)
 
     def _delay(self, task: Task, elapsed: float) -> float:
-        looks = self._heard.get(str(task.job_id))
-        if looks is not None and looks < len(_AFTER_EVENT):
-            self._heard[str(task.job_id)] = looks + 1
-            pace = self._api.sender.pace
-            gap = max(_TURNS / pace.per_second if pace else 0.0, min(_AFTER_EVENT[looks], _AFTER_EVENT[1]))
-            return max(_AFTER_EVENT[looks], self._looked_at + gap - self._clock.monotonic())
+        is_heard = task.job_id in self._heard
+        if is_heard and (seconds := self._until_look(task)) is not None:
+            return seconds
         progress = task.job.progress if task.job else None
         delay = next_delay(elapsed, progress, self._past, random.random)
-        if not self._relies_on_events or looks is not None:
+        if not self._relies_on_events or is_heard:
             return delay
         left = (usual(self._past) or _USUAL) + _PATIENCE - elapsed
         if left <= 0:
             self._listen_no_more(f"no webhook event has come for job {task.job_id}, which should have ended")
             return delay
         return max(delay, min(_RARELY * random.uniform(0.9, 1.1), left))  # noqa: S311 (spreads polls, no secret)
+
+    def _until_look(self, task: Task) -> float | None:
+        """Seconds until the next look at a job of which an event came; None if its first look was long ago."""
+        first, now = self._heard[str(task.job_id)], self._clock.monotonic()
+        ahead = 0.0 if first is None else next((at - now + first for at in _AFTER_EVENT if at > now - first), None)
+        if ahead is None or not self._may_share(task):
+            return ahead
+        pace = self._api.sender.pace
+        apart = max(_APART[min(self._fruitless, len(_APART) - 1)], _TURNS / pace.per_second if pace else 0.0)
+        return max(ahead, self._looked_at + apart - now)
+
+    def _is_expected(self, task: Task) -> bool:
+        """Whether an event came a moment ago, and the API does not yet say that the job has ended."""
+        first = self._heard.get(str(task.job_id), -FOREVER)
+        return task.phase == "accepted" and (first is None or self._clock.monotonic() - first < _AFTER_EVENT[-1])
+
+    def _may_share(self, task: Task) -> bool:
+        """Whether a page of jobs tells enough about `task`: pages lack what a job was asked for."""
+        is_known = task.job is not None or (not task.key_is_given and (task.request or task.noted) is not None)
+        return is_known and task.job_id not in self._left_out
 
     def ended(self, task: Task) -> None:
         """The API says that the job of `task` has ended. If no event said so before, a few times, poll as usual."""
@@ -141,17 +165,18 @@ class Waiting:
         """Whether a task that is not done has this job. Any thread may ask."""
         return any(task.job_id == job for task in self.tasks)
 
-    def hear(self, job: str, *, is_new: bool = False) -> None:
+    def hear(self, job: str, new: Task | None = None) -> None:
         """A webhook says that a job has ended: ask about it now, or once it is accepted.
 
-        is_new: its task begins now, with a look at the job. Call it in the main thread, as `show_progress`.
+        new: its task, if that begins now. Call it in the main thread, as `show_progress`.
         """
         self._has_heard, self._missed = True, 0
-        if job not in self._heard:
-            self._heard[job] = int(is_new)
-            for task in self.tasks:
-                if task.job_id == job and task.phase == "accepted" and task.due < FOREVER:
-                    self.schedule(task)
+        if job in self._heard:
+            return
+        self._heard[job] = None
+        for task in [*self.tasks, new] if new else self.tasks:
+            if task.job_id == job and task.phase == "accepted" and task.due < FOREVER:
+                self.schedule(task)
 
     def show_progress(self, job: str, progress: float) -> None:
         """A webhook says how far a job is."""
@@ -169,18 +194,44 @@ class Waiting:
         return [each for each in self.tasks if each.phase == "accepted" and each.job and each.job_id in self._heard]
 
     def looks(self) -> Sequence[Sequence[Task]]:
-        """The tasks to look at now: together if their jobs have ended according to webhooks, else alone."""
+        """The tasks to look at now. Those about which a page tells enough go together, even if some are due later."""
         now = self._clock.monotonic()
-        due = [each for each in self.tasks if each.phase == "accepted" and each.due <= now and not self.is_polled(each)]
-        together = [task for task in due if task.job is not None]
-        return [*([together] if together else []), *([task] for task in due if task.job is None)]
+        to_look_at = [
+            each for each in self.tasks if each.phase == "accepted" and each.due < FOREVER and not self.is_polled(each)
+        ]
+        together = [task for task in to_look_at if self._may_share(task)]
+        is_due = any(task.due <= now for task in together)
+        alone = ([task] for task in to_look_at if task.due <= now and not self._may_share(task))
+        return [*([together] if is_due else []), *alone]
 
     def begin_look(self, tasks: Sequence[Task]) -> None:
         """Note that a look at `tasks` begins."""
+        now = self._clock.monotonic()
         for task in tasks:
-            task.due = FOREVER
-            if task.job_id in self._heard:
-                self._looked_at = self._clock.monotonic()
+            task.due, job = FOREVER, str(task.job_id)
+            if job in self._heard:
+                self._looked_at = now if self._may_share(task) else self._looked_at
+                if self._heard[job] is None:
+                    self._heard[job] = now
+                    self._first_looks.add(job)
+        if len(tasks) == 1:
+            self._left_out.discard(str(tasks[0].job_id))
+
+    def looked(self, tasks: Sequence[Task], found: Mapping[str, Job | ReveError] | None) -> None:
+        """Note what a look at `tasks` found. Those that its pages leave out are asked for by id next."""
+        found, answered = found or {}, found is not None
+        jobs = {str(task.job_id): task for task in tasks}
+        ended = {name for name in jobs if isinstance(job := found.get(name), Job) and job.ended}
+        new = self._first_looks & jobs.keys()
+        self._first_looks -= new
+        if new and new <= ended:
+            self._fruitless = 0
+        elif not ended and any(map(self._is_expected, tasks)):
+            self._fruitless += 1
+        if len(tasks) > 1:
+            left_out = {name for name, task in jobs.items() if name not in found and (answered or task.job is None)}
+            self._left_out |= left_out
+            self.spread([task for name, task in jobs.items() if name in left_out])
 
     def forget(self, task: Task) -> None:
         """Drop what webhooks said of a task that is done."""

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
 Note = Callable[[Task, Naming], None]
-_AT_ONCE = 32
+# Tasks at work, at most: a page of jobs tells about as many.
+_AT_ONCE = 100
 # Seconds between looks at the journal while the command that submits a job is still at work, and the most looks.
 _LOOK_SECONDS, _MOST_LOOKS = 0.25, 40
 
@@ -240,7 +241,7 @@ class Listener(Supply):
             if known or task:
                 self._cases.setdefault(event.job, []).append(case)
                 case.is_working = True
-                self._engine.waiting.hear(event.job, is_new=known is None)
+                self._engine.waiting.hear(event.job, task)
             else:
                 self._left.discard(event.job)
         self._settle(case)

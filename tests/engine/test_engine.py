@@ -278,12 +278,18 @@ def test_urls_from_the_server_are_printed_without_control_characters(reve: Reve)
     assert result.out == "https://a.example/a.png\\n\\x1b[31mevil\n"
 
 
-def test_looking_up_many_jobs_keeps_to_the_rate_limit(reve: Reve, simulate: Simulate) -> None:
+def test_many_jobs_are_looked_up_a_hundred_at_once_and_without_the_journal_within_the_rate_limit(
+    reve: Reve, simulate: Simulate
+) -> None:
     sandbox = simulate(job_seconds=0)
     jobs = [job for _ in range(3) for job in reve("generate", "fox", "--no-wait", "--count", "50").out.split()]
     reve.clock.advance(3600)
+    before = len(sandbox.requests)
+    rows = [line.split("\t") for line in reve("status", *jobs).out.splitlines()]
+    assert [(row[0], row[5]) for row in rows] == [(job, "fox") for job in jobs]
+    assert [request.path.partition("?")[0] for request in sandbox.requests[before:]] == ["/v2/jobs"] * 2
     began = reve.clock.now()
-    assert reve("status", *jobs).code == 0
+    assert reve("status", *jobs, env={"REVE_JOURNAL": "off"}).code == 0
     looks = [request.at - began for request in sandbox.requests if request.path.startswith("/v2/jobs/")]
     assert len(looks) == 150
     assert all(at >= 0.15 * (number - 50) - 1e-6 for number, at in enumerate(sorted(looks)))

@@ -17,7 +17,7 @@ from reve_cli.api.sending import Sender
 from reve_cli.core.clock import Deadline, Limits, Stop
 from reve_cli.core.errors import ReveError
 from reve_cli.core.models import Job, iso, moment
-from reve_cli.engine.polling import Found, PagePoller
+from reve_cli.engine.polling import Found, PagePoller, Poller
 from reve_cli.sandbox import Fault, Sandbox, parse_faults
 from tests.conftest import KEY, Reve
 from tests.support.servers import Asked, Reply, answered, json_reply
@@ -109,6 +109,23 @@ def test_one_request_covers_the_jobs_that_have_just_ended_and_one_more_each_that
     assert requests == 2
     states = [job.status for name in ended if isinstance(job := (found or {}).get(name), Job)]
     assert states == ["COMPLETED"] * 4 + ["FAILED"]
+
+
+def test_pages_of_all_jobs_and_of_completed_ones_tell_about_jobs_that_have_just_ended(account: Account) -> None:
+    ended = {account.make(2): account.clock.now() for _ in range(3)}
+
+    def ask_ended() -> tuple[Found | None, int]:
+        return Poller.ask_ended(account.poller, ended, Deadline(account.clock, 600))  # as commands other than batch
+
+    account.clock.advance(3)
+    found, requests = ask_ended()
+    assert (found or {}).keys() >= ended.keys()
+    assert requests == 1
+    for _ in range(100):
+        account.make(60, foreign=True)
+    found, requests = ask_ended()
+    assert (found or {}).keys() >= ended.keys()
+    assert requests == 2
 
 
 def test_failed_and_cancelled_jobs_are_noticed_soon(account: Account) -> None:

@@ -1,6 +1,6 @@
 """When a batch asks about its jobs: while requests wait for the rate limit, polls take as little of it as they can."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from reve_cli.api.sending import Sender
 from reve_cli.core.clock import Limits, Stop
 from reve_cli.core.models import Job
 from reve_cli.core.tasks import Task
-from reve_cli.engine.polling import PagePoller, Poller
+from reve_cli.engine.polling import Found, PagePoller, Poller
 from reve_cli.engine.waiting import Waiting
 from tests.conftest import KEY, Reve
 
@@ -120,8 +120,12 @@ def listening(reve: Reve, api: Api) -> tuple[Waiting, list[Task]]:
     return waiting, tasks
 
 
-def test_a_job_is_looked_at_when_its_event_comes_and_those_of_the_next_two_turns_together(reve: Reve, api: Api) -> None:
+@pytest.mark.parametrize("limit", [None, 60.0], ids=["usual limit", "60 a minute"])
+def test_a_job_is_looked_at_when_its_event_comes_and_those_of_the_next_quarter_second_or_two_turns_together(
+    reve: Reve, api: Api, limit: float | None
+) -> None:
     waiting, (first, second, third, _) = listening(reve, api)
+    api.sender.pace = Pace(reve.clock, limit)
     waiting.hear("10")
     assert waiting.looks() == [[first]]
     waiting.begin_look([first])
@@ -129,9 +133,88 @@ def test_a_job_is_looked_at_when_its_event_comes_and_those_of_the_next_two_turns
     waiting.hear("12")
     assert waiting.looks() == []
     seconds = second.due - reve.clock.monotonic()
-    assert seconds == pytest.approx(2 * 60 / START)
+    assert seconds == pytest.approx(max(0.25, 2 / api.sender.pace.per_second))
     reve.clock.advance(seconds + 0.001)
     assert waiting.looks() == [[second, third]]
+
+
+def look(waiting: Waiting, tasks: Sequence[Task], *ended: Task) -> None:
+    """Look at `tasks`, which all still run except those in `ended`."""
+    waiting.begin_look(tasks)
+    status = {task.index: "COMPLETED" if task in ended else "PROCESSING" for task in tasks}
+    waiting.looked(tasks, {str(task.job_id): Job(str(task.job_id), status[task.index]) for task in tasks})
+    for task in tasks:
+        if task in ended:
+            task.phase = "done"
+            waiting.forget(task)
+        else:
+            waiting.schedule(task)
+
+
+def test_a_job_whose_event_came_too_early_is_looked_at_again_after_ever_longer_gaps(reve: Reve, api: Api) -> None:
+    waiting, (task, *_) = listening(reve, api)
+    gaps = []
+    waiting.hear("10")
+    for _ in range(6):
+        (tasks,) = waiting.looks()
+        look(waiting, tasks)
+        gaps.append(task.due - reve.clock.monotonic())
+        reve.clock.advance(gaps[-1])
+    assert gaps[:5] == pytest.approx([0.25, 0.5, 1, 2, 4])
+    assert gaps[5] > 0.25  # polled as usual from here on
+
+
+def test_jobs_whose_events_came_too_early_share_every_look(reve: Reve, api: Api) -> None:
+    waiting, (first, second, third, _) = listening(reve, api)
+    waiting.hear("10")
+    look(waiting, [first])
+    reve.clock.advance(0.1)
+    waiting.hear("11")
+    reve.clock.advance(0.15)
+    assert waiting.looks() == [[first, second]]
+    look(waiting, [first, second])
+    waiting.hear("12")
+    reve.clock.advance(0.5)
+    assert waiting.looks() == [[first, second, third]]
+
+
+def test_after_events_that_came_too_early_looks_are_apart_until_one_comes_in_time(reve: Reve, api: Api) -> None:
+    waiting, (first, second, third, _) = listening(reve, api)
+    waiting.hear("10")
+    for _ in range(4):
+        look(waiting, [first])
+        reve.clock.advance(first.due - reve.clock.monotonic())
+    look(waiting, [first], first)
+    waiting.hear("11")
+    assert second.due - reve.clock.monotonic() == pytest.approx(1)
+    reve.clock.advance(1)
+    look(waiting, [second], second)
+    waiting.hear("12")
+    assert third.due - reve.clock.monotonic() == pytest.approx(0.25)
+
+
+def test_jobs_that_a_page_leaves_out_are_looked_at_one_by_one(reve: Reve, api: Api) -> None:
+    waiting, tasks = listening(reve, api)
+    for task in tasks:
+        waiting.hear(str(task.job_id))
+    waiting.begin_look(tasks)
+    found: Found = {"10": Job("10", "COMPLETED")}
+    waiting.looked(tasks, found)
+    for task in tasks[1:]:
+        waiting.schedule(task)
+    assert waiting.looks() == [[task] for task in tasks[1:]]
+
+
+def test_a_page_that_nobody_answered_leaves_no_job_out(reve: Reve, api: Api) -> None:
+    waiting, tasks = listening(reve, api)
+    for task in tasks:
+        waiting.hear(str(task.job_id))
+    waiting.begin_look(tasks)
+    waiting.looked(tasks, None)
+    for task in tasks:
+        waiting.schedule(task)
+    reve.clock.advance(0.25)
+    assert waiting.looks() == [tasks]
 
 
 def test_polls_do_not_ask_about_jobs_of_which_an_event_came(reve: Reve, api: Api) -> None:

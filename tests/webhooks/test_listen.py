@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,6 +23,18 @@ def gets(sandbox: Sandbox) -> int:
     return sum(
         request.method == "GET" and request.side == "api" and request.path != "/v2/me" for request in sandbox.requests
     )
+
+
+def store(hook: Hook, jobs: Sequence[str]) -> None:
+    """Store an event of each job, as a listener does that is killed at once."""
+    folder = state_folder(hook.reve.environ)
+    assert folder is not None
+    journal = open_journal(folder, hook.reve.clock, print, begin=False)
+    assert journal is not None
+    for job in jobs:
+        body = json.dumps({"event": "completed", "jobId": job}).encode()
+        assert journal.events.add(job, "completed", body, "bytes", 1.0)
+    journal.close()
 
 
 def test_a_completed_event_saves_the_image_to_the_path_it_was_submitted_with(hook: Hook, handed_over: str) -> None:
@@ -140,13 +152,7 @@ def test_without_enough_events_it_exits_6_if_nothing_is_left_to_do(hook: Hook, h
 
 
 def test_the_events_of_a_killed_listener_come_first(hook: Hook, handed_over: str, sandbox: Sandbox) -> None:
-    folder = state_folder(hook.reve.environ)
-    assert folder is not None
-    journal = open_journal(folder, hook.reve.clock, print, begin=False)
-    assert journal is not None
-    body = json.dumps({"event": "completed", "jobId": handed_over}).encode()
-    assert journal.events.add(handed_over, "completed", body, "bytes", 1.0)
-    journal.close()
+    store(hook, [handed_over])
     assert hook.listen("--count", "1").code == 0
     assert (hook.reve.folder / "fox.png").is_file()
 
@@ -165,24 +171,38 @@ def test_worked_events_are_recorded_as_done(hook: Hook, handed_over: str) -> Non
     journal.close()
 
 
+def test_the_jobs_of_stored_events_are_asked_about_by_one_request(hook: Hook, sandbox: Sandbox) -> None:
+    options = ["--no-wait", "--out", "fox.png", "--webhook-url", "https://hooks.example.com/"]
+    made = hook.reve("generate", "a fox", "--count", "5", *options).out.split()
+    hook.reve.clock.advance(60)
+    store(hook, made)
+    before = gets(sandbox)
+    assert hook.listen("--count", "5").code == 0
+    assert len(list(hook.reve.folder.glob("*.png"))) == 5
+    assert gets(sandbox) - before == 1
+
+
+def test_jobs_whose_prompt_is_unknown_are_asked_for_one_by_one_as_their_names_contain_it(
+    hook: Hook, sandbox: Sandbox
+) -> None:
+    made = hook.reve("generate", "a fox", "--count", "3", "--no-wait", env={"REVE_JOURNAL": "off"}).out.split()
+    hook.reve.clock.advance(60)
+    post = lambda: [hook.event("completed", job) for job in made]  # noqa: E731
+    assert hook.listen("--count", "3", "--out", "pics/", then=post).code == 0
+    assert {path.stem for path in (hook.reve.folder / "pics").iterdir()} == {f"a-fox-{job}" for job in made}
+
+
 def test_jobs_whose_events_come_too_early_are_asked_about_together(
     hook: Hook, simulate: Callable[..., Sandbox]
 ) -> None:
     sandbox, jobs = simulate(job_seconds=3), 5
     options = ["--no-wait", "--out", "fox.png", "--webhook-url", "https://hooks.example.com/"]
     made = hook.reve("generate", "a fox", "--count", str(jobs), *options).out.split()
-    folder = state_folder(hook.reve.environ)
-    assert folder is not None
-    journal = open_journal(folder, hook.reve.clock, print, begin=False)
-    assert journal is not None
-    for job in made:
-        body = json.dumps({"event": "completed", "jobId": job}).encode()
-        assert journal.events.add(job, "completed", body, "bytes", 1.0)
-    journal.close()
+    store(hook, made)
     before = gets(sandbox)
     assert hook.listen("--count", str(jobs)).code == 0
     assert len(list(hook.reve.folder.glob("*.png"))) == jobs
-    assert gets(sandbox) - before <= jobs + 4
+    assert gets(sandbox) - before <= 5  # after 0, 0.25, 0.75, 1.75 and 3.75 s
 
 
 def test_a_job_that_another_command_saved_is_not_saved_again(hook: Hook, handed_over: str, sandbox: Sandbox) -> None:
