@@ -25,6 +25,7 @@ from reve_cli.core.process import Process
 from reve_cli.core.signals import Signals
 from reve_cli.sandbox import Sandbox
 from reve_cli.settings.config import config_file
+from tests.support.terminal import PATIENCE
 
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"
@@ -121,7 +122,7 @@ class Reve:
     clock: MadeUpClock = field(default_factory=MadeUpClock)
     limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=3, tries=3, grace=1, image_bytes=1 << 14))
     fast: int = 1
-    """How many times as fast a child's clocks run: above 1 it waits less, and for a silent server less long."""
+    """How many times as fast a child's clocks run: above 1 it waits less, but for a silent server as long."""
     leap: Path | None = None
     """A file. Once it exists, a child's clocks are an hour ahead, so that a time limit passes when a test says so."""
 
@@ -150,8 +151,9 @@ class Reve:
         """Run in a child process, with real time and a real environment."""
         environ = {**self.environ, **(env or {})}
         done = subprocess.run(
-            self.command(*arguments), input=stdin, env=environ, capture_output=True, timeout=120, check=False, **more
-        )
+            self.command(*arguments),
+            input=stdin, env=environ, capture_output=True, timeout=PATIENCE, check=False, **more,
+        )  # fmt: skip
         return Result(done.returncode, done.stdout, done.stderr.decode())
 
 

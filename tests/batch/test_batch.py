@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -220,7 +219,6 @@ def test_unreadable_standard_input_is_a_usage_error(reve: Reve, redirection: str
 def test_the_time_limit_applies_to_endless_input(reve: Reve, command: str) -> None:
     file = "f" if "mkfifo" in command else "-"
     words = reve.command("batch", file, "--sandbox", "--timeout", "1")
-    started = time.monotonic()
     with subprocess.Popen(
         ["bash", "-c", command.format('"$@"'), "-", *words],
         env=reve.environ, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -229,7 +227,6 @@ def test_the_time_limit_applies_to_endless_input(reve: Reve, command: str) -> No
         said = process.stderr.readline()
         os.killpg(process.pid, 9)
     assert "time limit" in said
-    assert time.monotonic() - started < 60
 
 
 def test_an_output_folder_that_cannot_be_created_is_refused(reve: Reve, sandbox: Sandbox) -> None:
@@ -960,7 +957,7 @@ def test_a_daily_cap_holds_for_two_batches_at_once(reve: Reve, slow: Sandbox) ->
         )
         for folder in ("one", "two")
     ]  # fmt: skip
-    assert [process.wait(90) for process in both] == [4, 4]
+    assert [process.wait(PATIENCE) for process in both] == [4, 4]
     assert (len(slow.jobs()), len(pictures("one") | pictures("two"))) == (25, 25)
 
 

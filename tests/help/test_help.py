@@ -17,7 +17,7 @@ from reve_cli.help.tree import COMMON, walk
 from reve_cli.sandbox import Sandbox
 from reve_cli.serving.signatures import sign
 from tests.conftest import Reve
-from tests.support.terminal import Terminal
+from tests.support.terminal import PATIENCE, Terminal
 
 ROOT = Path(__file__).parents[2]
 MANUAL = ROOT / "completions" / "reve.1"
@@ -154,8 +154,9 @@ def test_examples_work(reve: Reve, live: Sandbox, path: str) -> None:
     Path("headers.txt").write_text(f"X-Webhook-Signature: {sign(b'{}', live.key)}\n")
     text += f"signature={sign(b'{}', live.key)}\n{EXAMPLES[path]}"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail"], input=text, text=True, env=environ, capture_output=True, timeout=120, check=False
-    )
+        ["bash", "-euo", "pipefail"],
+        input=text, text=True, env=environ, capture_output=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr, done.stderr
 

@@ -15,6 +15,7 @@ from reve_cli.sandbox.faults import parse_faults
 from tests.batch.test_batch import posts
 from tests.conftest import Result, Reve
 from tests.support.namespaces import within
+from tests.support.terminal import PATIENCE
 
 IDS = {"another machine": "/etc/machine-id", "after a restart": "/proc/sys/kernel/random/boot_id"}
 BEGIN = {"batch": ["batch", "prompts.txt", "--out", "pics"], "resume": ["generate", "a fox", "--out", "fox.png"]}
@@ -34,7 +35,7 @@ def elsewhere(reve: Reve, request: pytest.FixtureRequest, tmp_path: Path) -> Els
 
     def run(*arguments: str) -> Result:
         command = within({place: other}, reve.command(*arguments))
-        done = subprocess.run(command, env=reve.environ, capture_output=True, timeout=120, check=False)
+        done = subprocess.run(command, env=reve.environ, capture_output=True, timeout=PATIENCE, check=False)
         return Result(done.returncode, done.stdout, done.stderr.decode())
 
     Path("prompts.txt").write_text("a fox\n")

@@ -13,6 +13,7 @@ import pytest
 from reve_cli.help.topics import TOPICS
 from reve_cli.sandbox import Sandbox
 from tests.conftest import Reve
+from tests.support.terminal import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "reve_cli" / "help" / "topics"
@@ -70,7 +71,7 @@ def test_recipes(reve: Reve, live: Sandbox, shell: str, text: str, tmp_path: Pat
     environ = reve.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environ["REVE_SANDBOX_SECONDS"] = "0"
     done = subprocess.run(
-        SHELLS[shell], input=text, text=True, env=environ, capture_output=True, timeout=120, check=False
+        SHELLS[shell], input=text, text=True, env=environ, capture_output=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "rror" not in done.stderr, done.stderr

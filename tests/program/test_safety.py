@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -20,7 +21,8 @@ from reve_cli.core.clock import Limits
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.api import USER
 from tests.conftest import KEY, Result, Reve
-from tests.support.crash import LATER, Scene, length, on_request, port_of, problems
+from tests.support.crash import LATER, Point, Scene, kill, length, on_request, port_of, problems
+from tests.support.terminal import PATIENCE, eventually
 
 Simulate = Callable[..., Sandbox]
 
@@ -95,6 +97,17 @@ def test_a_temporary_network_failure_charges_once(
     all_is_well(sandbox, state, count if series == "the same again" else None)  # resume does not send refused requests
 
 
+def until_its_limit(scene: Scene, stop: Callable[[], object]) -> "subprocess.CompletedProcess[str]":
+    """Run the command. Its time limit passes some time after `stop`, which waits for a request and stops the server."""
+    leap = scene.folder / "leap"
+    with scene.start([*scene.generate, "--timeout", "30m"], "--leap", str(leap)) as process:
+        stop()
+        time.sleep(1)  # for some requests to a server that is gone; nothing depends on how many
+        leap.touch()
+        _, err = process.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(process.args, process.returncode, stderr=err)
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 4], ids=["submission", "second", "third", "fourth"])
 @pytest.mark.parametrize("series", ["resume", "the same again"])
 def test_a_server_that_restarts_during_a_request_charges_once(tmp_path: Path, number: int, series: str) -> None:
@@ -102,8 +115,12 @@ def test_a_server_that_restarts_during_a_request_charges_once(tmp_path: Path, nu
     scene.sandbox.start()
     stopping = threading.Thread(target=scene.sandbox.stop)
     on_request(scene.sandbox, number, stopping.start)
-    cut_short = scene.run([*scene.generate, "--timeout", "3"])
-    stopping.join()
+
+    def stop() -> None:
+        eventually(lambda: stopping.ident, "the request")
+        stopping.join()
+
+    cut_short = until_its_limit(scene, stop)
     assert cut_short.returncode in (6, 75), cut_short.stderr
     environ = scene.environ
     with scene.server(port=port_of(scene.sandbox), key=scene.sandbox.key) as anew:
@@ -118,9 +135,12 @@ def test_a_lost_answer_followed_by_refused_connections_exits_75(tmp_path: Path) 
     scene = Scene(tmp_path / "scene", 1)
     scene.sandbox.faults[:] = parse_faults("submit:hang-after")
     scene.sandbox.start()
-    stopping = threading.Timer(0.5, scene.sandbox.stop)
-    on_request(scene.sandbox, 1, stopping.start)
-    cut_short = scene.run([*scene.generate, "--timeout", "4"])
+
+    def stop() -> None:
+        eventually(scene.sandbox.jobs, "the job")
+        scene.sandbox.stop()
+
+    cut_short = until_its_limit(scene, stop)
     assert cut_short.returncode == 75, cut_short.stderr
     assert cut_short.stderr.splitlines()[-1].startswith("reve resume ")
     with scene.server(port=port_of(scene.sandbox), key=scene.sandbox.key) as anew:
@@ -153,17 +173,19 @@ def test_a_second_ctrl_c_during_the_wind_down_loses_nothing(tmp_path: Path, numb
     scene = Scene(tmp_path / "scene", 3)
     scene.sandbox.faults[:] = parse_faults("image:drip")
     with scene.sandbox:
-        running: list[subprocess.Popen[str]] = []
+        running: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
 
         def interrupt_twice() -> None:
+            process = running.get()
             for _ in range(2):
-                running[0].send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGINT)
                 time.sleep(0.05 * number)
 
         on_request(scene.sandbox, number, lambda: threading.Thread(target=interrupt_twice).start())
-        running.append(scene.start(scene.generate))
-        running[0].communicate(timeout=120)
-        assert running[0].returncode == -signal.SIGINT
+        process = scene.start(scene.generate)
+        running.put(process)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == -signal.SIGINT
         scene.sandbox.faults.clear()
         done = scene.run(scene.generate, "--later", LATER)
         assert done.returncode == 0, done.stderr
@@ -180,7 +202,7 @@ def test_two_resumes_and_a_running_generate_do_not_interfere(tmp_path: Path, num
         scene.run(scene.generate, "--step", str(number))
         other = ["generate", "another fox", "--seed", "9", "--out", str(scene.work / "f-9.png")]
         racing = [scene.start(command, "--later", LATER) for command in (["resume"], ["resume"], other)]
-        ended = [(process.communicate(timeout=120), process.returncode) for process in racing]
+        ended = [(process.communicate(timeout=PATIENCE), process.returncode) for process in racing]
         assert [code for _, code in ended] == [0, 0, 0], ended
         assert scene.problems(exactly=False) == []
 
@@ -188,11 +210,9 @@ def test_two_resumes_and_a_running_generate_do_not_interfere(tmp_path: Path, num
 def test_two_identical_commands_continue_an_interrupted_run_only_once(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "scene", 1)
     with scene.sandbox:
-        on_request(scene.sandbox, 1, lambda: running[0].kill())
-        running = [scene.start(scene.generate)]
-        running[0].communicate(timeout=120)
+        kill(scene, Point(1, "request", 1, "again"), signal.SIGKILL)
         twice = [scene.start(scene.generate, "--later", LATER) for _ in range(2)]
-        said = [process.communicate(timeout=120) for process in twice]
+        said = [process.communicate(timeout=PATIENCE) for process in twice]
         assert sum("continuing this command's" in err for _, err in said) == 1, said
         assert len(scene.sandbox.jobs()) in (1, 2)  # the other command made another image, or came after the end
 

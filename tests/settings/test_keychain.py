@@ -13,6 +13,7 @@ from reve_cli.settings.config import read_config
 from tests.conftest import KEY, Result, Reve
 from tests.program.test_secrets import SPAWNING, betrays
 from tests.support.keychains import MadeUpKeychain
+from tests.support.terminal import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this would be the user's own keychain")
 
@@ -38,7 +39,7 @@ def in_session(reve: Reve, script: str, *, locked: bool = False) -> Result:
     reve_of_this_test = f'reve() {{ {sys.executable} -m reve_cli "$@"; }}'
     done = subprocess.run(
         ["dbus-run-session", "--", "bash", "-c", f"{begin}\n{reve_of_this_test}\n{script}"],
-        env=reve.environ, capture_output=True, timeout=120, check=False,
+        env=reve.environ, capture_output=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     if b"no such file" in done.stderr.lower() or b"failed to start message bus" in done.stderr.lower():
         pytest.skip(f"no session bus can be started here: {done.stderr.decode()}")

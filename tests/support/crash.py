@@ -39,6 +39,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from reve_cli.core.clock import Clock
@@ -48,6 +49,7 @@ from reve_cli.pictures import metadata
 from reve_cli.sandbox import Sandbox
 from reve_cli.sandbox.picture import png
 from tests.support.pictures import as_sent
+from tests.support.terminal import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 LATER = "11"
@@ -115,7 +117,7 @@ class Scene:
 
     def run(self, arguments: Iterable[str], *options: str, **more: str) -> "subprocess.CompletedProcess[str]":
         process = self.start(arguments, *options, **more)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def problems(self, *, exactly: bool) -> list[str]:
@@ -266,11 +268,12 @@ def kill(scene: Scene, point: Point, signum: signal.Signals) -> int:
     """Run the command up to `point`. Returns how it ended."""
     if point.kind == "step":
         return scene.run(scene.generate, "--step", str(point.number), "--signal", signum.name).returncode
-    running: list[subprocess.Popen[str]] = []
-    on_request(scene.sandbox, point.number, lambda: running[0].send_signal(signum))
-    running.append(scene.start(scene.generate))
-    running[0].communicate(timeout=120)
-    return running[0].returncode
+    running: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
+    on_request(scene.sandbox, point.number, lambda: running.get().send_signal(signum))
+    process = scene.start(scene.generate)
+    running.put(process)
+    process.communicate(timeout=PATIENCE)
+    return process.returncode
 
 
 def attempt(point: Point, signum: signal.Signals = signal.SIGKILL) -> list[str]:

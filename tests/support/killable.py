@@ -100,8 +100,8 @@ def main() -> None:
                 pass
             return then
 
-    silence = 30 if options.leap else 2  # a request that hangs does so until the leap
-    process = Process(signals, clock=Moved(), limits=Limits(connect=5, silence=silence, tries=3, grace=1))
+    # A busy machine must not look like a silent server, so the limit of silence is the usual one.
+    process = Process(signals, clock=Moved(), limits=Limits(tries=3, grace=1))
     with open(options.steps or os.devnull, "w") as log:
         if options.step or options.steps:
             steps = Steps(options.step, getattr(signal, options.signal), log if options.steps else None)

@@ -21,7 +21,7 @@ if sys.platform != "win32":  # it has none of these; tests that need them are sk
     import pty
     import termios
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 """Seconds after which a test gives up waiting: far more than anything here takes."""
 
 _TAKE_THE_TERMINAL = (
