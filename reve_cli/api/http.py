@@ -24,6 +24,8 @@ Say = Callable[[str], None]
 BODY_CAP = 16 * 2**20
 # bytes read of any other answer
 ERROR_BODY_CAP = 64 * 2**10
+# NaN and Infinity, which JSON lacks, count as null
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 _DEBUG_LENGTH = 2000
 _DEBUG_HEADERS = ("content-type", "content-length", "date", "location", "retry-after", "server", "x-request-id")
 
@@ -109,7 +111,7 @@ class Http:
                 raise httpx.ReadTimeout("no complete answer in time")
         try:
             text = raw.decode()
-            data = json.loads(text, parse_constant=lambda _: None)
+            data = _DECODER.decode(text)
             if "\\" in text or self.key in text:
                 data = self._cleaned(data)
         except (ValueError, RecursionError):

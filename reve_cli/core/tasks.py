@@ -77,7 +77,7 @@ def new_key(scope: str | None, request: ImageRequest, index: int, attempt: int) 
     return f"once-{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-@dataclass
+@dataclass(slots=True)  # hundreds are in memory at once
 class Task:
     """One image job of this command. The main thread alone changes it, except `was_sent` and `files`."""
 

@@ -58,7 +58,7 @@ def escape(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def slug(prompt: str) -> str:
     """The prompt as part of a file name: letters and digits that the file system can store, with single hyphens.
 

@@ -8,7 +8,6 @@ May import: pictures.provenance.
 import json
 import re
 from collections.abc import Collection, Iterator
-from xml.parsers import expat
 
 from reve_cli.pictures.provenance import NAMES, Provenance
 
@@ -77,6 +76,8 @@ def properties(packet: str) -> dict[str, str] | None:
 
     None if it is not well-formed, or declares a document type.
     """
+    from xml.parsers import expat  # loaded here, as a batch only writes
+
     reader = _Reader()
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
