@@ -92,26 +92,29 @@ class FileLock:
 
     def _try(self, shared: bool) -> bool:
         try:
-            if os.name == "nt":
-                if not shared:  # Windows does not rename a file in use: that is lock enough for readers
-                    _lock_on_windows(self._descriptor)
-            else:
-                import fcntl
-
-                fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            return lock(self._descriptor, shared=shared)
         except OSError as error:
-            if error.errno in _LOCKED_BY_ANOTHER:
-                return False
             raise OSError(error.errno, error.strerror, str(self.path)) from error
-        return True
 
 
-def _lock_on_windows(descriptor: int) -> None:
-    import msvcrt
+def lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open file until it is closed. Return False if another process keeps it locked. Raises OSError."""
+    try:
+        if os.name != "nt":
+            import fcntl
 
-    windows: Any = msvcrt
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    windows.locking(descriptor, windows.LK_NBLCK, 1)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        elif not shared:  # Windows does not rename a file in use: that is lock enough for readers
+            import msvcrt
+
+            windows: Any = msvcrt
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            windows.locking(descriptor, windows.LK_NBLCK, 1)
+    except OSError as error:
+        if error.errno in _LOCKED_BY_ANOTHER:
+            return False
+        raise
+    return True
 
 
 def sync(descriptor: int) -> bool:

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from reve_cli import __version__
 from reve_cli.api.download import Unusable
-from reve_cli.core.filesystem import IMPOSSIBLE_NAME, sync
+from reve_cli.core.filesystem import IMPOSSIBLE_NAME, lock, sync
 from reve_cli.core.models import Identity
 from reve_cli.core.tasks import SavedFile, Style, Task
 from reve_cli.engine.naming import identity, numbered
@@ -306,15 +306,10 @@ def _beside(path: str, job: str) -> Iterator[str]:
 
 def _lock(descriptor: int) -> bool:
     """Lock an open file. False if another process has locked it, or there are no locks that outlive a rename."""
-    if os.name == "nt":
-        return False
-    import fcntl
-
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.name != "nt" and lock(descriptor)
     except OSError:
         return False
-    return True
 
 
 def _rename_without_replacing(temporary: str, path: str) -> None:
