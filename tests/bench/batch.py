@@ -29,7 +29,6 @@ import multiprocessing
 import os
 import random
 import resource
-import socket
 import statistics
 import subprocess
 import sys
@@ -44,6 +43,7 @@ import httpx
 
 from reve_cli.sandbox import Sandbox
 from reve_cli.sandbox.store import Plan
+from tests.support.hooks import free_port
 
 AT_ONCE = 16
 PER_MINUTE = 500
@@ -275,11 +275,6 @@ def main() -> None:
         show("xargs -P 16", measure(xargs, durations[: options.few], 1), limit, options.prompts / options.few)
     if varied:
         show("batch, unscaled", measure(batch, varied, 1), bound(varied))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def memory() -> str | None:

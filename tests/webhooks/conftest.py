@@ -12,6 +12,7 @@ import pytest
 
 from reve_cli.serving.signatures import Derivation, sign
 from tests.conftest import KEY, Result, Reve
+from tests.support.hooks import free_port
 
 STATUSES = {"completed": "COMPLETED", "failed": "FAILED", "progress": "PROCESSING"}
 
@@ -72,10 +73,7 @@ class Hook:
 
 @pytest.fixture
 def hook(reve: Reve) -> Hook:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return Hook(reve, port)
+    return Hook(reve, free_port())
 
 
 @pytest.fixture
