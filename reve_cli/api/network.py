@@ -274,5 +274,9 @@ def explain(error: Exception) -> Trouble:
 def patience(limits: Limits, deadline: Deadline) -> dict[str, float]:
     """The timeouts of one exchange in seconds: those in `limits`, cut at `deadline`."""
     left = max(deadline.left, 0.001)
-    silence = min(limits.silence, left)
-    return {"connect": min(limits.connect, left), "read": silence, "write": silence, "pool": silence}
+    return timeouts(min(limits.connect, left), min(limits.silence, left))
+
+
+def timeouts(connect: float, silence: float) -> dict[str, float]:
+    """Timeouts in seconds, as httpx names them. silence: how long the other side may send or take nothing."""
+    return {"connect": connect, "read": silence, "write": silence, "pool": silence}

@@ -5,9 +5,9 @@ Loads httpx. May import: api.network, core.
 
 import httpx
 
-from reve_cli.api.network import Connections, explain, proxy_for
+from reve_cli.api.network import Connections, explain, proxy_for, timeouts
 
-_TIMEOUT = dict.fromkeys(("connect", "read", "write", "pool"), 30.0)
+_TIMEOUT = timeouts(30.0, 30.0)
 
 
 class Poster:
