@@ -1,6 +1,7 @@
 """What every test gets: a home of its own, a clean environment, a made-up clock, and no network but loopback."""
 
 import io
+import itertools
 import json
 import os
 import queue
@@ -25,11 +26,12 @@ from reve_cli.core.process import Process
 from reve_cli.core.signals import Signals
 from reve_cli.sandbox import Sandbox
 from reve_cli.settings.config import config_file
-from tests.support.terminal import PATIENCE
+from tests.support.terminal import PATIENCE, eventually, running
 
 T = TypeVar("T")
 KEY = "afk_test_0123456789abcdef0123456789abcdef"
 _KILLABLE = Path(__file__).parent / "support" / "killable.py"
+_NUMBERS = itertools.count()
 _SILENT = re.compile(r"\b(hang|drip)\b|does_not_answer|is_silent")
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 _KEPT = ("PATH", "COVERAGE", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP")
@@ -155,6 +157,26 @@ class Reve:
             input=stdin, env=environ, capture_output=True, timeout=PATIENCE, check=False, **more,
         )  # fmt: skip
         return Result(done.returncode, done.stdout, done.stderr.decode())
+
+    def limited(
+        self,
+        *arguments: str,
+        until: Callable[[], object],
+        env: Mapping[str, str] | None = None,
+        there: Callable[[list[str]], list[str]] = list,
+    ) -> Result:
+        """Run in a child process with a time limit, which passes as soon as `until` is true, however long that takes.
+
+        there: makes the command one that runs in another place.
+        """
+        leap = self.folder.parent / f"leap-{next(_NUMBERS)}"
+        command = there(replace(self, leap=leap).command(*arguments, "--timeout", "30m"))
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with running(command, env={**self.environ, **(env or {})}, **pipes) as process:
+            eventually(lambda: until() or process.poll() is not None, "the end of the time limit")
+            leap.touch()
+            out, err = process.communicate(timeout=PATIENCE)
+        return Result(process.returncode, out, err.decode())
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -225,7 +227,7 @@ def test_the_certificate_of_a_proxy_is_verified(
     with Secured() as proxy:
         environ = {**reve.environ, "APIFRAME_BASE_URL": f"https://{API}", "APIFRAME_API_KEY": KEY}
         environ["HTTPS_PROXY"] = f"https://localhost:{proxy.port}"
-        command = reve.command("generate", "a red fox", "--timeout", "4")
+        command = replace(reve, fast=20).command("generate", "a red fox")
         refused = run(command, environ)
         assert (refused.code, proxy.asked) == (6, [])
         assert "certificate verify failed" in refused.stderr
@@ -402,9 +404,8 @@ def test_an_unresolvable_name_is_reported_and_nothing_is_charged(
     reve: Reve, name_server: NameServer, code: int, said: str
 ) -> None:
     name_server.code = code
-    result = run(
-        within(name_server.mounts, reve.command("generate", "a red fox", "--timeout", "4", "--quiet")), reve.environ
-    )
+    reve.fast = 20
+    result = run(within(name_server.mounts, reve.command("generate", "a red fox", "--quiet")), reve.environ)
     assert result.code == 6
     (error,) = result.stderr.splitlines()
     assert "cannot resolve the host name" in error
@@ -433,11 +434,13 @@ def test_a_silent_name_server_delays_no_command_beyond_its_time_limit(
 ) -> None:
     """Nothing was sent, so nothing was charged: exit code 6. `wait` exits with 75, as its job is unfinished."""
     name_server.code = None
-    limit = () if command == ("history",) else ("--timeout", "3")
-    result = run(within(name_server.mounts, reve.command(*command, *limit)), reve.environ)
-    assert result.code == code, result.stderr
+    there = partial(within, name_server.mounts)
+    if code:
+        result = reve.limited(*command, until=name_server.asked.is_set, there=there)
+    else:
+        result = run(there(reve.command(*command)), reve.environ)
+    assert (result.code, name_server.asked.is_set()) == (code, code != 0), result.stderr
     if code == 6:
-        assert name_server.asked.is_set()
         error = result.stderr.splitlines()[0]
         assert f"still connecting to https://{API}: the server or its name server does not answer" in error
     assert run(reve.command("resume", "--dry-run"), reve.environ).out == ""
@@ -475,8 +478,10 @@ def test_a_paid_job_is_not_lost_when_a_name_server_fails(
         assert (first.code, first.stderr.splitlines()[-1]) == (75, f"reve resume {job.id}"), first.stderr
         assert "which is not a public address" in first.stderr
         name_server.code = None
+        reve.environ |= environ
         for command in (("resume",), ("resume", job.id)):
-            again = reve_there(*command, "--timeout", "3")
+            name_server.asked.clear()
+            again = reve.limited(*command, until=name_server.asked.is_set, there=partial(within, name_server.mounts))
             assert (again.code, again.stderr.splitlines()[-1]) == (75, f"reve resume {job.id}"), again.stderr
         name_server.code = 0
         assert reve_there("status", job.id).code == 0
@@ -492,15 +497,16 @@ def test_a_server_that_sends_slowly_forever_is_abandoned_at_the_time_limit(
 ) -> None:
     class Trickling(Server):
         def serve(self, connection: socket.socket) -> None:
-            connection.recv(65536)
+            if connection.recv(65536).startswith((b"POST", b"GET /v2/jobs/")):
+                asked.set()
             connection.sendall(b"HTTP/1.1 202 Accepted\r\nX-Slow: ")
             while not left.wait(0.05):
                 connection.sendall(b"x")
 
-    left = threading.Event()
+    asked, left = threading.Event(), threading.Event()
     with Trickling() as server:
         env = {"APIFRAME_BASE_URL": f"http://{HOST}:{server.port}", "APIFRAME_API_KEY": KEY}
-        result = reve.child(*command, "--timeout", "4", env=env)
+        result = reve.limited(*command, until=asked.is_set, env=env)
         left.set()
     assert result.code == code, result.stderr
 
@@ -508,7 +514,7 @@ def test_a_server_that_sends_slowly_forever_is_abandoned_at_the_time_limit(
 def test_silence_before_the_tls_handshake_means_not_accepted(reve: Reve) -> None:
     with Tap() as silent:
         env = {"APIFRAME_BASE_URL": f"https://localhost:{silent.port}", "APIFRAME_API_KEY": KEY}
-        result = reve.child("generate", "a red fox", "--timeout", "4", env=env)
+        result = reve.limited("generate", "a red fox", until=silent.reached.is_set, env=env)
         assert KEY.encode() not in b"".join(silent.told())
     assert result.code == 6, result.stderr
     assert result.stderr.splitlines()[-1].endswith("nothing was charged")

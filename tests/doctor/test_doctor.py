@@ -28,6 +28,7 @@ from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.settings.config import config_file
 from tests.conftest import KEY, MadeUpClock, Result, Reve
 from tests.program.test_secrets import OTHER, SECRET, betrays
+from tests.support.crash import on_request
 from tests.support.servers import Asked, Origin, Proxy, Reply, Tap, answered, json_reply, sandbox_behind
 from tests.support.terminal import Terminal
 
@@ -376,9 +377,10 @@ def test_a_long_answer_from_the_api_is_accepted(reve: Reve) -> None:
     assert (result.code, problems(result)) == (0, [])
 
 
-def test_a_slow_answer_is_not_blamed_on_another_server(reve: Reve, live: Sandbox) -> None:
-    live.faults.extend(parse_faults("models:drip"))
-    result = reve.child("doctor", "--json", "--timeout", "3")
+def test_a_slow_answer_is_not_blamed_on_another_server(reve: Reve, sandbox: Sandbox) -> None:
+    sandbox.faults.extend(parse_faults("models:drip"))
+    on_request(sandbox, 1, lambda: reve.clock.advance(60))
+    result = reve("doctor", "--json", "--timeout", "30")
     assert (result.code, problems(result)) == (6, ["api"])
     assert checks(result)["api"]["details"]["code"] in ("network", "timed_out")
     assert "no answer in time" in checks(result)["api"]["finding"]
@@ -741,7 +743,7 @@ def test_colors_can_be_turned_off(reve: Reve, live: Sandbox, env: dict[str, str]
 def test_the_time_limit_covers_all_network_checks_together(reve: Reve) -> None:
     with Tap() as silent:
         env = {"APIFRAME_BASE_URL": f"http://127.0.0.1:{silent.port}", "APIFRAME_API_KEY": KEY}
-        result = reve.child("doctor", "--json", "--timeout", "2", env=env)
+        result = reve.limited("doctor", "--json", until=silent.reached.is_set, env=env)
     assert result.code == 6
     assert problems(result) == ["api"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import Reve
-from tests.support.terminal import eventually
+from tests.support.terminal import eventually, running
 
 Simulate = Callable[..., Sandbox]
 
@@ -132,17 +132,13 @@ def test_resume_never_replaces_a_failed_job(reve: Reve, simulate: Simulate) -> N
 
 
 def test_a_run_that_resume_is_finishing_is_not_submitted_again(reve: Reve, live: Sandbox) -> None:
-    live.faults[:] = parse_faults("image:cut")
+    live.faults[:] = parse_faults("job:401")
     command = ("generate", "fox", "--out", "f.png")
-    assert reve.child(*command, "--timeout", "9").code == 75
+    assert reve.child(*command).code == 75
     live.faults[:] = parse_faults("image:hang-before")
-    finishing = subprocess.Popen(reve.command("resume"), env=reve.environ)
-    eventually(
-        lambda: live.requests[-1].side == "cdn" and len(live.faults) == 1 and _is_owned(reve), "it to be at work"
-    )
-    again = reve.child(*command)
-    finishing.kill()
-    finishing.wait()
+    with running(reve.command("resume"), env=reve.environ):
+        eventually(lambda: live.requests[-1].side == "cdn" and _is_owned(reve), "it to be at work")
+        again = reve.child(*command)
     assert again.code == 75
     assert "another reve is finishing this command" in again.stderr
     assert len(live.jobs()) == 1
@@ -150,16 +146,14 @@ def test_a_run_that_resume_is_finishing_is_not_submitted_again(reve: Reve, live:
 
 def test_resume_does_not_touch_a_running_command_or_its_temporary_files(reve: Reve, slow: Sandbox) -> None:
     slow.faults[:] = parse_faults("image:drip")
-    working = subprocess.Popen(reve.command("generate", "fox", "--out", "f.png"), env=reve.environ)
-    eventually(lambda: list(Path.cwd().glob(".reve-*.part")), "a temporary file")
-    (job,) = slow.jobs()
-    for names in ([job.id], []):
-        result = reve("resume", *names)
-        assert "another reve is working on it" in result.stderr
-        assert result.code == (75 if names else 0)
-        assert list(Path.cwd().glob(".reve-*.part"))
-    working.kill()
-    working.wait()
+    with running(reve.command("generate", "fox", "--out", "f.png"), env=reve.environ):
+        eventually(lambda: list(Path.cwd().glob(".reve-*.part")), "a temporary file")
+        (job,) = slow.jobs()
+        for names in ([job.id], []):
+            result = reve("resume", *names)
+            assert "another reve is working on it" in result.stderr
+            assert result.code == (75 if names else 0)
+            assert list(Path.cwd().glob(".reve-*.part"))
 
 
 def _is_owned(reve: Reve) -> bool:

@@ -103,7 +103,7 @@ def test_a_time_limit_that_passes_while_the_price_is_asked_for_exits_6(
 
 def test_an_api_that_does_not_answer_about_the_price_exits_6(reve: Reve, live: Sandbox) -> None:
     live.faults = parse_faults("models:hang-before")
-    result = reve.child("generate", "fox", "--max-credits", "9", "--timeout", "1", "--json")
+    result = reve.limited("generate", "fox", "--max-credits", "9", "--json", until=lambda: live.requests)
     assert (result.code, result.document["error"]["code"]) == (6, "timed_out")
     assert live.jobs() == []
 

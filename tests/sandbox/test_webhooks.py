@@ -254,7 +254,7 @@ def test_stop_does_not_wait_for_a_receiver_that_does_not_answer(start: Start) ->
 
     def answer(request: Request) -> Answer:
         asked.set()
-        go.wait(WAIT)
+        go.wait()
         return Answer(204)
 
     server = Server("receiver", "127.0.0.1", 0, answer)
@@ -263,12 +263,10 @@ def test_stop_does_not_wait_for_a_receiver_that_does_not_answer(start: Start) ->
     job = bench.submit(f"http://127.0.0.1:{server.port}/", ("completed",))
     bench.advance(10, job)
     assert asked.wait(WAIT)
-    began = time.monotonic()
     bench.sandbox.stop()
-    assert time.monotonic() - began < 4
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sandbox-")]
     go.set()
     server.stop()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sandbox-")]
 
 
 def test_a_single_command_delivers_before_it_ends_what_is_due_soon(reve: Reve, receiver: Receiver) -> None:

@@ -42,9 +42,13 @@ class Reply:
 
 
 class Server:
-    """A socket that listens from construction until `stop`; `serve` gets each connection in a thread of its own."""
+    """A socket that listens from construction until `stop`; `serve` gets each connection in a thread of its own.
+
+    reached: set once somebody has connected.
+    """
 
     def __init__(self, host: str = HOST) -> None:
+        self.reached = threading.Event()
         self._socket = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.host = f"[{host}]" if ":" in host else host
         self.port: int = self._socket.getsockname()[1]
@@ -89,6 +93,7 @@ class Server:
                 if self._stopping:
                     connection.close()
                     return
+            self.reached.set()
             self._spawn(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
