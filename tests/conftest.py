@@ -123,7 +123,7 @@ class Reve:
     folder: Path
     clock: MadeUpClock = field(default_factory=MadeUpClock)
     limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=3, tries=3, grace=1, image_bytes=1 << 14))
-    fast: int = 1
+    fast: float = 1
     """How many times as fast a child's clocks run: above 1 it waits less, but for a silent server as long."""
     leap: Path | None = None
     """A file. Once it exists, a child's clocks are an hour ahead, so that a time limit passes when a test says so."""

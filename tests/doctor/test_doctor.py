@@ -41,6 +41,12 @@ ALL = [
 
 
 @pytest.fixture(autouse=True)
+def patience_lasts_a_minute(reve: Reve) -> None:
+    """In a child process, whose 6 s may be too short on a busy machine."""
+    reve.fast = 0.1
+
+
+@pytest.fixture(autouse=True)
 def certificates_are_reloaded() -> Iterator[None]:
     tls_context.cache_clear()
     yield
