@@ -164,10 +164,8 @@ import os, sys, time
 from reve_cli.terminal.output import Output
 output = Output(os.environ)
 output.spin("one")
-output.line("data")
-for _ in range(5):
-    output.redraw()
 written = time.monotonic()
+output.line("data")
 while not output._spinner.is_drawn:
     output.redraw()
 assert time.monotonic() - written >= 0.2

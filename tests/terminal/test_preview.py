@@ -39,6 +39,8 @@ TMUX = {NAME: b"\x1bP>|tmux 3.3a\x1b\\", ATTRIBUTES: b"\x1b[?1;2c", GRAPHICS: b"
 TMUX_WITH_SIXEL = {NAME: b"\x1bP>|tmux 3.4\x1b\\", ATTRIBUTES: b"\x1b[?1;2;4c"}
 SILENT: dict[bytes, bytes] = {}
 
+_PATIENTLY = "from reve_cli.terminal import query; query._PATIENCE = 60\n"
+"""So that no terminal of a test on a busy machine answers too late."""
 _ASK = """
 import os, select, sys, termios, tty
 from reve_cli.terminal.query import ask
@@ -84,7 +86,10 @@ def drawn(
     """What reaches the terminal when images are drawn, for each case of flags and environment. first: a script."""
     if not Path("fox.png").exists():
         Path("fox.png").write_bytes(PICTURES["png"])
-    command = python(first + _DRAW, json.dumps([(*case, path) for case in cases or [("", {})] for path in paths]))
+    patiently = _PATIENTLY if ATTRIBUTES in answers else ""
+    command = python(
+        first + patiently + _DRAW, json.dumps([(*case, path) for case in cases or [("", {})] for path in paths])
+    )
     with Terminal(command, env=os.environ, answers=answers, columns=columns) as terminal:
         assert terminal.wait() == 0
         *seen, rest = terminal.seen.split(b"-\r\n")
@@ -112,7 +117,7 @@ def drawn(
 def test_a_terminal_tells_what_it_can_show_and_keeps_its_settings(
     answers: Mapping[bytes, bytes], expected: str
 ) -> None:
-    script = """
+    script = f"""{_PATIENTLY}
 before = termios.tcgetattr(0)
 found = ask()
 assert termios.tcgetattr(0) == before
@@ -273,7 +278,7 @@ def test_a_terminal_without_pictures_gets_half_blocks_only_if_they_are_wanted(an
 def test_without_the_extra_only_files_are_drawn_that_need_no_pixels(
     answers: Mapping[bytes, bytes], is_drawn: bool
 ) -> None:
-    (seen,) = drawn(answers, ("wanted", {}), first="import sys; sys.modules['PIL'] = None")
+    (seen,) = drawn(answers, ("wanted", {}), first="import sys; sys.modules['PIL'] = None\n")
     assert (base64.b64encode(PICTURES["png"]) in seen) is is_drawn
     assert (b"it needs Pillow here: pip install 'reve-cli[images]'" in seen) is not is_drawn
 
@@ -308,16 +313,19 @@ def test_a_file_that_is_no_picture_gives_one_line_and_reaches_no_terminal(answer
 def test_generate_and_wait_draw_what_they_saved_below_its_path_and_show_what_it_shows(
     reve: Reve, live: Sandbox
 ) -> None:
-    environ = {**reve.environ, "REVE_PREVIEW": "auto"}
+    environ, script = (
+        {**reve.environ, "REVE_PREVIEW": "auto"},
+        f"{_PATIENTLY}from reve_cli.__main__ import main; main()",
+    )
     for command in (["generate", "fox", "--out", "fox.png"], ["wait", "last", "--out", "again.png"]):
-        with Terminal(reve.command(*command), env=environ, answers=KITTY) as terminal:
+        with Terminal(python(script, *command), env=environ, answers=KITTY) as terminal:
             assert terminal.wait() == 0
             saved = Path(command[-1])
             data = b"".join(re.findall(rb"\x1b_G[^;]*m=\d;([^\x1b]*)", terminal.seen))
             assert base64.b64decode(data) == saved.read_bytes()
             assert terminal.seen.index(saved.name.encode() + b"\r\n") < terminal.seen.index(b"\x1b_Ga=T")
     for command, is_drawn in ((["show", "fox.png"], True), (["show", "fox.png", "--no-preview"], False)):
-        with Terminal(reve.command(*command), env=environ, answers=KITTY) as terminal:
+        with Terminal(python(script, *command), env=environ, answers=KITTY) as terminal:
             assert terminal.wait() == 0
             assert (NAME in terminal.seen, b"\x1b_Ga=T" in terminal.seen) == (is_drawn, is_drawn)
 
