@@ -7,18 +7,21 @@ May import: core.clock, core.errors, core.models.
 import base64
 import contextlib
 import errno
+import importlib
 import os
 import re
 import socket
 import ssl
 import sys
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 import truststore
 
@@ -45,6 +48,16 @@ _IN_FOLDER = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 # the gateway refused the default User-Agent of HTTP libraries with an HTML page
 USER_AGENT = f"reve-cli/{__version__}"
 SYSTEM = "system"
+# Seconds for which a connection without a request may be used again.
+_IDLE_SECONDS = 30.0
+# httpx has errors with the same names.
+_HTTPCORE_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+)
 # of every request
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
 
@@ -112,8 +125,8 @@ def proxy_for(url: str) -> str | None:
 class Connections:
     """HTTP connections to servers of one scheme, all through one proxy or none. Any thread may use them.
 
-    Requests go through httpx's transports, which follow no redirects and keep no cookies. An `httpx.Client` takes a
-    quarter more processor time, as `tests/bench/floor.py` shows.
+    Requests go through the connections of httpcore, on which httpx is built: they follow no redirects and keep no
+    cookies. Its pools and an `httpx.Client` on top take as much processor time again, as `tests/bench/floor.py` shows.
     """
 
     def __init__(self, scheme: str, proxy: str | None, headers: Mapping[str, str]) -> None:
@@ -122,14 +135,10 @@ class Connections:
         Raises `ReveError` (code `config`) for an invalid proxy. The error does not repeat the proxy's URL, which may
         hold a password.
         """
-        self._context = tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._proxy = proxy
+        context = tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._headers = _raw({**_HEADERS, **headers}.items())
-        self._all: list[_Connection] = []
-        # Those without a request. The last one used is the first to be used again.
-        self._idle: list[_Connection] = []
         try:
-            self._idle.append(self._new())
+            through = proxy and _proxy(proxy)
         except ImportError:
             hint = "install it next to reve (pipx inject reve-cli socksio), or unset the variable"
             message = f"the SOCKS proxy in {_PROXY_VARIABLES} needs the package socksio"
@@ -137,11 +146,16 @@ class Connections:
         except (ValueError, httpx.InvalidURL):
             message = f"the proxy in {_PROXY_VARIABLES} is invalid"
             raise ReveError("config", message, hint="set it to the URL of an HTTP proxy: http://host:port") from None
+        # Makes connections, and has none of its own.
+        self._pool = httpcore.ConnectionPool(context, through or None, keepalive_expiry=_IDLE_SECONDS)
+        # All open connections, and by host those without a request. The last one used is the first to be used again.
+        self._open: set[_Connection] = set()
+        self._idle: defaultdict[bytes, list[_Connection]] = defaultdict(list)
 
     def close(self) -> None:
         """Close the connections."""
-        for connection in tuple(self._all):
-            connection.transport.close()
+        for connection in tuple(self._open):
+            connection.inner.close()
 
     @contextlib.contextmanager
     def stream(
@@ -157,58 +171,71 @@ class Connections:
     ) -> Iterator[httpx.Response]:
         """Send a request and yield the answer, whose body is still to be read.
 
-        timeout: see `patience`. trace: is called with httpx's events. Raises the exceptions of httpx.
+        timeout: see `patience`. trace: is called with httpcore's events. Raises the exceptions of httpx.
         """
         target = _parsed(url)
         if params is not None:
             target = target.copy_merge_params(params)
-        fields = [(b"Host", target.netloc), *self._headers, *_raw(headers)]
+        host = target.netloc
+        fields = [(b"Host", host), *self._headers, *_raw(headers)]
         if target.userinfo:
             pair = f"{target.username}:{target.password}".encode()
             fields.append((b"Authorization", b"Basic " + base64.b64encode(pair)))
         if body is not None:
             fields.append((b"Content-Length", str(len(body)).encode()))
+        request = httpcore.Request(method, _wire(target), headers=fields, content=body)
+        connection = self._take(host, request.url.origin)
         try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._new()
-        try:
-            extensions = {"timeout": timeout, "trace": connection.follow(trace, timeout["read"])}
-            request = httpx.Request(
-                method, target, headers=fields, stream=httpx.ByteStream(body or b""), extensions=extensions
+            request.extensions = {"timeout": timeout, "trace": connection.follow(trace, timeout["read"])}
+            answer = connection.inner.handle_request(request)
+            response = httpx.Response(
+                answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
             )
-            response = connection.transport.handle_request(request)
             try:
                 yield response
             finally:
                 response.close()
+        except _HTTPCORE_ERRORS as error:
+            of_httpx: type[httpx.RequestError] = getattr(httpx, type(error).__name__)
+            raise of_httpx(str(error)) from error
         finally:
-            self._idle.append(connection)
+            self._give_back(host, connection)
 
-    def _new(self) -> "_Connection":
-        proxy = self._proxy
-        transport = httpx.HTTPTransport(
-            verify=self._context,
-            trust_env=False,
-            proxy=proxy
-            and httpx.Proxy(proxy, ssl_context=tls_context() if proxy.lower().startswith("https:") else None),
-            limits=httpx.Limits(keepalive_expiry=30.0),
-        )
-        self._all.append(connection := _Connection(transport))
+    def _take(self, host: bytes, origin: httpcore.Origin) -> "_Connection":
+        """A connection that the server has not closed, or a new one."""
+        idle = self._idle[host]
+        with contextlib.suppress(IndexError):  # another thread may take the last one
+            while True:
+                connection = idle.pop()
+                if not connection.inner.has_expired():
+                    return connection
+                self._drop(connection)
+        connection = _Connection(self._pool.create_connection(origin))
+        self._open.add(connection)
         return connection
+
+    def _give_back(self, host: bytes, connection: "_Connection") -> None:
+        if connection.inner.is_idle() and not connection.inner.is_closed():
+            self._idle[host].append(connection)
+        else:
+            self._drop(connection)
+
+    def _drop(self, connection: "_Connection") -> None:
+        connection.inner.close()
+        self._open.discard(connection)
 
 
 class _Connection:
-    """A transport with one request at a time, so that it never searches among many connections."""
+    """A connection, for one request at a time."""
 
-    def __init__(self, transport: httpx.HTTPTransport) -> None:
-        self.transport = transport
+    def __init__(self, inner: httpcore.ConnectionInterface) -> None:
+        self.inner = inner
         self._socket: socket.socket | None = None
 
     def follow(self, trace: Trace | None, silence: float) -> Trace:
-        """What httpx calls with the events of a request: `trace`, then the wait for the answer.
+        """What httpcore calls with the events of a request: `trace`, then the wait for the answer.
 
-        httpx takes 64 KiB of memory before it waits for an answer. Here a thread waits first, for `silence` seconds.
+        httpcore takes 64 KiB of memory before it waits for an answer. Here a thread waits first, for `silence` seconds.
         """
 
         def follow(event: str, info: Mapping[str, Any]) -> None:
@@ -222,15 +249,41 @@ class _Connection:
         return follow
 
     def _wait(self, silence: float) -> None:
-        """Wait until there is something to read, and leave it there. Raises the exceptions of httpx."""
+        """Wait until there is something to read, and leave it there. Raises the exceptions of httpcore."""
         assert self._socket is not None
         try:
             self._socket.settimeout(silence)
             socket.socket.recv(self._socket, 1, socket.MSG_PEEK)  # of the socket below TLS
         except TimeoutError as error:
-            raise httpx.ReadTimeout(str(error)) from error
+            raise httpcore.ReadTimeout(str(error)) from error
         except OSError as error:
-            raise httpx.ReadError(str(error)) from error
+            raise httpcore.ReadError(str(error)) from error
+
+
+class _Body(httpx.SyncByteStream):
+    """The body of an answer, for httpx. parts: httpcore's stream, whose type does not say that it can be closed."""
+
+    def __init__(self, parts: Any) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._parts)
+
+    def close(self) -> None:
+        self._parts.close()
+
+
+def _proxy(url: str) -> httpcore.Proxy:
+    """Raises ValueError and `httpx.InvalidURL` if `url` is not a proxy's, ImportError if it needs a package."""
+    proxy = httpx.Proxy(url)
+    if proxy.url.scheme.startswith("socks"):
+        importlib.import_module("socksio")
+    context = tls_context() if proxy.url.scheme == "https" else None
+    return httpcore.Proxy(_wire(proxy.url), proxy.raw_auth, proxy.headers.raw, context)
+
+
+def _wire(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 @lru_cache(16)

@@ -13,7 +13,7 @@ from reve_cli.commands.root import COMMANDS
 from tests.conftest import loaded
 
 PACKAGE = Path(reve_cli.__file__).parent
-SLOW = {"httpx", "rich", "sqlite3", "truststore", "tomlkit", "keyring", "PIL"}
+SLOW = {"httpcore", "httpx", "rich", "sqlite3", "truststore", "tomlkit", "keyring", "PIL"}
 
 
 def modules() -> list[Path]:
