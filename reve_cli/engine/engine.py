@@ -9,6 +9,7 @@ one job.
 May import: every other module of the engine, journal, api, core.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +21,7 @@ from reve_cli.core.clock import Deadline
 from reve_cli.core.endings import Goal
 from reve_cli.core.errors import ReveError
 from reve_cli.core.signals import Signals
-from reve_cli.core.tasks import Task
+from reve_cli.core.tasks import Phase, Task
 from reve_cli.engine.fetching import Fetcher
 from reve_cli.engine.outcomes import Outcomes
 from reve_cli.engine.polling import Poller
@@ -29,6 +30,9 @@ from reve_cli.engine.supply import Supply, Watcher
 from reve_cli.engine.waiting import Waiting
 from reve_cli.engine.workers import Inbox, Then, Workers
 from reve_cli.journal.ledger import Ledger
+
+# The tasks by the phase that they had at the start of a turn.
+_InPhase = defaultdict[Phase, list[Task]]
 
 
 @dataclass
@@ -113,8 +117,8 @@ class Engine:
         self.waiting.tasks = self._open
         outcomes.refusal = outcomes.refusal or self.supply.refusal or self._trouble
         if not self.supply.is_empty and not outcomes.refusal and not self._over():
-            waiting = sum(task.phase in ("intent", "sending") for task in self._open)
-            more = self.supply.more(len(self._open), waiting)
+            phases = [task.phase for task in self._open]
+            more = self.supply.more(len(self._open), phases.count("intent") + phases.count("sending"))
             self._open += (task for task in more if task.phase != "done")
         return bool(self._open) or (not self.supply.is_empty and not outcomes.refusal)
 
@@ -128,7 +132,7 @@ class Engine:
         """Why an image could not be written to its own path; None while all could."""
         return self.saver.trouble if self.saver and self.supply.sends else None
 
-    def _most_to_send(self) -> float:
+    def _most_to_send(self, in_phase: _InPhase) -> float:
         """How many requests may be sent now: the rescue folder has room for the images of that many more jobs.
 
         Zero while rescued images are being moved, because that tells whether their folders can be written. If there is
@@ -136,9 +140,9 @@ class Engine:
         """
         if self.saver is None:
             return FOREVER
-        if any(task.files and task.phase in ("completed", "saving") for task in self._open):
+        if any(task.files for task in (*in_phase["completed"], *in_phase["saving"])):
             return 0
-        at_work = sum(task.phase not in ("intent", "done") for task in self._open)
+        at_work = len(self._open) - sum(task.phase in ("intent", "done") for task in in_phase["intent"])
         room = self.saver.room() - at_work
         if room < 1 and not at_work:
             self._outcomes.refusal = self._outcomes.refusal or self.saver.no_room()
@@ -147,32 +151,38 @@ class Engine:
     def _dispatch(self) -> float:
         """Start all work that can be started. Returns the monotonic time at which more can be."""
         now, workers = self._clock.monotonic(), self._workers
-        most: float | None = None
-        running, due = list[Task](), FOREVER
+        in_phase: _InPhase = defaultdict(list)
         for task in self._open:
-            if task.phase == "intent":
-                may_start = task.due <= now and workers.have_room("send")
-                if most is None and may_start and not task.was_sent:
-                    most = self._most_to_send()
-                if self._outcomes.refusal and not task.was_sent:
-                    self._outcomes.end(task, self._outcomes.refusal)
-                elif may_start and (task.was_sent or most is None or most >= 1):
-                    task.phase, most = "sending", None if most is None else most - 1
-                    self._start("send", self._send, task)
-            elif task.phase == "completed" and workers.have_room("save"):
+            in_phase[task.phase].append(task)
+        most: float | None = None
+        due = FOREVER
+        for task in in_phase["intent"]:
+            may_start = task.due <= now and workers.have_room("send")
+            if most is None and may_start and not task.was_sent:
+                most = self._most_to_send(in_phase)
+            if self._outcomes.refusal and not task.was_sent:
+                self._outcomes.end(task, self._outcomes.refusal)
+            elif may_start and (task.was_sent or most is None or most >= 1):
+                task.phase, most = "sending", None if most is None else most - 1
+                self._start("send", self._send, task)
+            elif now < task.due:
+                due = min(due, task.due)
+        for task in in_phase["completed"]:
+            if workers.have_room("save"):
                 task.phase = "saving"
                 self._start("save", self._save, task)
-            if self.waiting.is_polled(task):
-                running.append(task)
-            elif now < task.due < due and task.phase in ("intent", "accepted"):
-                due = task.due
-        for tasks in self.waiting.looks():
-            if workers.have_room("look"):
-                self.waiting.begin_look(tasks)
-                workers.start("look", partial(self._look, tasks), partial(self._not_found, tasks))
+        accepted = in_phase["accepted"]
+        running = [task for task in accepted if self.waiting.is_polled(task)]
+        if len(running) < len(accepted):
+            for tasks in self.waiting.looks():
+                if workers.have_room("look"):
+                    self.waiting.begin_look(tasks)
+                    workers.start("look", partial(self._look, tasks), partial(self._not_found, tasks))
+            due = min((due, *(task.due for task in accepted if task.due > now and not self.waiting.is_polled(task))))
         if not workers.have_room("poll"):
             return due
-        next_poll = self.waiting.next_poll(running, sending=self._is_sending())
+        sending = any(task.phase == "sending" for task in (*in_phase["sending"], *in_phase["intent"]))
+        next_poll = self.waiting.next_poll(running, sending=sending)
         if next_poll > now:
             return min(due, next_poll)
         workers.start("poll", lambda: self._poll(running), partial(self._fail_each, running))
@@ -187,10 +197,6 @@ class Engine:
 
     def _not_found(self, tasks: Sequence[Task], error: ReveError) -> None:
         self._outcomes.answered(tasks, {str(task.job_id): error for task in tasks})
-
-    def _is_sending(self) -> bool:
-        """Whether requests wait for their turns."""
-        return any(task.phase == "sending" for task in self._open)
 
     # In worker threads: each does one kind of work and returns what the main thread does then
 
