@@ -126,7 +126,7 @@ class Connections:
     """HTTP connections to servers of one scheme, all through one proxy or none. Any thread may use them.
 
     Requests go through the connections of httpcore, on which httpx is built: they follow no redirects and keep no
-    cookies. Its pools and an `httpx.Client` on top take as much processor time again, as `tests/bench/floor.py` shows.
+    cookies. Pools and an `httpx.Client` on top of them take more processor time, as `tests/bench/floor.py` shows.
     """
 
     def __init__(self, scheme: str, proxy: str | None, headers: Mapping[str, str]) -> None:

@@ -23,7 +23,7 @@ from reve_cli.core.clock import Deadline, Limits, Stop
 from reve_cli.sandbox import Fault, Sandbox
 from reve_cli.sandbox.picture import png
 from tests.conftest import KEY, MadeUpClock, Result, Reve
-from tests.support.servers import HOST, Asked, Origin, Proxy, Reply, Tap, sandbox_behind
+from tests.support.servers import HOST, Asked, Origin, Proxy, Reply, Tap, read_request, sandbox_behind
 
 API = "api.reve.example"
 CDN = "cdn.reve.example"
@@ -834,3 +834,29 @@ def test_threads_that_wait_for_answers_hold_no_memory_for_them() -> None:
             may_answer.set()
             tracemalloc.stop()
     assert held < count * 20 * 1024  # httpx takes 64 KiB for each answer
+
+
+def test_a_connection_serves_again_unless_the_server_has_closed_it() -> None:
+    class Closing(Origin):
+        """Closes each connection after two answers."""
+
+        connections = 0
+        closed = threading.Semaphore(0)
+
+        def serve(self, connection: socket.socket) -> None:
+            self.connections += 1
+            with connection.makefile("rb") as reader:
+                for _ in range(2):
+                    assert read_request(reader)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            connection.shutdown(socket.SHUT_RDWR)
+            self.closed.release()
+
+    timeout = dict.fromkeys(("connect", "read", "write", "pool"), 5.0)
+    with Closing(lambda asked: Reply(200)) as origin, contextlib.closing(Connections("http", None, {})) as connections:
+        for number in range(4):
+            with connections.stream("GET", f"http://{HOST}:{origin.port}/{number}", timeout=timeout) as response:
+                assert response.read() == b"ok"
+            if number % 2:
+                origin.closed.acquire()
+        assert origin.connections == 2
