@@ -66,7 +66,8 @@ class Manifest:
                     self._lock.close(remove=True)
                 raise
         except OSError as error:
-            raise ReveError("output", f"{error.filename}: {error.strerror}") from error
+            message = f"cannot write {error.filename}: {error.strerror}; nothing was submitted"
+            raise ReveError("output", message) from error
         self._lacks_newline = _mend(self._descriptor)
 
     def close(self) -> None:
