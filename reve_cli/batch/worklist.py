@@ -19,7 +19,7 @@ from reve_cli.core.errors import ReveError
 from reve_cli.core.models import ImageRequest
 
 _CHUNK = 500
-_CACHE = 256  # KiB of the database in memory
+_CACHE = 64  # KiB of the database in memory
 _SCHEMA = """
     CREATE TABLE items (
         number INTEGER PRIMARY KEY, line INTEGER NOT NULL, item TEXT NOT NULL, alike TEXT NOT NULL,
@@ -263,7 +263,7 @@ class Worklist:
 
     def take(self, count: int) -> list[Planned]:
         """The next `count` items to make, or fewer if these are the last."""
-        found = [planned for planned, _ in zip(self._each("todo"), range(count), strict=False)]
+        found = list(self._each("todo", count))
         self._database.executemany("UPDATE items SET todo = 0 WHERE number = ?", [(one.number,) for one in found])
         return found
 
@@ -289,9 +289,9 @@ class Worklist:
         query = "UPDATE items SET is_known = 1 WHERE number = ?"
         self._database.executemany(query, [(number,) for number in numbers])
 
-    def _each(self, where: str) -> Iterator[Planned]:
+    def _each(self, where: str, most: int = -1) -> Iterator[Planned]:
         names = "number, line, item, ordinal, body, out, attempt, job, images, is_other_lines, is_random, columns"
-        query = f"SELECT {names} FROM items WHERE {where} ORDER BY number"  # noqa: S608
+        query = f"SELECT {names} FROM items WHERE {where} ORDER BY number LIMIT {most}"  # noqa: S608
         for row in self._pages(query):
             facts = dict(zip(names.split(", "), row, strict=True))
             facts["request"] = ImageRequest.from_wire(json.loads(facts.pop("body")))

@@ -8,7 +8,6 @@ import re
 
 from reve_cli.core.errors import REPLACE, ReveError, holds_key
 from reve_cli.core.models import cut
-from reve_cli.core.synonyms import is_option_elsewhere, right_option
 from reve_cli.terminal.text import quote
 
 _OURS = {
@@ -76,7 +75,7 @@ def _option(text: str, *, in_batch: bool) -> str:
     for pattern in (_LONG, _DASH, _SHORT, _FILE, _EQUALS, _AT_END):
         for match in pattern.finditer(text):
             name = match[1] if len(match[1]) == 1 else "--" + match[1].replace("_", "-").lower()
-            if name in _OURS or is_option_elsewhere(name) or pattern is _AT_END:
+            if name in _OURS or _is_elsewhere(name) or pattern is _AT_END:
                 value = match[2] if pattern.groups > 1 else ""
                 found.setdefault(_shown(match[0]), _right(name, value or "", in_batch=in_batch))
         if found:
@@ -85,10 +84,18 @@ def _option(text: str, *, in_batch: bool) -> str:
     return f"the prompt contains {listed}" if found else ""
 
 
+def _is_elsewhere(name: str) -> bool:
+    from reve_cli.core.synonyms import is_option_elsewhere  # a large table, for mistakes only
+
+    return is_option_elsewhere(name)
+
+
 def _right(name: str, value: str, *, in_batch: bool) -> str:
     """The right way to give an option that is inside a prompt. name: with hyphens, or a single letter."""
     option = name if name in _OURS else _LETTERS.get(name, "")
     if not option and len(name) > 1:
+        from reve_cli.core.synonyms import right_option
+
         advice = right_option(name, _OURS)
         option = next((word for word in advice.split() if word in _OURS), "")
         value = ""

@@ -83,13 +83,13 @@ def replace_all(file: BinaryIO, data: bytes) -> None:
 def digest(file: BinaryIO, edits: Sequence[Edit] = ()) -> str:
     """The SHA-256, in hex, that the file would have after `edits`."""
     result = hashlib.sha256()
-    for block in _edited(file, edits, 0, None):
+    for block in _edited(file, edits, 0, file.seek(0, os.SEEK_END)):
         result.update(block)
     return result.hexdigest()
 
 
-def _edited(file: BinaryIO, edits: Sequence[Edit], position: int, last: int | None) -> Iterator[bytes]:
-    """The bytes of the file after `edits`, from `position` up to `last`, or to the end."""
+def _edited(file: BinaryIO, edits: Sequence[Edit], position: int, last: int) -> Iterator[bytes]:
+    """The bytes of the file after `edits`, from `position` up to `last`."""
     for start, end, data in sorted(edits):
         yield from _copied(file, position, start)
         yield data
@@ -97,9 +97,9 @@ def _edited(file: BinaryIO, edits: Sequence[Edit], position: int, last: int | No
     yield from _copied(file, position, last)
 
 
-def _copied(file: BinaryIO, start: int, end: int | None) -> Iterator[bytes]:
+def _copied(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
     file.seek(start)
-    while block := file.read(_BLOCK if end is None else min(_BLOCK, end - file.tell())):
+    while block := file.read(min(_BLOCK, end - file.tell())):
         yield block
 
 
