@@ -1,4 +1,4 @@
-"""Records images that `resume` saved for a batch in that batch's manifest.
+"""Records images that `resume` or `webhook listen` saved for a batch in that batch's manifest.
 
 So a later run knows them even without the journal. If the manifest is gone or in use, only the journal has them.
 A page of `batch --gallery` beside the manifest shows them, too.
@@ -6,6 +6,7 @@ May import: engine.naming, core, batch.identity, manifest.
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,10 @@ class Finished:
             if page := self._pages[path.parent]:
                 page.add(line)
             break
+
+    def tick(self) -> float:
+        """Show new images on the pages, if that is due. Returns the seconds until the next time it is."""
+        return min((page.tick() for page in self._pages.values() if page), default=math.inf)
 
     def close(self) -> None:
         """Complete the pages."""

@@ -129,6 +129,9 @@ def listen(
         reve generate "a fox" --no-wait --sandbox
         reve webhook listen --port 8788 --for last --sandbox
     """
+    import contextlib
+
+    from reve_cli.album import kept_page
     from reve_cli.batch.resumed import Finished
     from reve_cli.inputs.reading import check_events, full_ids
     from reve_cli.webhooks.listening import Wishes
@@ -137,7 +140,8 @@ def listen(
     check_events(event or ())
     jobs = full_ids(run, for_ or [])
     wishes = Wishes(host, port, path, out, force, forward_to, event or (), jobs, count)
-    return work(run, wishes, Finished(run.is_simulated).note)
+    with contextlib.closing(Finished(run.is_simulated, lambda folder: kept_page(run, folder))) as finished:
+        return work(run, wishes, finished)
 
 
 @app.command()

@@ -40,9 +40,10 @@ _ANEW = 16
 _EARLY_SECONDS, _LONGEST_GAP = 1.0, 4.0
 # Seconds after the first look at a job of which an event came, until the next looks; later it is polled as usual.
 _AFTER_EVENT = (0.25, 0.75, 1.75, 3.75, 7.75)
-# Seconds between two looks, at least, so that events that come meanwhile share the second one: by the number of looks
-# that found no end, since an event came whose job had ended. And at least so many turns of the rate limit.
-_APART, _TURNS = (0.25, 0.25, 0.5, 1.0), 2
+# Seconds between two looks, at least, so that events that come meanwhile share the second one: a step further after a
+# look that finds no end, and a step back after one that finds the end of all jobs that are new in it. And at least so
+# many turns of the rate limit. `tests/bench/early.py` counts the looks.
+_APART, _TURNS = (0.25, 0.25, 0.5, 1.0, 2.0), 2
 # Seconds between polls of a job while webhooks are expected.
 _RARELY = 60.0
 # Seconds after the usual end of a job within which a webhook must come; and the usual duration without past jobs.
@@ -76,8 +77,8 @@ class Waiting:
         self._heard: dict[str, float | None] = {}
         # The jobs that are looked at for the first time since then.
         self._first_looks: set[str] = set()
-        # When the last look after an event began, and how many have found no end.
-        self._looked_at, self._fruitless = -FOREVER, 0
+        # When the last look after an event began, and the step in `_APART`.
+        self._looked_at, self._step = -FOREVER, 0
         # The jobs to ask for by id at their next look, because pages leave them out.
         self._left_out: set[str] = set()
         # Jobs that were found to have ended, long after they were accepted, since the last event.
@@ -130,7 +131,7 @@ class Waiting:
         if ahead is None or not self._may_share(task):
             return ahead
         pace = self._api.sender.pace
-        apart = max(_APART[min(self._fruitless, len(_APART) - 1)], _TURNS / pace.per_second if pace else 0.0)
+        apart = max(_APART[self._step], _TURNS / pace.per_second if pace else 0.0)
         return max(ahead, self._looked_at + apart - now)
 
     def _is_expected(self, task: Task) -> bool:
@@ -225,9 +226,9 @@ class Waiting:
         new = self._first_looks & jobs.keys()
         self._first_looks -= new
         if new and new <= ended:
-            self._fruitless = 0
+            self._step = max(0, self._step - 1)
         elif not ended and any(map(self._is_expected, tasks)):
-            self._fruitless += 1
+            self._step = min(self._step + 1, len(_APART) - 1)
         if len(tasks) > 1:
             left_out = {name for name, task in jobs.items() if name not in found and (answered or task.job is None)}
             self._left_out |= left_out

@@ -33,6 +33,8 @@ class Ear:
         self._engine: Engine
         self._server: Server | None = None
         self._ended = threading.Event()
+        # Job and name of the events that were stored, as no job of this command's was known to be theirs.
+        self._stored: list[tuple[str, str]] = []
         clock = run.process.clock
         self._receiver = Receiver(signing_keys(run), None, self._store, self._told, self._warn, clock)
         run.resources.callback(self._ended.set)
@@ -49,6 +51,7 @@ class Ear:
         self._engine = engine
         engine.waiting.listens = True
         journal = engine.ledger.journal
+        self._run.resources.callback(self._close)
         if self._server is not None:
             self._server.start()
         elif journal is not None:
@@ -67,6 +70,7 @@ class Ear:
         row = journal.by_job([job]).get(job)
         if row is not None and row.state in CLOSED:
             return False
+        self._stored.append((job, event))
         return journal.events.add(job, event, body, verified_as, received)
 
     def _told(self, delivery: Delivery) -> None:
@@ -96,6 +100,16 @@ class Ear:
                     return
 
     # In the main thread
+
+    def _close(self) -> None:
+        """Record as done the events of jobs that have been saved: they came before the request was answered."""
+        journal = self._engine.ledger.journal
+        if journal is None or not self._stored:
+            return
+        with contextlib.suppress(ReveError):
+            rows = journal.by_job([job for job, _ in self._stored])
+            saved = {job for job, row in rows.items() if row.state in CLOSED}
+            journal.events.done([event for event in self._stored if event[0] in saved])
 
     def _hear(self, event: Event) -> None:
         if not event.ends:

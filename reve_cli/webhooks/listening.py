@@ -8,9 +8,9 @@ May import: webhooks, actions, runtime and every package below it.
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reve_cli.actions.drive import engine_of, saver_of
 from reve_cli.actions.generate import learn_account
@@ -38,11 +38,22 @@ if TYPE_CHECKING:
     from reve_cli.journal.rows import Row
     from reve_cli.runtime import Runtime
 
-Note = Callable[[Task, Naming], None]
 # Tasks at work, at most: a page of jobs tells about as many.
 _AT_ONCE = 100
 # Seconds between looks at the journal while the command that submits a job is still at work, and the most looks.
 _LOOK_SECONDS, _MOST_LOOKS = 0.25, 40
+
+
+class Notes(Protocol):
+    """Records elsewhere what a listener saved: in the manifests of batches."""
+
+    def note(self, task: Task, naming: Naming) -> None:
+        """A job has ended while its images were to be saved."""
+        ...
+
+    def tick(self) -> float:
+        """Do what is due. Returns the seconds until the next call, at most."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,11 +74,8 @@ class Wishes:
     count: int | None
 
 
-def listen(run: "Runtime", wishes: Wishes, note: Note) -> int:
-    """Receive events until `wishes` are met, or until a signal. Returns the exit code.
-
-    note: called for each job that ends and is saved.
-    """
+def listen(run: "Runtime", wishes: Wishes, notes: Notes) -> int:
+    """Receive events until `wishes` are met, or until a signal. Returns the exit code."""
     run.take_your_time()
     if not wishes.path.startswith("/") or not wishes.path.isascii() or "?" in wishes.path:
         raise ReveError("usage", f"--path {wishes.path!r} must begin with / and have no query")
@@ -78,7 +86,7 @@ def listen(run: "Runtime", wishes: Wishes, note: Note) -> int:
     if journal is None:
         raise ReveError("journal", f"webhook listen needs the journal: {ledger.lost}")
     naming = None if wishes.out is None else folder_naming(run, wishes.out, force=wishes.force)
-    listener = Listener(run, wishes, ledger, journal, naming, _forwarder(run, wishes.forward_to), note)
+    listener = Listener(run, wishes, ledger, journal, naming, _forwarder(run, wishes.forward_to), notes)
 
     def told(delivery: Delivery) -> None:
         run.inbox.put(lambda: listener.arrive(delivery))
@@ -135,10 +143,10 @@ class Listener(Supply):
         journal: "Journal",
         naming: Naming | None,
         forwarder: Forwarder | None,
-        note: Note,
+        notes: Notes,
     ) -> None:
         self._run, self._wishes, self._ledger, self._journal = run, wishes, ledger, journal
-        self._naming, self._forwarder, self._note = naming, forwarder, note
+        self._naming, self._forwarder, self._notes = naming, forwarder, notes
         self._log = Log(run.output, wishes.events)
         self._arrived: deque[Delivery] = deque()
         self._later: list[tuple[float, Case]] = []
@@ -318,14 +326,15 @@ class Listener(Supply):
     def tick(self) -> float:
         self._record()
         until = min((at for at, _ in self._later), default=math.inf) - self._run.process.clock.monotonic()
-        return max(0.0, min(until, self._forwarder.tick() if self._forwarder else self.pause))
+        ticks = self._notes.tick(), self._forwarder.tick() if self._forwarder else self.pause
+        return max(0.0, min(until, *ticks))
 
     def done(self, task: Task) -> None:
         job, naming = str(task.job_id), self._namings.pop(task.index, None)
         del self._tasks[job]
         self._left.discard(job)
         if naming is not None:
-            self._note(task, naming)
+            self._notes.note(task, naming)
         if task.run and all(other.run != task.run for other in self._tasks.values()):
             self._journal.runs.release(task.run)
         cases = self._cases.pop(job, [])

@@ -178,19 +178,18 @@ def test_jobs_whose_events_came_too_early_share_every_look(reve: Reve, api: Api)
     assert waiting.looks() == [[first, second, third]]
 
 
-def test_after_events_that_came_too_early_looks_are_apart_until_one_comes_in_time(reve: Reve, api: Api) -> None:
-    waiting, (first, second, third, _) = listening(reve, api)
+def test_after_an_early_event_looks_are_apart_and_less_so_after_each_that_comes_in_time(reve: Reve, api: Api) -> None:
+    waiting, (first, second, third, fourth) = listening(reve, api)
     waiting.hear("10")
     for _ in range(4):
         look(waiting, [first])
         reve.clock.advance(first.due - reve.clock.monotonic())
     look(waiting, [first], first)
-    waiting.hear("11")
-    assert second.due - reve.clock.monotonic() == pytest.approx(1)
-    reve.clock.advance(1)
-    look(waiting, [second], second)
-    waiting.hear("12")
-    assert third.due - reve.clock.monotonic() == pytest.approx(0.25)
+    for task, seconds in ((second, 2), (third, 1), (fourth, 0.5)):
+        waiting.hear(str(task.job_id))
+        assert task.due - reve.clock.monotonic() == pytest.approx(seconds)
+        reve.clock.advance(seconds)
+        look(waiting, [task], task)
 
 
 def test_jobs_that_a_page_leaves_out_are_looked_at_one_by_one(reve: Reve, api: Api) -> None:

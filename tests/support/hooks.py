@@ -2,10 +2,11 @@
 
     python -m tests.support.hooks [--jobs 50] [--kills 60] [--fault FAULT]… [--workers 4]
 
-Each job is a `generate --no-wait --out --webhook-url` of its own. Without `--fault`, every fault of the sandbox's
-webhooks is tried, then none, then none with `--kills` kills. Afterwards each job has its image at its path, the journal
-has it as saved, no job was made twice, and nothing is left behind. What the listener cannot know (events that were
-dropped, or sent while it was dead) `resume` saves. Prints how many requests about jobs an image took after its POST.
+Each job is a `generate --no-wait --out --webhook-url` of its own. Without `--fault`, no fault is tried, then every one
+of the sandbox's webhooks, then none with `--kills` kills; with it, each given fault without kills, then with.
+Afterwards each job has its image at its path, the journal has it as saved, no job was made twice, and nothing is left
+behind. What the listener cannot know (events that were dropped, or sent while it was dead) `resume` saves. Prints how
+many requests about jobs an image took after its POST.
 """
 
 import argparse
@@ -127,13 +128,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     runs = [(fault, 0) for fault in options.fault or ("", *WEBHOOK_FAULTS)]
-    runs += [("", options.kills)] if options.kills else []
+    runs += [(fault, options.kills) for fault in options.fault or [""] if options.kills]
     bad = 0
     for fault, kills in runs:
         found = attempt(options.jobs, fault, kills, options.seed, options.workers)
-        title = fault or (f"{kills} kills" if kills else "no fault")
+        title = ", ".join([*([fault] if fault else []), *([f"{kills} kills"] if kills else [])]) or "no fault"
         more = f", {found.by_listener:.2f} of the listener; resume saved {found.by_resume}"
-        print(f"{title:14} {found.requests:5.2f} requests an image{more}", flush=True)
+        print(f"{title:23} {found.requests:5.2f} requests an image{more}", flush=True)
         for problem in found.wrong:
             print(f"  {problem}", flush=True)
         bad += bool(found.wrong)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reve_cli.journal.journal import open_journal
-from reve_cli.sandbox import Sandbox
+from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.settings.folders import state_folder
 from reve_cli.webhooks.ports import hold
 from tests.conftest import Reve
@@ -30,13 +30,13 @@ def bodies(sandbox: Sandbox) -> list[dict[str, Any]]:
     return [json.loads(request.body) for request in sandbox.requests if request.method == "POST"]
 
 
-def when_it_has_ended(sandbox: Sandbox, then: Callable[[str], object]) -> threading.Thread:
-    """A thread that calls `then` with the id of the first job, once that has ended."""
+def when_it_has_begun(sandbox: Sandbox, then: Callable[[str], object], status: str = "") -> threading.Thread:
+    """A thread that calls `then` with the id of the first job, once that exists and has this status, if given."""
 
     def work() -> None:
         for _ in range(4000):
             jobs = sandbox.jobs()
-            if jobs and jobs[0].status == "COMPLETED":
+            if jobs and status in ("", jobs[0].status):
                 then(jobs[0].id)
                 return
             threading.Event().wait(0.005)
@@ -44,6 +44,11 @@ def when_it_has_ended(sandbox: Sandbox, then: Callable[[str], object]) -> thread
     thread = threading.Thread(target=work)
     thread.start()
     return thread
+
+
+def when_it_has_ended(sandbox: Sandbox, then: Callable[[str], object]) -> threading.Thread:
+    """A thread that calls `then` with the id of the first job, once that has ended."""
+    return when_it_has_begun(sandbox, then, "COMPLETED")
 
 
 def test_an_event_ends_the_wait_after_one_look(hook: Hook, slow: Sandbox) -> None:
@@ -73,6 +78,24 @@ def test_a_command_stores_only_the_events_of_other_commands(hook: Hook, slow: Sa
     journal = open_journal(folder, hook.reve.clock, print, begin=False)
     assert journal is not None
     assert [event.job for event in journal.events.to_do()] == [other]
+    journal.close()
+
+
+def test_an_event_that_comes_before_the_request_is_answered_is_done_when_the_image_is_saved(
+    hook: Hook, slow: Sandbox
+) -> None:
+    slow.faults[:] = parse_faults("submit:drop-after*1")
+    thread = when_it_has_begun(slow, lambda job: hook.event("completed", job))
+    options = ["--listen", str(hook.port), "--webhook-url", hook.url, "--out", "fox.png"]
+    result = hook.reve.child("generate", "a fox", *options)
+    thread.join()
+    assert result.code == 0, result.stderr
+    folder = state_folder(hook.reve.environ)
+    assert folder is not None
+    journal = open_journal(folder, hook.reve.clock, print, begin=False)
+    assert journal is not None
+    assert journal.events.last() == 1
+    assert journal.events.to_do() == []
     journal.close()
 
 

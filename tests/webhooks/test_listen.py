@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reve_cli.journal.journal import open_journal
-from reve_cli.sandbox import Sandbox
+from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.settings.folders import state_folder
 from tests.conftest import Reve
 from tests.webhooks.conftest import Hook
@@ -102,8 +102,6 @@ def test_an_event_that_comes_before_the_job_has_ended_is_looked_at_again(hook: H
 
 
 def test_a_failed_event_prints_why_and_exits_with_5(hook: Hook, simulate: Callable[..., Sandbox]) -> None:
-    from reve_cli.sandbox import parse_faults
-
     simulate(faults=parse_faults("outcome:capacity"))
     options = ["--no-wait", "--out", "fox.png", "--webhook-url", "https://hooks.example.com/"]
     job = hook.reve("generate", "a fox", *options).out.strip()
@@ -203,6 +201,20 @@ def test_jobs_whose_events_come_too_early_are_asked_about_together(
     assert hook.listen("--count", str(jobs)).code == 0
     assert len(list(hook.reve.folder.glob("*.png"))) == jobs
     assert gets(sandbox) - before <= 5  # after 0, 0.25, 0.75, 1.75 and 3.75 s
+
+
+def test_images_of_a_batch_are_added_to_its_manifest_and_its_page(hook: Hook, sandbox: Sandbox) -> None:
+    sandbox.faults[:] = parse_faults("image:cut")
+    Path("list.txt").write_text("a red fox\na blue fox\n")
+    assert hook.reve("batch", "list.txt", "--out", "foxes/", "--gallery").code == 75
+    sandbox.faults.clear()
+    store(hook, [job.id for job in sandbox.jobs()])
+    assert hook.listen("--count", "2").code == 0
+    page = Path("foxes/gallery.html").read_text()
+    assert all(f'"prompt":"a {color} fox"' in page for color in ("red", "blue"))
+    assert not Path("foxes/gallery.live.js").exists()
+    lines = map(json.loads, Path("foxes/manifest.jsonl").read_text().splitlines())
+    assert sorted(line["prompt"] for line in lines if line.get("files")) == ["a blue fox", "a red fox"]
 
 
 def test_a_job_that_another_command_saved_is_not_saved_again(hook: Hook, handed_over: str, sandbox: Sandbox) -> None:
