@@ -234,7 +234,7 @@ def reve(home: Path, request: pytest.FixtureRequest) -> Reve:
     """reve without an API: no key, no sandbox. Tests of a server that falls silent wait for it less long."""
     reve = Reve(dict(os.environ), Path.cwd())
     if _SILENT.search(request.node.name):
-        reve.limits = replace(reve.limits, silence=0.4)
+        reve.limits = replace(reve.limits, silence=1)
     return reve
 
 

@@ -86,10 +86,8 @@ def drawn(
     """What reaches the terminal when images are drawn, for each case of flags and environment. first: a script."""
     if not Path("fox.png").exists():
         Path("fox.png").write_bytes(PICTURES["png"])
-    patiently = _PATIENTLY if ATTRIBUTES in answers else ""
-    command = python(
-        first + patiently + _DRAW, json.dumps([(*case, path) for case in cases or [("", {})] for path in paths])
-    )
+    script = first + (_PATIENTLY if ATTRIBUTES in answers else "") + _DRAW
+    command = python(script, json.dumps([(*case, path) for case in cases or [("", {})] for path in paths]))
     with Terminal(command, env=os.environ, answers=answers, columns=columns) as terminal:
         assert terminal.wait() == 0
         *seen, rest = terminal.seen.split(b"-\r\n")
@@ -313,10 +311,8 @@ def test_a_file_that_is_no_picture_gives_one_line_and_reaches_no_terminal(answer
 def test_generate_and_wait_draw_what_they_saved_below_its_path_and_show_what_it_shows(
     reve: Reve, live: Sandbox
 ) -> None:
-    environ, script = (
-        {**reve.environ, "REVE_PREVIEW": "auto"},
-        f"{_PATIENTLY}from reve_cli.__main__ import main; main()",
-    )
+    environ = {**reve.environ, "REVE_PREVIEW": "auto"}
+    script = f"{_PATIENTLY}from reve_cli.__main__ import main; main()"
     for command in (["generate", "fox", "--out", "fox.png"], ["wait", "last", "--out", "again.png"]):
         with Terminal(python(script, *command), env=environ, answers=KITTY) as terminal:
             assert terminal.wait() == 0
