@@ -122,7 +122,7 @@ class Reve:
     environ: dict[str, str]
     folder: Path
     clock: MadeUpClock = field(default_factory=MadeUpClock)
-    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=3, tries=3, grace=1, image_bytes=1 << 14))
+    limits: Limits = field(default_factory=lambda: Limits(connect=5, silence=10, tries=3, grace=1, image_bytes=1 << 14))
     fast: float = 1
     """How many times as fast a child's clocks run: above 1 it waits less, but for a silent server as long."""
     leap: Path | None = None

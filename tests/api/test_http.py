@@ -5,6 +5,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -168,6 +169,7 @@ class Server:
 def test_no_answer_causes_an_unhandled_exception(reve: Reve, status: bytes, kind: bytes, body: bytes) -> None:
     head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
     server = Server(head % (status, kind, len(body)) + body)
+    reve.limits = replace(reve.limits, silence=1)
     reve.environ |= {"APIFRAME_BASE_URL": server.url, "APIFRAME_API_KEY": "afk_x"}
     try:
         submitted = reve("generate", "fox", "--no-wait", "--timeout", "20", "--json")
@@ -184,6 +186,7 @@ def test_no_answer_causes_an_unhandled_exception(reve: Reve, status: bytes, kind
 @given(raw=st.binary(max_size=300))
 def test_no_bytes_on_the_wire_cause_an_unhandled_exception(reve: Reve, raw: bytes) -> None:
     server = Server(raw)
+    reve.limits = replace(reve.limits, silence=1)
     reve.environ |= {"APIFRAME_BASE_URL": server.url, "APIFRAME_API_KEY": "afk_x"}
     try:
         result = reve("generate", "fox", "--no-wait", "--timeout", "20", "--json")

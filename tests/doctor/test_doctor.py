@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from tests.conftest import KEY, MadeUpClock, Result, Reve
 from tests.program.test_secrets import OTHER, SECRET, betrays
 from tests.support.crash import on_request
 from tests.support.servers import Asked, Origin, Proxy, Reply, Tap, answered, json_reply, sandbox_behind
-from tests.support.terminal import Terminal
+from tests.support.terminal import Terminal, running
 
 API, CDN = "api.reve.example", "cdn.reve.example"
 KEYS = ("check", "status", "finding", "remedy", "details")
@@ -276,6 +277,7 @@ def test_an_api_that_is_down_is_a_problem_and_the_rest_is_checked(reve: Reve, sa
 
 
 def test_a_silent_api_is_a_problem_after_a_few_seconds(reve: Reve, sandbox: Sandbox) -> None:
+    reve.limits = replace(reve.limits, silence=1)
     with Tap() as silent:
         result = reve("doctor", "--json", env={"APIFRAME_BASE_URL": f"http://127.0.0.1:{silent.port}"})
         assert not any(betrays(told, KEY) for told in silent.told())
@@ -564,12 +566,11 @@ def test_unfinished_jobs_are_a_hint_with_the_command_that_finishes_them(
 
 def test_jobs_of_a_running_process_do_not_count_as_unfinished(reve: Reve, live: Sandbox) -> None:
     live._job_seconds = 3600
-    command = reve.command("generate", "a red fox", "--out", "fox.png")
-    with subprocess.Popen(command, env=reve.environ, stderr=subprocess.PIPE, text=True) as other:
+    command = replace(reve, fast=1).command("generate", "a red fox", "--out", "fox.png")
+    with running(command, env=reve.environ, stderr=subprocess.PIPE, text=True) as other:
         assert other.stderr is not None
         assert "accepted" in other.stderr.readline()
         found = checks(reve.child("doctor", "--json"))["journal"]
-        other.kill()
     assert (found["status"], found["details"]) == ("ok", {"rows": 1, "unfinished": 0, "atWork": 1})
 
 
