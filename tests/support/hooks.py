@@ -27,6 +27,7 @@ from pathlib import Path
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.faults import WEBHOOK_FAULTS
 from tests.support.crash import Scene, problems
+from tests.support.terminal import PATIENCE
 
 _PORTS = itertools.cycle(range(20_000 + os.getpid() * 97 % 10_000, 32_000))
 
@@ -107,14 +108,14 @@ def attempt(jobs: int, fault: str, kills: int = 0, seed: int = 1, workers: int =
                 listener = scene.listen()
             for each in submitted:
                 each.result()
-            patience = time.monotonic() + (4 if fault in SILENT else 20)
+            patience = time.monotonic() + (4 if fault in SILENT else 60)
             while scene.saved < jobs and time.monotonic() < patience:
                 time.sleep(0.05)
             time.sleep(0.5 if fault else 0.0)  # for events that come twice
             listener.send_signal(signal.SIGTERM)
-            listener.wait(60)
+            listener.wait(PATIENCE)
             by_listener, saved = scene.asked, scene.saved
-            wrong = [] if scene.reve("resume").wait(120) == 0 else ["resume failed"]
+            wrong = [] if scene.reve("resume").wait(PATIENCE) == 0 else ["resume failed"]
             wrong += problems(scene.sandbox, scene.work, scene.state, jobs)
             return Found(wrong, scene.asked / jobs, by_listener / jobs, jobs - saved)
 
