@@ -28,13 +28,13 @@ class Pace:
 
     Urgent requests (polls) go before all others that wait: they lead to images that are already paid for.
 
-    most: the user's own limit, in requests per minute; None for none. known, work, parts: see `Rate`.
+    most: the user's own limit, in requests per minute; None for none. known, work, share: see `Rate`.
     """
 
     def __init__(
-        self, clock: Clock, most: float | None = None, known: float | None = None, work: int = 0, parts: int = 1
+        self, clock: Clock, most: float | None = None, known: float | None = None, work: int = 0, share: float = 1.0
     ) -> None:
-        self._clock, self._rate = clock, Rate(most or float("inf"), known, work, parts)
+        self._clock, self._rate = clock, Rate(most or float("inf"), known, work, share)
         self._lock = threading.Lock()
         # when the next turn is free
         self._next = self._next_urgent = 0.0

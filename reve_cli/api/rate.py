@@ -32,6 +32,8 @@ _MIN_SECONDS = 20.0
 _MIN_REQUESTS = 10
 # the limit is at least the rate of the last 10 s, if the rate grew from the first request
 _SHORT = 10.0
+# it then grows to no more than this many times the rate of the last 10 s: something else may hold up requests
+_USED = 2.0
 # if processes share the rate, none grows for this many windows: the others may not all work
 _SHARED_WINDOWS = 4
 # if nothing was refused, the next run begins at the last rate, but at no more than this many times what has succeeded
@@ -59,16 +61,16 @@ class Rate:
     """The request rate. Not thread-safe: `Pace` holds a lock. Times are monotonic seconds.
 
     most: the user's own limit, in requests per minute. known: what an earlier run learned. work: the number of requests
-    that are to come. parts: how many processes share the rate, each with a part of the work: they begin with equal
-    shares, and none grows soon, so that they end at about the same time.
+    that are to come. share: of the work that other processes do with the same key at the same time. Each begins with
+    the same share of the rate, and none grows soon, so that they end at about the same time.
     per_minute: the rate at present.
     """
 
-    def __init__(self, most: float, known: float | None = None, work: int = 0, parts: int = 1) -> None:
-        self._most, self._parts = most, parts
-        begin = max(known or START, _LEAST_KNOWN) / parts * (1 if parts == 1 else _HOLD)
+    def __init__(self, most: float, known: float | None = None, work: int = 0, share: float = 1.0) -> None:
+        self._most, self._is_shared = most, share < 1
+        begin = max(known or START, _LEAST_KNOWN) * share * (_HOLD if self._is_shared else 1)
         self.per_minute = max(_LEAST, min(begin, most))
-        self._is_eager = known is None and work >= _MANY and parts == 1
+        self._is_eager = known is None and work >= _MANY and not self._is_shared
         self._limit: float | None = None
         # when the first request and each request of the last window succeeded
         self._first: float | None = None
@@ -78,9 +80,11 @@ class Rate:
 
     @property
     def learned(self) -> float | None:
-        """The rate of all parts to begin with next time; None if nothing was learned."""
+        """The rate to begin with next time; None if nothing was learned, or others may have used the rate as well."""
+        if self._is_shared:
+            return None
         if self._limit is not None:
-            return max(self._limit, self._best) * _HOLD * self._parts
+            return max(self._limit, self._best) * _HOLD
         return min(self.per_minute, self._best * _ABOVE) if self._best > START else None
 
     def passed(self, now: float, *, may_grow: bool) -> None:
@@ -115,8 +119,9 @@ class Rate:
     def _growth(self, now: float) -> float:
         if self._limit is None:
             if self._is_eager:
-                return _EAGER
-            if self._first is None or now - self._first <= WINDOW * (1 if self._parts == 1 else _SHARED_WINDOWS):
+                enough = int(self.per_minute / _USED * _SHORT / WINDOW)
+                return _EAGER if len(self._recent) > enough and self._recent[-enough - 1] > now - _SHORT else 0.0
+            if self._first is None or now - self._first <= WINDOW * (_SHARED_WINDOWS if self._is_shared else 1):
                 return 0.0
             return _UNKNOWN if self.per_minute >= START else _FORGOTTEN
         if self._calm > _CALM:

@@ -62,7 +62,7 @@ class Wishes:
     max_failures: int | None = None
     max_credits: str | None = None
     rate: float | None = None
-    in_flight: int = 500
+    in_flight: int = 1000
     dry_run: bool = False
     report: str | None = None
     page: Page | None = None
@@ -243,8 +243,8 @@ def _run(
         if ledger.spending.caps:
             ledger.spending.caps.check_command(worklist.to_buy)
         book.begin(chosen.name, iso(run.process.clock.now()), chosen.instead)
-        parts = wishes.shard[1] if wishes.shard else 1
-        run.api.sender.pace = Pace(run.process.clock, wishes.rate, ledger.account.rate, worklist.left, parts)
+        known = ledger.account.rate
+        run.api.sender.pace = Pace(run.process.clock, wishes.rate, known, worklist.left, worklist.share)
         run.api.http.limits = replace(run.api.http.limits, tries=max(_TRIES, run.api.http.limits.tries))
     now = run.process.clock.monotonic()
     tally, stop = Tally(worklist.size, there, now), Stop(wishes.max_failures)

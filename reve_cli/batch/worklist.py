@@ -74,7 +74,12 @@ class Planned:
 
 
 class Worklist:
-    """The items of a batch, for use by one thread."""
+    """The items of a batch, for use by one thread.
+
+    share: of all items of the file; less than 1 if it keeps one shard.
+    """
+
+    share = 1.0
 
     def __init__(self, most: int = Limits.images) -> None:
         """most: maximum number of items; more are probably a mistake."""
@@ -132,7 +137,9 @@ class Worklist:
         """Keep only shard `index` of `count`. An item's id decides its shard, so each is in exactly one."""
         self._database.create_function("shard_of", 1, lambda item: int(item[:8], 16) % count + 1, deterministic=True)
         with self.at_once():
+            every = self.size
             self._database.execute("DELETE FROM items WHERE shard_of(item) != ?", (index,))
+            self.share = self.size / max(1, every)
 
     def set_paths(
         self,

@@ -140,6 +140,6 @@ Rate = Annotated[
 Concurrency = Annotated[
     int,
     typer.Option(
-        "--concurrency", metavar="N", min=1, max=1000, help="Maximum number of jobs in flight.", rich_help_panel=_SPEED
+        "--concurrency", metavar="N", min=1, max=5000, help="Maximum number of jobs in flight.", rich_help_panel=_SPEED
     ),
 ]

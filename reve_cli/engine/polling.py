@@ -5,7 +5,7 @@ May import: api, core.
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from reve_cli.api.endpoints import PAGE, Api, Page
 from reve_cli.api.sending import FOREVER
@@ -151,7 +151,9 @@ class PagePoller(Poller):
         if len(jobs) <= FEW:
             return self._ask_few(jobs, deadline)
         self._polls += 1
-        answered, found, unclear, requests = self._completed(jobs, deadline)
+        answered, found, unclear, requests = self._completed(jobs, deadline, self._have_waited)
+        if answered != 1:
+            self._unread = 0.0
         latest = max(
             (moment(job.completed_at) or 0.0 for job in found.values() if isinstance(job, Job)), default=FOREVER
         )
@@ -172,7 +174,7 @@ class PagePoller(Poller):
         return found if found or answered else None, requests
 
     def ask_ended(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[Found | None, int]:
-        pages, found, _, requests = self._completed(jobs, deadline)
+        pages, found, _, requests = self._completed(jobs, deadline, lambda beyond, of: beyond > FEW)
         requests += self._by_id([job for job in jobs if job not in found], deadline, found, most=FEW)
         return found if found or pages else None, requests
 
@@ -219,9 +221,18 @@ class PagePoller(Poller):
             error = ReveError("server", "the API answers other requests, but not those about this job")
             found |= dict.fromkeys(silent, error)
 
-    def _completed(self, jobs: Mapping[str, float], deadline: Deadline) -> tuple[int, Found, list[str], int]:
-        """Read the page of the newest completed jobs, and now and then the pages with the older ones of `jobs`.
+    def _have_waited(self, beyond: int, of: int) -> bool:
+        """Note that `beyond` of so many jobs are older than the first page. Returns whether to read older pages."""
+        now = self._api.http.clock.monotonic()
+        self._unread, self._noted_at = self._unread + beyond * max(1.0, now - self._noted_at), now
+        return self._unread >= min(self._WORTH_MORE_PAGES, of)
 
+    def _completed(
+        self, jobs: Mapping[str, float], deadline: Deadline, reads_on: Callable[[int, int], bool]
+    ) -> tuple[int, Found, list[str], int]:
+        """Read the page of the newest completed jobs, and sometimes the pages with the older ones of `jobs`.
+
+        reads_on: decides that after the first page: takes the numbers of jobs that are older than it, and of all jobs.
         Returns the number of pages read; the jobs found; the ids to ask for one by one, because a page omits their
         images or does not reach back to them; and the number of requests.
         """
@@ -243,16 +254,11 @@ class PagePoller(Poller):
             cursor = page.cursor
             reach = -FOREVER if cursor is None else moment(page.jobs[-1].created_at) if page.jobs else None
             beyond = [job for job in jobs if job not in found and (reach is None or jobs[job] < reach)]
-            if pages == 1:
-                now = self._api.http.clock.monotonic()
-                self._unread, self._noted_at = self._unread + len(beyond) * max(1.0, now - self._noted_at), now
-            if not beyond or self._unread < min(self._WORTH_MORE_PAGES, len(jobs)):
+            if (pages == 1 and not reads_on(len(beyond), len(jobs))) or not beyond:
                 break
             if cursor is None or (len(beyond) <= FEW and pages > 1):
                 unclear += beyond
                 break
-        if pages != 1:
-            self._unread = 0.0
         return pages, found, list(dict.fromkeys(unclear)), requests
 
 

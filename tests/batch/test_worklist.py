@@ -70,6 +70,7 @@ def test_each_item_is_in_one_shard_whatever_the_order(count: int) -> None:
         worklist.fill(items)
         worklist.keep_shard(index, count)
         assert worklist.size == worklist.left
+        assert worklist.share == worklist.size / 100
         return {planned.item for planned in worklist.take(1000)}
 
     parts = [shard(index, items) for index in range(1, count + 1)]

@@ -128,6 +128,27 @@ def test_pages_of_all_jobs_and_of_completed_ones_tell_about_jobs_that_have_just_
     assert requests == 2
 
 
+def test_jobs_that_have_ended_are_found_on_older_pages_which_polls_still_read_when_they_would(account: Account) -> None:
+    ended = [account.make(5) for _ in range(6)]
+    account.clock.advance(1)
+    for _ in range(100):
+        account.make(5, foreign=True)
+    account.clock.advance(1)
+    for _ in range(30):
+        account.make(60)
+    account.clock.advance(6)
+    jobs = {job: account.running[job] for job in ended}
+    for _ in range(3):
+        account.poll()
+    assert account.requests == 3
+    found, requests = account.poller.ask_ended(jobs, Deadline(account.clock, 600))
+    assert requests == 2
+    assert set(jobs) <= set(found or {})
+    account.poll()  # six jobs have waited for four polls by then
+    assert account.requests == 5
+    assert len(account.running) == 30
+
+
 def test_failed_and_cancelled_jobs_are_noticed_soon(account: Account) -> None:
     for number in range(60):
         account.make(20 + number % 5, {0: "fail", 10: "cancel", 20: "capacity"}.get(number % 30))
