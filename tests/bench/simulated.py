@@ -3,8 +3,13 @@
 Time stands still while anything computes, and jumps when all threads of reve wait. So the figures depend on the
 decisions alone (when to submit, when to poll), not on the machine: use them to compare two schedules. Each API request
 takes 0.03 s, downloads and disks no time. The columns are those of `batch.py`: wall time by the bound, API requests by
-image, requests that were refused, and lateness in seconds. Rows with log-normal durations (sigma 0.3) are the mean of
-`--runs` orders. `--remember`: the last run knows what the others learned.
+image, requests that were refused, and lateness in seconds; then the time of the slowest shard by that of the fastest.
+Rows with log-normal durations (sigma 0.3) are the mean of `--runs` orders, from `--seed` on. `--remember`: the last run
+knows what the others learned.
+
+`--shards 4` runs four shards at once, with the key of one account. `--apart 30` starts each 30 s after the one before;
+the bound is still that of a batch that starts at once. `--alone` runs only the first, `--stop 60` ends the last after
+60 s; neither changes the bound, so compare their wall times with each other.
 """
 
 import argparse
@@ -123,7 +128,7 @@ class Shard:
 
 
 class Result(NamedTuple):
-    """wall: the end of the last shard / bound. late: seconds, mean, 95th percentile, most. spread: slowest / fastest."""
+    """wall: the end of the last shard / bound. late: seconds. spread: time of the slowest shard / of the fastest."""
 
     wall: float
     asked: float
@@ -227,26 +232,39 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--limit", type=int, default=bench.PER_MINUTE, help="requests that the account allows a minute")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shards", type=int, default=0)
+    parser.add_argument(
+        "--apart", type=float, default=0.3, help="seconds from the start of a shard to that of the next"
+    )
+    parser.add_argument("--alone", action="store_true", help="run only the first shard")
+    parser.add_argument("--stop", type=float, default=0.0, help="seconds after which the last shard ends early")
     parser.add_argument("--remember", action="store_true", help="the last run knows what the others learned")
     options = parser.parse_args()
     scene = Scene()
-    print(f"{'durations':20} {'/bound':>7} {'asked/':>7} {'429s':>7}  late, mean, p95, max")
+    parts = range(1 if options.alone else options.shards)
+    stops = {options.shards - 1: options.stop}
+    shards = [Shard(f"{n + 1}/{options.shards}", n * options.apart, stops.get(n, 0.0)) for n in parts]
+    print(f"{'durations':20} {'/bound':>7} {'asked/':>7} {'429s':>7}  late, mean, p95, max  slowest")
 
     def show(name: str, rows: list[Result]) -> None:
         mean = Result(*map(statistics.fmean, zip(*rows, strict=True)))
         late = f"{mean.late:6.2f} {mean.p95:6.2f} {mean.latest:6.2f}"
-        print(f"{name:20} {mean.wall:7.3f} {mean.asked:7.3f} {mean.refused:7.2%} {late}  {mean.spread:5.2f}", flush=True)
+        print(
+            f"{name:20} {mean.wall:7.3f} {mean.asked:7.3f} {mean.refused:7.2%} {late}  {mean.spread:5.2f}", flush=True
+        )
 
-    show("2 s", [scene.measure([2.0] * options.prompts, options.limit, None)])
-    show("15 s", [scene.measure([15.0] * options.prompts, options.limit, None)])
-    drawn = [bench.draw(options.prompts, seed) for seed in range(options.runs)]
+    if not shards:
+        show("2 s", [scene.measure([2.0] * options.prompts, options.limit, None)])
+    show("15 s", [scene.measure([15.0] * options.prompts, options.limit, None, shards)])
+    drawn = [bench.draw(options.prompts, seed) for seed in range(options.seed, options.seed + options.runs)]
     if options.remember:
         with tempfile.TemporaryDirectory(dir=bench.memory()) as state:
             rows = [scene.measure(durations, options.limit, Path(state)) for durations in drawn]
         show("log-normal, first", rows[:1])
         show("log-normal, last", rows[-1:])
     else:
-        show("log-normal", [scene.measure(durations, options.limit, None) for durations in drawn])
+        show("log-normal", [scene.measure(durations, options.limit, None, shards) for durations in drawn])
 
 
 if __name__ == "__main__":
