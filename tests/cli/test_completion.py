@@ -27,10 +27,10 @@ from reve_cli.help.topics import TOPICS
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.terminal.text import safe
 from tests.conftest import Reve, loaded
-from tests.support.terminal import with_reve_on_path
+from tests.support.terminal import PATIENCE, with_reve_on_path
 
 FILE = {shell: Path(__file__).parents[2] / "completions" / name for shell, name in FILES.items()}
-LIMIT = 60
+LIMIT = PATIENCE
 """Seconds to wait for a shell's output."""
 
 needs_bash = pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")

@@ -13,7 +13,7 @@ from reve_cli.core.clock import Clock
 from reve_cli.journal.database import Database, JournalError
 from reve_cli.journal.events import Events
 from reve_cli.journal.journal import Journal, open_journal
-from tests.support.terminal import eventually
+from tests.support.terminal import PATIENCE, eventually
 
 
 class SlowDatabase:
@@ -33,7 +33,7 @@ class SlowDatabase:
             raise self.error
         go = self.go
         self.entered.set()
-        assert go.wait(30)
+        assert go.wait(PATIENCE)
         with self._transaction() as database:
             yield database
 
@@ -60,13 +60,13 @@ def crowd(database: SlowDatabase, pool: ThreadPoolExecutor, jobs: list[str]) -> 
             return error
 
     first = pool.submit(add, "first")
-    assert database.entered.wait(30)
+    assert database.entered.wait(PATIENCE)
     others = [pool.submit(add, job) for job in jobs]
     try:
         eventually(lambda: len(database.database._writes) == len(jobs), "the others to wait")
     finally:
         database.go.set()
-    found = [first.result(30), *(other.result(30) for other in others)]
+    found = [first.result(PATIENCE), *(other.result(PATIENCE) for other in others)]
     database.restore()
     return found
 
@@ -86,14 +86,14 @@ def test_events_that_are_done_share_a_commit_with_those_that_arrive(journal: Jou
     database = SlowDatabase(journal.events._database)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(journal.events.add, "a", "completed", b"{}", "bytes", 1.0)
-        assert database.entered.wait(30)
+        assert database.entered.wait(PATIENCE)
         done = pool.submit(journal.events.done, [("b", "completed"), ("c", "completed")])
         later = pool.submit(journal.events.add, "d", "completed", b"{}", "bytes", 1.0)
         try:
             eventually(lambda: len(database.database._writes) == 2, "both to wait")
         finally:
             database.go.set()
-        assert (first.result(30), done.result(30), later.result(30)) == (True, None, True)
+        assert (first.result(PATIENCE), done.result(PATIENCE), later.result(PATIENCE)) == (True, None, True)
     database.restore()
     assert database.transactions == 2
     assert [event.job for event in journal.events.to_do()] == ["a", "d"]
@@ -111,22 +111,22 @@ def test_a_stored_event_does_not_wait_for_the_next_commit(journal: Journal) -> N
     def next_one() -> None:
         go, database.go, database.entered = database.go, threading.Event(), threading.Event()
         go.set()
-        assert database.entered.wait(30)
+        assert database.entered.wait(PATIENCE)
 
     with ThreadPoolExecutor(5) as pool:
         first = pool.submit(add, "a")
-        assert database.entered.wait(30)
+        assert database.entered.wait(PATIENCE)
         second = [pool.submit(add, job) for job in ("b", "c", "d")]
         waiting(3)
         next_one()
-        assert first.result(30)
+        assert first.result(PATIENCE)
         third = pool.submit(add, "e")
         waiting(1)
         next_one()
-        assert all(each.result(30) for each in second)
+        assert all(each.result(PATIENCE) for each in second)
         assert not third.done()
         database.go.set()
-        assert third.result(30)
+        assert third.result(PATIENCE)
     database.restore()
 
 

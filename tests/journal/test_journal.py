@@ -19,7 +19,7 @@ from reve_cli.journal.owners import Owner
 from reve_cli.journal.states import FILE
 from reve_cli.sandbox import Sandbox, parse_faults
 from tests.conftest import KEY, Reve
-from tests.support.terminal import eventually
+from tests.support.terminal import PATIENCE, eventually, running
 
 Simulate = Callable[..., Sandbox]
 
@@ -198,10 +198,11 @@ def test_ctrl_c_works_while_a_command_waits_for_the_lock(reve: Reve, live: Sandb
     assert reve.child("generate", "fox", "--out", "1.png").code == 0
     with sqlite3.connect(state / FILE, isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")
-        waiting = subprocess.Popen(reve.command("generate", "fox", "--out", "2.png"), env=reve.environ)
-        eventually(lambda: len(list(state.glob("owners/*"))) or _has_open(waiting.pid, FILE), "it to wait")
-        waiting.send_signal(signal.SIGINT)
-        assert waiting.wait(25) == -signal.SIGINT  # the wait for the lock is longer
+        reve.fast = 0.01  # the wait for the lock is longer than the test's patience
+        with running(reve.command("generate", "fox", "--out", "2.png"), env=reve.environ) as waiting:
+            eventually(lambda: len(list(state.glob("owners/*"))) or _has_open(waiting.pid, FILE), "it to wait")
+            waiting.send_signal(signal.SIGINT)
+            assert waiting.wait(PATIENCE) == -signal.SIGINT
         database.execute("ROLLBACK")
     assert len(live.jobs()) == 1
 

@@ -20,9 +20,10 @@ from reve_cli.serving.requests import Request
 from reve_cli.serving.server import Server
 from reve_cli.serving.signatures import BadSignature, verify
 from tests.conftest import KEY, MadeUpClock, Reve
+from tests.support.terminal import PATIENCE
 
 EVENTS = ("progress", "completed", "failed")
-WAIT = 30.0
+WAIT = PATIENCE
 
 
 @dataclass

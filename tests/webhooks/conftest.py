@@ -13,6 +13,7 @@ import pytest
 from reve_cli.serving.signatures import Derivation, sign
 from tests.conftest import KEY, Result, Reve
 from tests.support.hooks import free_port
+from tests.support.terminal import PATIENCE, eventually
 
 STATUSES = {"completed": "COMPLETED", "failed": "FAILED", "progress": "PROCESSING"}
 
@@ -33,7 +34,7 @@ class Hook:
         return f"http://127.0.0.1:{self.port}/"
 
     def post(self, body: bytes, headers: Mapping[str, str], *, path: str = "/", method: str = "POST") -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json", **headers})
             return connection.getresponse().status
@@ -47,15 +48,18 @@ class Hook:
     def listen(self, *arguments: str, then: Callable[[], object] = lambda: None, live: bool = False) -> Result:
         """Run `webhook listen`, and call `then` in a thread as soon as it listens. live: with the real clock."""
         problems: list[BaseException] = []
+        ended = threading.Event()
+
+        def is_listening() -> bool:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE).close()
+            except ConnectionRefusedError:
+                return False
+            return True
 
         def work() -> None:
-            for _ in range(2000):
-                try:
-                    socket.create_connection(("127.0.0.1", self.port), timeout=20).close()
-                    break
-                except ConnectionRefusedError:
-                    threading.Event().wait(0.005)
             try:
+                eventually(lambda: is_listening() or ended.is_set(), "a listener")
                 then()
             except BaseException as error:
                 problems.append(error)
@@ -66,6 +70,7 @@ class Hook:
             run = self.reve.child if live else self.reve
             return run("webhook", "listen", "--port", str(self.port), *arguments)
         finally:
+            ended.set()
             thread.join()
             if problems:
                 raise problems[0]
