@@ -15,7 +15,7 @@ from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.settings.folders import state_folder
 from reve_cli.webhooks.ports import hold
 from tests.conftest import Reve
-from tests.support.terminal import Terminal
+from tests.support.terminal import Terminal, eventually
 from tests.webhooks.conftest import Hook
 
 URL = "https://hooks.example.com/reve"
@@ -34,12 +34,8 @@ def when_it_has_begun(sandbox: Sandbox, then: Callable[[str], object], status: s
     """A thread that calls `then` with the id of the first job, once that exists and has this status, if given."""
 
     def work() -> None:
-        for _ in range(4000):
-            jobs = sandbox.jobs()
-            if jobs and status in ("", jobs[0].status):
-                then(jobs[0].id)
-                return
-            threading.Event().wait(0.005)
+        eventually(lambda: any(status in ("", job.status) for job in sandbox.jobs()[:1]), "a job")
+        then(sandbox.jobs()[0].id)
 
     thread = threading.Thread(target=work)
     thread.start()
