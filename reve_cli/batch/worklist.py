@@ -74,12 +74,10 @@ class Planned:
 
 
 class Worklist:
-    """The items of a batch, for use by one thread.
-
-    share: of all items of the file; less than 1 if it keeps one shard.
-    """
+    """The items of a batch, for use by one thread."""
 
     share = 1.0
+    """The share of the file's items that it has: less than 1 for a shard."""
 
     def __init__(self, most: int = Limits.images) -> None:
         """most: maximum number of items; more are probably a mistake."""
@@ -170,9 +168,8 @@ class Worklist:
         """Of a manifest's lines with the same `out`, keep the last: its image replaced the others."""
         later = "one.place = items.place AND one.told > items.told AND one.source IS NOT NULL AND one.out IS NOT NULL"
         replaced = f"source IS NOT NULL AND out IS NOT NULL AND EXISTS (SELECT 1 FROM items AS one WHERE {later})"  # noqa: S608
-        if not self._database.execute(f"DELETE FROM items WHERE place IS NOT NULL AND {replaced}").rowcount:  # noqa: S608
-            return
-        _recount(self._database)
+        if self._database.execute(f"DELETE FROM items WHERE place IS NOT NULL AND {replaced}").rowcount:  # noqa: S608
+            _recount(self._database)
 
     # Results of earlier runs
 
