@@ -204,9 +204,8 @@ class Worklist:
     def choose_seeds(self, seed_of: Callable[[str, str | None, int], int]) -> None:
         """Give each item with a random seed its seed. seed_of: called with its request without one, out and ordinal."""
         with self.at_once():
-            for number, body, out, ordinal in self._pages(
-                "SELECT number, body, out, ordinal FROM items WHERE is_random"
-            ):
+            query = "SELECT number, body, out, ordinal FROM items WHERE is_random"
+            for number, body, out, ordinal in self._pages(query):
                 request = replace(ImageRequest.from_wire(json.loads(body)), seed=None)
                 seed = seed_of(request.body().decode(), out, ordinal)
                 text = replace(request, seed=seed).body().decode()
