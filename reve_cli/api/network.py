@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 import httpcore
 import httpx
-import truststore
 
 from reve_cli import __version__
 from reve_cli.core.clock import Deadline, Limits
@@ -96,6 +95,8 @@ def trust_store() -> str:
 @cache
 def _system_context() -> ssl.SSLContext | None:
     """The system's trusted certificates, None if it has none."""
+    import truststore  # not needed for an API on this machine
+
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if sys.platform in ("win32", "darwin"):
         return context  # the system verifies each handshake
@@ -135,7 +136,7 @@ class Connections:
         Raises `ReveError` (code `config`) for an invalid proxy. The error does not repeat the proxy's URL, which may
         hold a password.
         """
-        context = tls_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = tls_context() if scheme == "https" else None
         self._headers = _raw({**_HEADERS, **headers}.items())
         try:
             through = proxy and _proxy(proxy)

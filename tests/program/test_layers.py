@@ -10,7 +10,8 @@ import pytest
 
 import reve_cli
 from reve_cli.commands.root import COMMANDS
-from tests.conftest import loaded
+from reve_cli.sandbox import Sandbox
+from tests.conftest import Reve, loaded
 
 PACKAGE = Path(reve_cli.__file__).parent
 SLOW = {"httpcore", "httpx", "rich", "sqlite3", "truststore", "tomlkit", "keyring", "PIL"}
@@ -65,6 +66,13 @@ def test_commands_without_network_load_no_slow_library_and_no_other_command(argu
     commands = {name.rpartition(".")[2] for name in modules if name.startswith("reve_cli.commands.")}
     assert commands - {"root"} == {arguments[0]} - {"--version"}
     assert ("typer" in modules) == (arguments != ["--version"])
+
+
+def test_a_batch_over_http_loads_no_certificates_and_nothing_that_reads_records(reve: Reve, live: Sandbox) -> None:
+    Path("prompts.txt").write_text("fox\n")
+    modules = loaded(["batch", "prompts.txt", "--out", "pics"], reve.environ)[1]
+    assert len(list(Path("pics").glob("*.png"))) == 1
+    assert not {"truststore", "xml.parsers.expat", "rich", "reve_cli.core.synonyms"} & modules
 
 
 def test_each_module_of_commands_is_a_command() -> None:
