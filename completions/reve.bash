@@ -39,7 +39,7 @@ _reve_table() { # set follow, opts and args for a command
             --open - 'Open the image, or the first of several, in the desktop'"'"'s viewer.'
             --metadata 'embed sidecar none' 'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.'
             --quality '' 'Quality of JPEG, WebP, AVIF: 1 to 100.'
-            --seed 'random none' 'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).'
+            --seed 'random none' 'The same seed usually reproduces the same image. random chooses one and prints it; none sends no seed (default: the setting seed).'
             '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
             '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API'"'"'s choice).'
             --model-version '' 'Version of the model, such as latest.'
@@ -107,7 +107,7 @@ _reve_table() { # set follow, opts and args for a command
     'reve wait')
         follow=()
         opts=(
-            '--out -o' :files 'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.'
+            '--out -o' :files 'Save the images to a file, an existing folder, a name template, or - for standard output (default: save none). See reve help templates.'
             --force - 'Replace existing files.'
             '--preview --no-preview' - 'Draw images on the terminal (default: the setting preview). See reve help pictures.'
             --open - 'Open the image, or the first of several, in the desktop'"'"'s viewer.'
@@ -152,7 +152,7 @@ _reve_table() { # set follow, opts and args for a command
             --open - 'Open the image, or the first of several, in the desktop'"'"'s viewer.'
             --metadata 'embed sidecar none' 'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.'
             --quality '' 'Quality of JPEG, WebP, AVIF: 1 to 100.'
-            --seed 'random none' 'Seed of the new image. random chooses one and prints it; none sends none (default: the image'"'"'s own).'
+            --seed 'random none' 'Seed of the new image. random chooses one and prints it; none sends no seed (default: the image'"'"'s own).'
             '--count -n' '' 'Number of images, 1 to 100. Each one is charged.'
             '--aspect-ratio --ar' '16:9 9:16 3:2 2:3 4:3 3:4 1:1' 'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the image'"'"'s own).'
             --model-version '' 'Version of the model (default: the image'"'"'s own).'

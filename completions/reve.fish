@@ -39,7 +39,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
                 '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
                 '--quality'\t''\t'Quality of JPEG, WebP, AVIF: 1 to 100.' \
-                '--seed'\t'random none'\t'The same seed usually reproduces the same image. random chooses one and prints it; none sends none (default: the setting seed).' \
+                '--seed'\t'random none'\t'The same seed usually reproduces the same image. random chooses one and prints it; none sends no seed (default: the setting seed).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the setting aspect_ratio, else the API\'s choice).' \
                 '--model-version'\t''\t'Version of the model, such as latest.' \
@@ -105,7 +105,7 @@ function __reve_table -S # set follow, opts and args for a command
         case 'reve wait'
             set follow
             set opts \
-                '--out -o'\t':files'\t'A file, an existing folder, a name template, or - for standard output (default: the setting output_folder, else the current folder). See reve help templates.' \
+                '--out -o'\t':files'\t'Save the images to a file, an existing folder, a name template, or - for standard output (default: save none). See reve help templates.' \
                 '--force'\t'-'\t'Replace existing files.' \
                 '--preview --no-preview'\t'-'\t'Draw images on the terminal (default: the setting preview). See reve help pictures.' \
                 '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
@@ -148,7 +148,7 @@ function __reve_table -S # set follow, opts and args for a command
                 '--open'\t'-'\t'Open the image, or the first of several, in the desktop\'s viewer.' \
                 '--metadata'\t'embed sidecar none'\t'Where to record how the image was made: embed (in its file), sidecar (in IMAGE.json beside it) or none (default: the setting metadata). See reve help pictures.' \
                 '--quality'\t''\t'Quality of JPEG, WebP, AVIF: 1 to 100.' \
-                '--seed'\t'random none'\t'Seed of the new image. random chooses one and prints it; none sends none (default: the image\'s own).' \
+                '--seed'\t'random none'\t'Seed of the new image. random chooses one and prints it; none sends no seed (default: the image\'s own).' \
                 '--count -n'\t''\t'Number of images, 1 to 100. Each one is charged.' \
                 '--aspect-ratio --ar'\t'16:9 9:16 3:2 2:3 4:3 3:4 1:1'\t'One of 16:9, 9:16, 3:2, 2:3, 4:3, 3:4, 1:1 (default: the image\'s own).' \
                 '--model-version'\t''\t'Version of the model (default: the image\'s own).' \

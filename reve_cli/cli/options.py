@@ -79,7 +79,7 @@ Seed = Annotated[
     typer.Option(
         "--seed",
         metavar="N|random|none",
-        help="The same seed usually reproduces the same image. random chooses one and prints it; none sends none "
+        help="The same seed usually reproduces the same image. random chooses one and prints it; none sends no seed "
         "(default: the setting seed).",
         callback=checks.seed,
         rich_help_panel=_IMAGE,
@@ -351,7 +351,7 @@ OtherSeed = Annotated[
     typer.Option(
         "--seed",
         metavar="N|random|none",
-        help="Seed of the new image. random chooses one and prints it; none sends none (default: the image's own).",
+        help="Seed of the new image. random chooses one and prints it; none sends no seed (default: the image's own).",
         callback=checks.seed,
         rich_help_panel=_IMAGE,
     ),

@@ -22,7 +22,8 @@ app = typer.Typer(
 def login(run: "Runtime", with_key: options.WithKey = False) -> int:
     """Check an API key and store it.
 
-    Asks for the key, or reads it with --with-key. Stores it in the system keychain, or else in the config file.
+    Asks for the key. With --with-key, reads it from standard input instead. Stores it in the system keychain, or else
+    in the config file.
 
     Examples:
         printenv APIFRAME_API_KEY | reve auth login --with-key

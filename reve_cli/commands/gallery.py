@@ -20,7 +20,7 @@ def gallery(
     out: options.PageOut = None,
     force: options.Force = False,
 ) -> int:
-    """Write a page with the images of a folder, their prompts and seeds. It works without a network.
+    """Write a page with the images of a folder, their prompts and seeds. The page needs no network.
 
     Examples:
         reve gallery

@@ -1,18 +1,32 @@
 """`reve wait`: wait for jobs to end. May import: cli; the rest late."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from reve_cli.cli import command, options
 
 if TYPE_CHECKING:
     from reve_cli.runtime import Runtime
 
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="PATH",
+        help="Save the images to a file, an existing folder, a name template, or - for standard output (default: save"
+        " none). See reve help templates.",
+        rich_help_panel="Output",
+    ),
+]
+
 
 @command.api_command
 def wait(
     run: "Runtime",
     jobs: options.JobIds,
-    out: options.Out = None,
+    out: Out = None,
     force: options.Force = False,
     preview: options.Preview = None,
     open_: options.Open = False,
