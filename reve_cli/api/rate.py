@@ -70,6 +70,8 @@ class Rate:
         self._most, self._is_shared = most, share < 1
         begin = max(known or START, _LEAST_KNOWN) * share * (_HOLD if self._is_shared else 1)
         self.per_minute = max(_LEAST, min(begin, most))
+        # a rate above its share grows no faster than one at its share, so that shares become equal again
+        self._fair = self.per_minute if self._is_shared else float("inf")
         self._is_eager = known is None and work >= _MANY and not self._is_shared
         self._limit: float | None = None
         # when the first request and each request of the last window succeeded
@@ -95,7 +97,8 @@ class Rate:
         self._best = max(self._best, min(len(self._recent), self._calm + 1))
         if may_grow:
             self._calm += 1
-            self.per_minute = min(self.per_minute * (1 + self._growth(now)), self._most)
+            step = min(self.per_minute, self._fair) * self._growth(now)
+            self.per_minute = min(self.per_minute + step, self._most)
 
     def refused(self, now: float, seconds: float) -> None:
         """Lower the rate after a refusal. `seconds`: its Retry-After, 0 if it has none."""

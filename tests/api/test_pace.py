@@ -566,6 +566,17 @@ def test_a_process_that_shares_the_rate_hands_on_none_because_others_may_use_mor
     assert rate.learned is None
 
 
+def test_a_rate_above_its_share_grows_no_faster_than_one_at_its_share() -> None:
+    rate, rates = Rate(math.inf, share=0.25), list[float]()
+    for number in range(900):
+        rate.passed(BEGUN + number * 0.5, may_grow=True)
+        rates.append(rate.per_minute)
+    steps = [after - before for before, after in pairwise(rates)]
+    assert steps[0] == 0
+    assert rates[-1] > 3 * rates[0]
+    assert steps[-1] == pytest.approx(next(filter(None, steps)))
+
+
 def test_without_refusals_the_rate_grows_to_no_more_than_twice_what_is_used() -> None:
     rate = Rate(math.inf, work=5000)
     for number in range(3000):
