@@ -19,7 +19,7 @@ import pytest
 from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.sandbox.outcomes import OUTCOMES, UGLY
 from reve_cli.terminal.taskbar import knows_progress
-from tests.conftest import Reve
+from tests.conftest import Reve, an_hour_passes
 from tests.support.terminal import PATIENCE, Screen, Terminal, eventually
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
@@ -37,6 +37,17 @@ def shown(reve: Reve, *arguments: str, columns: int = 80, env: dict[str, str] | 
         return code, terminal.screen
 
 
+def watched(reve: Reve, sandbox: Sandbox, until: str, *arguments: str, columns: int = 80) -> tuple[int, Screen]:
+    """As `shown`, with jobs that run until the terminal was sent what matches `until`."""
+    sandbox._job_seconds = 3600
+    with Terminal(reve.command(*arguments), env=reve.environ, columns=columns) as terminal:
+        eventually(lambda: re.search(until.encode(), terminal.seen), until)
+        sandbox._job_seconds = 0  # of those that begin only now
+        an_hour_passes(sandbox)
+        code = terminal.wait()
+        return code, terminal.screen
+
+
 def without_ids(text: str) -> str:
     text = JOB.sub("JOB", text)
     return re.sub(r"\([\d,]+ bytes, 4 simulated credits\) after [\d.]+ s", "(…)", text)
@@ -46,8 +57,10 @@ def without_ids(text: str) -> str:
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80])
-def test_the_spinner_shows_status_and_time_and_is_removed_at_the_end(reve: Reve, slow: Sandbox, columns: int) -> None:
-    code, screen = shown(reve, "generate", "fox", "--out", "fox.png", columns=columns)
+def test_the_spinner_shows_status_and_time_and_is_removed_at_the_end(reve: Reve, live: Sandbox, columns: int) -> None:
+    code, screen = watched(
+        reve, live, "(QUEUED|PROCESSING).* · ", "generate", "fox", "--out", "fox.png", columns=columns
+    )
     assert code == 0
     assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
     assert any(re.search(r"^. submitting · \d+ s$", frame) for frame in screen.erased)
@@ -56,16 +69,19 @@ def test_the_spinner_shows_status_and_time_and_is_removed_at_the_end(reve: Reve,
 
 
 def test_the_spinner_shows_progress(reve: Reve, live: Sandbox) -> None:
-    live._job_seconds = 3
+    live._job_seconds = 7000
     with Terminal(reve.command("generate", "fox"), env=reve.environ) as terminal:
         terminal.expect("PROCESSING")
+        an_hour_passes(live)
         eventually(lambda: re.search(r"PROCESSING \d+ % · \d+ s".encode(), terminal.seen), "progress")
+        an_hour_passes(live)
         assert terminal.wait() == 0
 
 
 @pytest.mark.parametrize("columns", [20, 80])
-def test_the_spinner_counts_several_jobs(reve: Reve, slow: Sandbox, columns: int) -> None:
-    code, screen = shown(reve, "generate", "fox", "--count", "3", "--out", "fox.png", columns=columns)
+def test_the_spinner_counts_several_jobs(reve: Reve, live: Sandbox, columns: int) -> None:
+    command = ("generate", "fox", "--count", "3", "--out", "fox.png")
+    code, screen = watched(reve, live, r"3 \w+ · ", *command, columns=columns)
     assert code == 0
     lines = sorted(screen.text.splitlines())
     assert lines[:4] == ["charged: 12 simulated credits", "fox-1.png", "fox-2.png", "fox-3.png"]
@@ -76,22 +92,21 @@ def test_the_spinner_counts_several_jobs(reve: Reve, slow: Sandbox, columns: int
 
 @pytest.mark.parametrize("columns", [20, 80])
 def test_an_odd_status_from_the_server_does_not_break_the_spinner(
-    reve: Reve, slow: Sandbox, monkeypatch: pytest.MonkeyPatch, columns: int
+    reve: Reve, live: Sandbox, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setitem(OUTCOMES, "odd-status", replace(OUTCOMES["odd-status"], running=f"🦊 {UGLY}" * 3))
-    slow.faults[:] = parse_faults("outcome:odd-status")
-    code, screen = shown(reve, "generate", "fox", "--out", "fox.png", columns=columns)
+    live.faults[:] = parse_faults("outcome:odd-status")
+    code, screen = watched(reve, live, "🦊", "generate", "fox", "--out", "fox.png", columns=columns)
     assert code == 0
     assert without_ids(screen.text) == "job JOB accepted\nsaved (…)\nfox.png"
     assert any("🦊" in frame for frame in screen.erased)
 
 
 def test_the_spinner_shows_the_usual_time_once_it_is_known(reve: Reve, live: Sandbox) -> None:
-    live._job_seconds = 1
-    assert reve.child("generate", "fox", "--count", "5").code == 0
-    _, screen = shown(reve, "generate", "fox")
+    watched(reve, live, "5 running", "generate", "fox", "--count", "5")
+    _, screen = watched(reve, live, "of about", "generate", "fox")
     assert any(re.search(r"^. (QUEUED|PROCESSING)( \d+ %)? · \d+ s of about \d+ s$", row) for row in screen.erased)
-    _, screen = shown(reve, "generate", "fox", "--count", "2")
+    _, screen = watched(reve, live, "2 running", "generate", "fox", "--count", "2")
     assert any(re.search(r"^. 2 running · \d+ s · usually \d+ s a job$", row) for row in screen.erased)
 
 
