@@ -5,6 +5,7 @@ A child process runs in a mount namespace with other certificates, hosts or name
 
 import contextlib
 import datetime
+import errno
 import os
 import shutil
 import signal
@@ -270,15 +271,20 @@ def test_the_other_address_is_tried_if_one_of_two_is_dead(reve: Reve, tmp_path: 
     hosts, order = tmp_path / "hosts", tmp_path / "gai.conf"
     hosts.write_text("127.0.0.1 localhost\n::1 localhost\n")
     order.write_text(f"precedence ::ffff:0:0/96 {100 if first == 'IPv4' else 1}\n")
-    host = "::1" if first == "IPv4" else "127.0.0.1"
+    host, dead = ("::1", "127.0.0.1") if first == "IPv4" else ("127.0.0.1", "::1")
     mounts: dict[str | Path, str | Path] = {"/etc/hosts": hosts, "/etc/gai.conf": order}
     if not Path("/etc/gai.conf").exists():
         pytest.skip("no /etc/gai.conf")
-    try:
-        origin = Origin(lambda asked: UNKNOWN, host=host)
-    except OSError:
-        pytest.skip("this machine has no IPv6 loopback address")
-    with origin:
+    with contextlib.ExitStack() as resources:
+        while True:
+            held = resources.enter_context(socket.socket(socket.AF_INET6 if ":" in dead else socket.AF_INET))
+            try:
+                origin = resources.enter_context(Origin(lambda asked: UNKNOWN, host=host))
+                held.bind((dead, origin.port))  # so that no other program listens there meanwhile
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    pytest.skip("this machine has no IPv6 loopback address")
         environ = {**reve.environ, "APIFRAME_BASE_URL": f"http://localhost:{origin.port}", "APIFRAME_API_KEY": KEY}
         result = run(within(mounts, reve.command("status", JOB)), environ)
     assert (result.code, len(origin.asked)) == (8, 1), result.stderr

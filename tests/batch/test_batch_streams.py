@@ -78,7 +78,7 @@ def test_the_live_view_shows_counts_rate_time_credits_and_failures_and_disappear
     assert all(len(line) <= columns for line in screen.erased)
     rows = screen.text.splitlines()
     assert len(rows) == 10 + 2 + 1
-    assert re.match(r"10 of 12 saved; 2 failed; charged: 40 simulated credits; \d+ s", rows[-1])
+    assert re.match(r"10 of 12 saved; 2 failed; charged: 40 simulated credits; (\d+ min )?\d+ s$", rows[-1])
     assert screen.cursor_is_visible
     assert b"\x1b[?25" not in seen
 

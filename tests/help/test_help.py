@@ -18,6 +18,7 @@ from reve_cli.help.tree import COMMON, walk
 from reve_cli.sandbox import Sandbox
 from reve_cli.serving.signatures import sign
 from tests.conftest import Reve
+from tests.support.hooks import free_port
 from tests.support.terminal import PATIENCE, Terminal, with_reve_on_path
 
 ROOT = Path(__file__).parents[2]
@@ -152,10 +153,13 @@ def test_examples_work(reve: Reve, live: Sandbox, tmp_path: Path, path: str) -> 
     if path == "reve doctor":  # which would else give up after 6 s of a slow machine
         environ = with_reve_on_path(replace(reve, fast=0.1).command(), environ, tmp_path)
     environ["REVE_SANDBOX_SECONDS"] = "0"
+    ports: dict[str, str] = {}  # free ones instead of those in the examples
     text = SET_UP if ABOUT_EARLIER_JOBS.search(EXAMPLES[path]) else ""
     Path("body.json").write_text("{}")
     Path("headers.txt").write_text(f"X-Webhook-Signature: {sign(b'{}', live.key)}\n")
-    text += f"signature={sign(b'{}', live.key)}\n{EXAMPLES[path]}"
+    examples = EXAMPLES[path].replace("webhook listen --out", "webhook listen --port 8787 --out")
+    examples = re.sub(r"\b(878\d)\b", lambda found: ports.setdefault(found[1], str(free_port())), examples)
+    text += f"signature={sign(b'{}', live.key)}\n{examples}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail"],
         input=text, text=True, env=environ, capture_output=True, timeout=PATIENCE, check=False,
