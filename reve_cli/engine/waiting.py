@@ -235,8 +235,11 @@ class Waiting:
             self.spread([task for name, task in jobs.items() if name in left_out])
 
     def forget(self, task: Task) -> None:
-        """Drop what webhooks said of a task that is done."""
-        self._heard.pop(str(task.job_id), None)
+        """Drop what is known of the looks at a task that is done."""
+        job = str(task.job_id)
+        self._heard.pop(job, None)
+        self._first_looks.discard(job)
+        self._left_out.discard(job)
 
     def next_poll(self, running: Sequence[Task], *, sending: bool) -> float:
         """The monotonic time of the next poll of `running` jobs. sending: requests wait for their turns."""

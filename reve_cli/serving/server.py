@@ -86,11 +86,12 @@ class Server:
     def start(self) -> None:
         self._acceptor.start()
 
-    def stop(self) -> None:
-        """Close every socket and wait for all threads to end."""
+    def stop(self, grace: float = 0.0) -> None:
+        """Close every socket and wait for all threads to end. grace: seconds for answers that are on their way."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+            self._changed.wait_for(lambda: not any(client.busy for client in self._clients), grace)
         self._waker.close()
         if self._acceptor.is_alive():
             self._acceptor.join(_STOP_SECONDS)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LOCALHOST = "127.0.0.1"
 _ADDRESS = re.compile(r"(?:(?:\[(?P<six>[0-9a-fA-F:.%]+)\]|(?P<host>[^\[\]:]+)):)?(?P<port>[0-9]{1,5})")
 _FOLDER = "listeners"
+# An event may end the command before it is answered.
+_GRACE_SECONDS = 2.0
 
 
 def read_address(text: str) -> tuple[str, int]:
@@ -64,7 +66,7 @@ def open_server(host: str, port: int, receiver: Receiver | None = None) -> Serve
 def take_port(run: "Runtime", host: str, port: int, receiver: Receiver) -> Server:
     """Bind the port until the run ends, and let other commands know. Raises as `open_server`; `start` serves it."""
     server = open_server(host, port, receiver)
-    run.resources.callback(server.stop)
+    run.resources.callback(server.stop, grace=_GRACE_SECONDS)
     lock = hold(run.state, server.port)
     if lock is not None:
         run.resources.callback(lambda: lock.close(remove=True))

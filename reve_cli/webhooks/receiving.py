@@ -6,14 +6,13 @@ cannot be stored. The Host is not checked, because a tunnel changes it; the quer
 May import: webhooks.events, serving, journal.database (late), core.clock.
 """
 
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from reve_cli.core.clock import Clock
-from reve_cli.serving.answers import Answer, plain, whole
+from reve_cli.serving.answers import Answer, plain
 from reve_cli.serving.requests import Request
 from reve_cli.serving.signatures import HEADER, BadSignature, Derivation, verify
 from reve_cli.webhooks.events import Event, read_event
@@ -50,7 +49,7 @@ class Receiver:
     """Answers requests, in the threads of a server.
 
     keys: API keys, any of which may have signed. path: the only one that is served; None for any. told: called with
-    each event once it is stored and answered. say: prints a warning. Both are called in any thread.
+    each event once it is stored. say: prints a warning. Both are called in any thread.
     """
 
     keys: Sequence[str]
@@ -94,15 +93,8 @@ class Receiver:
         except JournalError as error:
             return self._refusal(503, f"an event could not be stored, so the API sends it again: {error}")
         headers = tuple((name, value) for name, value in request.headers if name.startswith(_PASSED_ON))
-        delivery = Delivery(event, request.body, headers, now, verified_as, is_new)
-
-        def answer_first(connection: socket.socket, head: bytes, body: bytes) -> bool:
-            try:
-                return whole(connection, head, body)
-            finally:
-                self.told(delivery)  # this may end the command, and with it every connection
-
-        return Answer(204, delivery=answer_first)
+        self.told(Delivery(event, request.body, headers, now, verified_as, is_new))
+        return Answer(204)
 
     def _refusal(self, status: int, why: str) -> Answer:
         """Refuse, and say why unless something was said a moment ago."""

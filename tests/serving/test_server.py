@@ -257,6 +257,21 @@ def test_a_port_in_use_is_an_error_and_leaves_no_thread(start: Start) -> None:
     assert threads() == before
 
 
+def test_stop_lets_a_request_be_answered_within_the_grace_period(start: Start) -> None:
+    stopping: list[threading.Thread] = []
+
+    def answer(request: Request) -> Answer:
+        stopping.append(threading.Thread(target=server.stop, args=(30,)))
+        stopping[0].start()
+        while not server._stopping:
+            threading.Event().wait(0.001)
+        return echo(request)
+
+    server = start(answer)
+    assert ask(server, post(b"fox", b"Content-Length: 3")).endswith(b"POST /hook fox")
+    stopping[0].join()
+
+
 def test_stop_ends_every_thread_even_of_a_full_server(start: Start) -> None:
     server = start(connections=2)
     clients = [connect(server) for _ in range(5)]

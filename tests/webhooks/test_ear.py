@@ -15,6 +15,7 @@ from reve_cli.sandbox import Sandbox, parse_faults
 from reve_cli.settings.folders import state_folder
 from reve_cli.webhooks.ports import hold
 from tests.conftest import Reve
+from tests.support.crash import on_request
 from tests.support.terminal import Terminal, eventually
 from tests.webhooks.conftest import Hook
 
@@ -81,7 +82,14 @@ def test_an_event_that_comes_before_the_request_is_answered_is_done_when_the_ima
     hook: Hook, slow: Sandbox
 ) -> None:
     slow.faults[:] = parse_faults("submit:drop-after*1")
-    thread = when_it_has_begun(slow, lambda job: hook.event("completed", job))
+    posted = threading.Event()
+    on_request(slow, 2, lambda: posted.wait(20))  # the same request again
+
+    def post(job: str) -> None:
+        assert hook.event("completed", job) == 204
+        posted.set()
+
+    thread = when_it_has_begun(slow, post)
     options = ["--listen", str(hook.port), "--webhook-url", hook.url, "--out", "fox.png"]
     result = hook.reve.child("generate", "a fox", *options)
     thread.join()
