@@ -155,7 +155,7 @@ class Connections:
 
     def close(self) -> None:
         """Close the connections."""
-        for connection in tuple(self._open):
+        for connection in self._open.copy():  # other threads may still add some
             connection.inner.close()
 
     @contextlib.contextmanager
