@@ -61,8 +61,8 @@ class Rate:
     """The request rate. Not thread-safe: `Pace` holds a lock. Times are monotonic seconds.
 
     most: the user's own limit, in requests per minute. known: what an earlier run learned. work: the number of requests
-    that are to come. share: of the work that other processes do with the same key at the same time. Each begins with
-    the same share of the rate, and none grows soon, so that they end at about the same time.
+    that are to come. share: the part of the work that this process does, if others do the rest with the same key at
+    the same time. Each begins with that part of the rate, and none grows soon, so that they end at about the same time.
     per_minute: the rate at present.
     """
 
