@@ -62,7 +62,7 @@ class Wishes:
     max_failures: int | None = None
     max_credits: str | None = None
     rate: float | None = None
-    in_flight: int = 1000
+    in_flight: int = 2000
     dry_run: bool = False
     report: str | None = None
     page: Page | None = None

@@ -34,7 +34,7 @@ def batch(
     max_failures: batch_options.MaxFailures = None,
     max_credits: options.MaxCredits = None,
     rate: batch_options.Rate = None,
-    concurrency: batch_options.Concurrency = 1000,
+    concurrency: batch_options.Concurrency = 2000,
     webhook_url: options.WebhookUrl = None,
     listen: options.Listen = None,
     dry_run: batch_options.DryRun = False,
