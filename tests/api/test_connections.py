@@ -447,8 +447,7 @@ def test_a_silent_name_server_delays_no_command_beyond_its_time_limit(
         result = run(there(reve.command(*command)), reve.environ)
     assert (result.code, name_server.asked.is_set()) == (code, code != 0), result.stderr
     if code == 6:
-        error = result.stderr.splitlines()[0]
-        assert f"still connecting to https://{API}: the server or its name server does not answer" in error
+        assert f"still connecting to https://{API}: the server or its name server does not answer" in result.stderr
     assert run(reve.command("resume", "--dry-run"), reve.environ).out == ""
 
 
