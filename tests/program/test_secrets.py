@@ -5,9 +5,10 @@ import codecs
 import functools
 import json
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,25 +29,6 @@ OTHER = "sk-0ther-Pw3Yx8Qe5Uz1Mi7Ka"
 PRIVATE_KEY = f"-----BEGIN PRIVATE KEY-----\n{OTHER}\n-----END PRIVATE KEY-----\n"
 SPAWNING = ("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty.")
 FRAGMENT = 10
-
-_spawned: list[str] | None = None
-
-
-def _note_spawning(event: str, arguments: tuple[Any, ...]) -> None:
-    if _spawned is not None and event.startswith(SPAWNING):
-        _spawned.append(event)
-
-
-sys.addaudithook(_note_spawning)
-
-
-@pytest.fixture
-def spawned() -> Iterator[list[str]]:
-    """The events of this process that start another process during the test."""
-    global _spawned
-    _spawned = []
-    yield _spawned
-    _spawned = None
 
 
 @functools.cache
@@ -300,17 +282,30 @@ def test_the_command_that_finishes_a_job_contains_the_key_file_but_not_the_key(
 # No other program is started
 
 
+def started(reve: Reve, script: str, *arguments: str) -> str:
+    """The events of a child process that start another process. Not in this process, whose threads coverage traces."""
+    watched = f"""if True:
+        import atexit, sys
+        started = []
+        sys.addaudithook(lambda event, _: started.append(event) if event.startswith({SPAWNING}) else None)
+        atexit.register(lambda: open("started", "w").write(" ".join(started)))
+    """
+    environ = {name: value for name, value in reve.environ.items() if not name.startswith("COVERAGE")}
+    command = [sys.executable, "-c", watched + script, *arguments]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path("started").read_text()
+
+
 @pytest.mark.parametrize("options", [(), ("--sandbox",), ("--dry-run",), ("--json", "--debug"), ("--no-wait",)])
-def test_no_process_is_started_that_could_inherit_the_key(
-    reve: Reve, api: Sandbox, spawned: list[str], options: tuple[str, ...]
-) -> None:
-    assert reve("generate", "a red fox", *options).code == 0
-    assert spawned == []
+def test_no_process_is_started_that_could_inherit_the_key(reve: Reve, live: Sandbox, options: tuple[str, ...]) -> None:
+    reve.environ["REVE_SANDBOX_SECONDS"] = "0"
+    script = "\nfrom reve_cli.__main__ import main\nmain()"
+    assert started(reve, script, "generate", "a red fox", *options) == ""
 
 
-def test_a_started_process_is_noticed_here(reve: Reve, spawned: list[str]) -> None:
-    reve.child("--version")
-    assert "subprocess.Popen" in spawned
+def test_a_started_process_is_noticed_here(reve: Reve) -> None:
+    assert "subprocess.Popen" in started(reve, "\nimport subprocess\nsubprocess.run([sys.executable, '--version'])")
 
 
 # Invalid keys
