@@ -30,9 +30,10 @@ _MANY = 1000
 # Otherwise it at most halves the rate.
 _MIN_SECONDS = 20.0
 _MIN_REQUESTS = 10
-# the limit is at least the rate of the last 10 s, if the rate grew from the first request
+# If the rate grew from the first request, and the API counts over less than a minute, the limit is at least the rate of
+# the last 10 s.
 _SHORT = 10.0
-# it then grows to no more than this many times the rate of the last 10 s: something else may hold up requests
+# the rate then grows to no more than this many times the rate of the last 10 s: something else may hold up requests
 _USED = 2.0
 # if processes share the rate, none grows for this many windows: the others may not all work
 _SHARED_WINDOWS = 4
@@ -107,10 +108,10 @@ class Rate:
         limit = len(self._recent) * WINDOW / max(counted, 1.0)
         if counted < _MIN_SECONDS or len(self._recent) < _MIN_REQUESTS:
             limit = max(limit, self.per_minute / 2)
-        if self._is_eager:
+        if self._is_eager and counted < WINDOW - 1:
             latest = sum(at > now - _SHORT for at in self._recent)
             limit = max(limit, latest * WINDOW / (_SHORT + max(seconds, 1.0)))
-            self._is_eager = False
+        self._is_eager = False
         self._limit = max(_LEAST, limit, (self._limit or 0.0) * _FALL)
         self.per_minute = max(_LEAST, min(self.per_minute, self._limit) * _MARGIN)
         self._calm = self._best = 0

@@ -582,3 +582,16 @@ def test_without_refusals_the_rate_grows_to_no_more_than_twice_what_is_used() ->
     for number in range(3000):
         rate.passed(BEGUN + number * 0.06, may_grow=True)
     assert 1.9 * 1000 < rate.per_minute < 2.1 * 1000
+
+
+@pytest.mark.parametrize(("retry_after", "limit"), [(10, 2000), (1, 1500 * 60 / 11)])
+def test_only_an_api_that_counts_over_less_than_a_minute_allows_more_than_was_counted(
+    retry_after: float, limit: float
+) -> None:
+    rate = Rate(math.inf, work=5000)
+    for number in range(500):
+        rate.passed(BEGUN + number * 0.08, may_grow=True)
+    for number in range(1500):
+        rate.passed(BEGUN + 40 + number / 150, may_grow=True)
+    rate.refused(BEGUN + 50, retry_after)
+    assert rate.learned == pytest.approx(0.98 * limit, rel=0.01)
