@@ -3,7 +3,6 @@
 May import: api, core.
 """
 
-import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -56,7 +55,7 @@ class Poller:
         if len(jobs) - len(found.keys() & jobs.keys()) < 2:
             return found, 1
         page = self._page("COMPLETED", None, deadline)
-        return found | {job.id: job for job in page.jobs if job.urls} if page else found, 2
+        return found | {job.id: job for job in page.jobs if _is_whole(job)} if page else found, 2
 
     def _by_id(
         self,
@@ -87,13 +86,14 @@ class Poller:
         """
         jobs: list[Job] = []
         cursor: str | None = None
-        with contextlib.suppress(ReveError):
-            for _ in range(count // PAGE + 1):
-                page = self._api.page(cursor, deadline, tries=_QUICK)
-                jobs += (job for job in page.jobs if job.urls or job.status != "COMPLETED")
-                cursor = page.cursor
-                if cursor is None:
-                    break
+        for _ in range(count // PAGE + 1):
+            page = self._page(None, cursor, deadline)
+            if page is None:
+                break
+            jobs += filter(_is_whole, page.jobs)
+            cursor = page.cursor
+            if cursor is None:
+                break
         return jobs
 
     def _page(self, status: str | None, cursor: str | None, deadline: Deadline) -> Page | None:
@@ -204,7 +204,7 @@ class PagePoller(Poller):
             silent = [job for job in jobs if job not in found]
             if ask_page and silent:
                 page, requests = self._page(None, None, deadline), requests + 1
-                found |= {job.id: job for job in page.jobs if job.urls or job.status != "COMPLETED"} if page else {}
+                found |= {job.id: job for job in page.jobs if _is_whole(job)} if page else {}
             elif not ask_page:
                 requests += sum(self._by_id([job], deadline, found) for job in silent)
         self._give_up([job for job in jobs if page and job not in found], len(jobs), found)
@@ -247,7 +247,7 @@ class PagePoller(Poller):
                 break
             pages += 1
             for job in page.jobs:
-                if job.urls or job.status != "COMPLETED":
+                if _is_whole(job):
                     found[job.id] = job
                 elif job.id in jobs:
                     unclear.append(job.id)
@@ -260,6 +260,11 @@ class PagePoller(Poller):
                 unclear += beyond
                 break
         return pages, found, list(dict.fromkeys(unclear)), requests
+
+
+def _is_whole(job: Job) -> bool:
+    """Whether a page tells all about a job: it may omit the images of one that is completed."""
+    return bool(job.urls) or job.status != "COMPLETED"
 
 
 def _ended_before(job: Job, latest: float) -> bool:
