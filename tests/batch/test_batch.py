@@ -1128,8 +1128,18 @@ def test_unfinished_jobs_of_removed_lines_are_reported(batch: Batch, simulate: S
     assert "warning: jobs of removed lines are paid for but not saved; save them with: reve resume" in result.stderr
 
 
-def test_a_retry_that_never_starts_ends_with_its_failure(batch: Batch, simulate: Simulate) -> None:
+def test_a_retry_that_never_starts_ends_with_its_failure(
+    batch: Batch, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sandbox = simulate(faults=parse_faults("outcome:capacity*3,outcome:fail*1"))
+    receive = sandbox._refusal
+
+    def receive_d_last(request: Any) -> Any:
+        if request.method == "POST" and b'"d"' in request.body:
+            eventually(lambda: len(sandbox.jobs()) == 3, "the other jobs")
+        return receive(request)
+
+    monkeypatch.setattr(sandbox, "_refusal", receive_d_last)
     write("a\nb\nc\nd\n")
     result = batch("--fail-fast", "--concurrency", "4")
     assert result.code == 5
